@@ -16,8 +16,8 @@
 //! | [`coordinator`], [`worker`] | the duties of a leader; the duties of an owner of shards |
 //! | [`cluster`] | propose, read, change feed, membership, leadership |
 //! | [`raft`], [`peer`] | openraft's log, state machine and snapshots; messages between nodes |
-//! | [`executor`] | calls to receivers, each kind in a folder |
-//! | [`delivery`] | turns, limits and breakers of calls, whatever their kind |
+//! | [`executor`] | kinds of target, each in a folder: how requests are written and sent |
+//! | [`delivery`] | what an executor is; turns, limits and breakers of calls of all kinds |
 //! | [`command`] | the only vocabulary of replicated change, and the one place that applies it |
 //! | [`store`], [`journal`] | the replicated state in SQLite; this node's results on its own disk |
 //! | [`config`], [`secret`], [`clock`] | settings, keys, time |
@@ -33,10 +33,10 @@
 //!    node, in one SQLite transaction with the log position. Only now is the client answered.
 //! 3. **Queue.** The change feed publishes the change. The node that owns the job's shard puts the
 //!    job into its due queue, in a group with all jobs that fall due with it ([`worker`]).
-//! 4. **Send.** When the group is due, the worker reads data and target as they are now and builds
-//!    one request for everything of that shard, instant, target and project. Projects share the
-//!    node's places for requests fairly. [`executor`] connects, asks the lease guard right before
-//!    the first byte, and sends.
+//! 4. **Send.** When the group is due, the worker reads data and target as they are now and has the
+//!    [`executor`] of the target's kind write one request for everything of that shard, instant,
+//!    target and project. Projects share the node's places for requests fairly ([`delivery`]). The
+//!    executor connects, asks the lease guard right before the first byte, and sends.
 //! 5. **Record locally.** The result is written to the [`journal`] and synced. A *watermark*
 //!    follows: everything of the shard that is due up to it has ended or is a row in the store.
 //! 6. **Collect.** The leader's collector ([`coordinator`]) reads the journals and proposes
@@ -71,7 +71,7 @@
 //! # What users share
 //!
 //! - Projects share a node's places for requests, and within its part each destination has its own
-//!   limits and its own breaker ([`executor`]). A project that floods a node delays itself.
+//!   limits and its own breaker ([`delivery`]). A project that floods a node delays itself.
 //! - Reads of the state have classes with threads and connections of their own ([`store`]): firing,
 //!   the due queue, the node's duties, credentials, clients. A slow list of a client delays no
 //!   firing.

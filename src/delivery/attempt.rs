@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::model::result_code::ResultCode;
+use crate::model::run::Occurrence;
+
 /// The longest delay that a receiver may ask for: its mistake must not park a job for a year.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
@@ -13,8 +16,8 @@ pub const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 pub struct Attempt {
     /// The meaning for the jobs of the request.
     pub class: Class,
-    /// The result code of the kind, for HTTP the status of the answer; 0 when no answer came.
-    pub code: u16,
+    /// The code of the answer, for people; `None` when no answer came.
+    pub code: ResultCode,
     /// Whether the receiver answered, and not with an error of its own (for HTTP a 5xx).
     pub answered: bool,
     /// The instant of the first byte, or of the attempt when none went out, in boot-clock
@@ -28,17 +31,41 @@ pub struct Attempt {
     pub error: Option<String>,
     /// Whether the receiver accepted the call and reports its result later.
     pub accepted_async: bool,
-    /// The body of the answer, its content coding undone, cut at the length that is kept.
+    /// The jobs that a success is about.
+    pub acceptance: Acceptance,
+    /// The way in which the receiver judged the jobs.
+    pub judged: Judged,
+    /// The answer, as far as it is kept: of a single occurrence its beginning is shown.
     pub body: Bytes,
-    /// The reason why `body` is not the whole body: it broke off, is too long or late, or has a
-    /// content coding that is not read. `None` when it is whole. It matters for batches alone.
-    pub flaw: Option<String>,
+}
+
+/// The way in which a receiver judges the jobs of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Judged {
+    /// All as one: one job may be at fault for all, and goes out alone to find that out.
+    #[default]
+    AsOne,
+    /// Each by itself: no job is at fault for another one.
+    OneByOne,
+}
+
+/// The jobs of a request that a success is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Acceptance {
+    /// All jobs are accepted.
+    #[default]
+    All,
+    /// All jobs but those of these occurrences are accepted, the rest has failed. Occurrences that
+    /// are not in the request mean nothing.
+    AllBut(Vec<Occurrence>),
+    /// The answer does not say which jobs, for this reason: no job may count as accepted.
+    Unclear(String),
 }
 
 /// The meaning of an attempt for the jobs of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Accepted; the answer to a batch may name jobs that failed.
+    /// Accepted, as far as [`Attempt::acceptance`] says.
     Success,
     /// Worth another attempt, not before `after` if the receiver named a delay.
     Retry {

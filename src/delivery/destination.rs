@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-/// The destination of a call: an opaque text. For HTTP it is scheme, host and port.
+/// The destination of a call: an opaque text that is not empty. For HTTP it
+/// is scheme, host and port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Destination(Arc<str>);
 
@@ -17,6 +18,17 @@ impl Destination {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Where the calls to a target go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// The destination.
+    pub destination: Destination,
+    /// A hash of the path at the destination: breakers tell paths apart.
+    pub path: u64,
+    /// The name for people, as in the reason of a deferral: for HTTP host and port as written.
+    pub name: Box<str>,
 }
 
 /// The limits of a target, on each node. Calls of a project to one destination with equal limits

@@ -1,8 +1,17 @@
 //! The reply to a call: what an executor hands to the worker. Data only.
 
 use super::attempt::Attempt;
-use crate::model::Millis;
 use crate::model::postponement::Obstacle;
+use crate::model::{JobId, Millis};
+
+/// The attempt of some jobs of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobsAttempt {
+    /// The jobs, ascending. No job is named twice in a reply; a job that is not named was not sent.
+    pub jobs: Vec<JobId>,
+    /// Their attempt.
+    pub attempt: Attempt,
+}
 
 /// The reply to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +28,8 @@ pub enum Reply {
     },
     /// The call was attempted.
     Done(Attempt),
+    /// The call was attempted, and its receiver told the jobs apart.
+    PerJob(Vec<JobsAttempt>),
     /// The call was sent, and ended before its answer came, as its jobs were deleted.
     Unwanted(Attempt),
 }

@@ -1,19 +1,16 @@
-//! Executors: they make the calls of jobs, each kind in a folder of its own. Today there is one,
-//! [`http`]. The worker hands it ready requests; the api asks it whether a target is valid.
+//! Executors: what is to be known about each kind of target, a folder for each kind. Today there is
+//! one, [`http`]. [`delivery::executor`](crate::delivery::executor) says what a kind brings, and
+//! [`registry()`] lists the kinds.
 //!
 //! An executor knows nothing of shards, schedules or leases, keeps nothing beyond open connections,
 //! and makes no second attempt. The rules that hold for all kinds are in
 //! [`delivery`](crate::delivery).
 
 pub mod http;
+mod registry;
 
 pub use http::{
-    Availability, Call, Error, Executor, MAX_BATCH_BODY, MAX_BODY, OpenBreaker, Options, guard,
-    headers, lookup, member_guard, payload, raft_addresses, template, tls,
+    Error, HttpExecutor, MAX_BATCH_BODY, MAX_BODY, Options, guard, headers, lookup, member_guard,
+    payload, raft_addresses, template, tls,
 };
-
-pub use crate::delivery::attempt::{Attempt, Class};
-pub use crate::delivery::breaker;
-pub use crate::delivery::call_checks::{BeforeSend, Unwanted};
-pub use crate::delivery::destination::Limits;
-pub use crate::delivery::reply::Reply;
+pub use registry::registry;

@@ -6,6 +6,7 @@
 
 pub mod actor;
 pub mod attempt;
+pub mod call_target;
 pub mod credential;
 pub mod delivery;
 pub mod execution_id;

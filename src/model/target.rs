@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Millis, ProjectId};
 
@@ -110,7 +111,8 @@ pub struct Executor {
     pub id: u64,
     /// The name, unique in the cluster.
     pub name: String,
-    /// `webhook_url`, `cloud_function` or `container`; jobs can be sent to the first.
+    /// `webhook_url`, `cloud_function` or `container`, or a kind with settings of its own. Jobs can
+    /// be sent to the first and to those with settings.
     pub kind: String,
     /// Kept for the clients.
     pub region: String,
@@ -133,6 +135,10 @@ pub struct Executor {
     /// The TLS settings of `webhook_url`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Box<Tls>>,
+    /// The settings of any other kind that can be called, as its executor has validated them;
+    /// secrets in them are sealed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Box<Value>>,
     /// Requests to it under way at a time, on each node; `None` for no limit of its own.
     pub max_concurrency: Option<u32>,
     /// Requests to it begun in a second, on each node; `None` for no limit of its own.
@@ -152,7 +158,10 @@ pub struct Executor {
 impl Executor {
     /// Returns whether jobs can be sent to it: its kind can be called, and it has a target.
     pub fn takes_jobs(&self) -> bool {
-        self.kind == WEBHOOK_URL && (self.http.is_some() || !self.webhook_url.is_empty())
+        match self.kind.as_str() {
+            WEBHOOK_URL => self.http.is_some() || !self.webhook_url.is_empty(),
+            _ => self.settings.is_some(),
+        }
     }
 }
 

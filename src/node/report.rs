@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::executor::OpenBreaker;
+use crate::delivery::availability::OpenBreaker;
 
 /// A node's state, as it tells the others for their status pages.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use crate::app::cluster_admin::status::{
 };
 use crate::cluster::Error;
 use crate::command::Command;
-use crate::executor;
+use crate::delivery::availability::OpenBreaker;
 use crate::model::NodeId;
 use crate::model::lease::Timing;
 use crate::model::time::rfc3339;
@@ -129,7 +129,7 @@ fn node_status(
     }
 }
 
-fn failing(one: executor::OpenBreaker) -> Failing {
+fn failing(one: OpenBreaker) -> Failing {
     Failing {
         destination: one.destination,
         since: rfc3339(one.since),

@@ -14,7 +14,7 @@ use super::report::NodeReport;
 use crate::clock::SchedulerTime;
 use crate::cluster::Cluster;
 use crate::command::Change;
-use crate::executor::Executor;
+use crate::delivery::call_queue::CallQueue;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::model::lease::Timing;
@@ -31,7 +31,7 @@ pub(super) struct View {
     pub(super) cluster: Cluster,
     pub(super) guard: Arc<LeaseGuard>,
     pub(super) worker: Arc<Worker>,
-    pub(super) executor: Executor,
+    pub(super) calls: CallQueue,
     pub(super) journal: Journal,
     pub(super) draining: Arc<AtomicBool>,
     pub(super) lease: watch::Receiver<LeaseState>,
@@ -62,7 +62,7 @@ impl View {
         if let Some(refused) = lease.refused {
             warnings.push(format!("it gets no lease: {}", refused.reason()));
         }
-        let shares = self.executor.occupancy();
+        let shares = self.calls.occupancy();
         if let Some((project, calls)) = shares.over_share {
             warnings.push(format!(
                 "project {project} has its share of calls under way ({calls} of {}): more of them \
@@ -85,7 +85,7 @@ impl View {
             lag: (lag.p99 > 0).then_some((lag.p50, lag.p99)),
             memory: pressure::anonymous_memory(),
             draining: self.draining.load(Ordering::SeqCst),
-            failing: self.executor.open_breakers(),
+            failing: self.calls.open_breakers(),
             warnings,
         }
     }

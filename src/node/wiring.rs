@@ -22,10 +22,14 @@ use crate::cluster::{self, Cluster};
 use crate::command::LEVEL;
 use crate::config::Config;
 use crate::coordinator::lead::{self, Coordinator};
+use crate::delivery::breaker::Rules;
+use crate::delivery::call_queue::CallQueue;
+use crate::delivery::destination::Limits;
+use crate::delivery::destination_queues::QueueOptions;
+use crate::executor;
 use crate::executor::guard::TargetGuard;
 use crate::executor::member_guard::{MemberGuard, Source};
 use crate::executor::raft_addresses::RaftAddresses;
-use crate::executor::{self, Executor};
 use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
 use crate::model::lease::{Facts, Position, Timing};
@@ -93,29 +97,21 @@ impl Wiring {
         }
         let (journal, unforgotten) =
             Journal::open(&config.data_dir.join("journal"), journal::Options::default())?;
-        let executor = Executor::new(
+        let executors = executor::registry(
             executor::Options {
-                max_workers: config.max_workers,
-                max_hanging: self.shares.hanging,
+                payload_max_bytes: config.payload_max_bytes,
                 max_idle: self.shares.idle,
-                timeout: config.job_execution_timeout,
-                limits: executor::Limits {
-                    max_concurrency: config.destination_concurrency,
-                    rate_per_second: config.destination_rate_per_second,
-                },
-                breaker: executor::breaker::Rules {
-                    failures: config.breaker_failures,
-                    cooldown: config.breaker_cooldown.as_millis() as u64,
-                },
                 guard: TargetGuard::of(config),
                 member_guard: Arc::new(MemberGuard::new(members(&cluster, &config.raft_address))),
                 proxy: config.egress_proxy.clone(),
                 ..executor::Options::default()
             },
-            self.time.clone(),
+            &self.keys,
+            self.time.clock(),
         )?;
-        let calls = executor.clone();
-        self.metrics.watch_calls(move || calls.calls());
+        let calls = CallQueue::new(executors, &self.queue_options(), self.time.clone());
+        let watched = calls.clone();
+        self.metrics.watch_calls(move || watched.calls());
         self.metrics.watch_disk(config.data_dir.clone());
         let term = cluster.leadership().borrow().term;
         let stated = stated_watermarks(&unforgotten);
@@ -125,7 +121,6 @@ impl Wiring {
             worker::Options {
                 node: config.node_id,
                 max_queue: config.max_queue,
-                payload_max_bytes: config.payload_max_bytes,
                 retry_max: config.job_execution_retry_max,
                 retry_delay: config.job_execution_retry_delay,
                 timeout: config.job_execution_timeout,
@@ -134,9 +129,8 @@ impl Wiring {
             },
             worker::Deps {
                 store: cluster.clone(),
-                dispatcher: executor.clone(),
+                dispatcher: calls.clone(),
                 lease: guard.clone(),
-                keys: self.keys.clone(),
                 journal: journal.clone(),
                 unforgotten,
                 time: self.time.clone(),
@@ -190,7 +184,7 @@ impl Wiring {
             cluster: cluster.clone(),
             guard: guard.clone(),
             worker: worker.clone(),
-            executor,
+            calls,
             journal: journal.clone(),
             draining: draining.clone(),
             lease: lease_state.subscribe(),
@@ -275,6 +269,23 @@ impl Wiring {
                 worker::PoisonRegister::default()
             },
         )
+    }
+
+    /// The turns, limits and breakers of calls.
+    fn queue_options(&self) -> QueueOptions {
+        let config = &self.config;
+        QueueOptions {
+            max_workers: config.max_workers,
+            max_hanging: self.shares.hanging,
+            limits: Limits {
+                max_concurrency: config.destination_concurrency,
+                rate_per_second: config.destination_rate_per_second,
+            },
+            breaker: Rules {
+                failures: config.breaker_failures,
+                cooldown: config.breaker_cooldown.as_millis() as u64,
+            },
+        }
     }
 
     fn cluster_options(&self) -> cluster::Options {

@@ -12,7 +12,6 @@ use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::model::NodeId;
 use crate::model::attempt::JournalEntry;
-use crate::secret::Keys;
 
 /// The resolved configuration of a worker.
 #[derive(Clone, Debug)]
@@ -21,8 +20,6 @@ pub struct Options {
     pub node: NodeId,
     /// `MaxQueue`: the most requests that are built and wait for their first byte.
     pub max_queue: usize,
-    /// `HTTPExecutorPayloadMaxSizeMb`, in bytes.
-    pub payload_max_bytes: usize,
     /// `JobExecutionRetryMax`: retries after the first attempt, for jobs that name none.
     pub retry_max: u32,
     /// `JobExecutionRetryDelay`: the delay before the first retry; it doubles from there.
@@ -39,12 +36,10 @@ pub struct Options {
 pub struct Deps<B, H, L> {
     /// The replicated state and its change feed: the cluster.
     pub store: B,
-    /// Makes the calls: the executor.
+    /// Makes the calls: the node's call queue, with its executors.
     pub dispatcher: H,
     /// The lease: a [`LeaseGuard`](super::LeaseGuard).
     pub lease: Arc<L>,
-    /// Opens the secrets that callbacks are signed with.
-    pub keys: Arc<Keys>,
     /// This node's journal, open.
     pub journal: Journal,
     /// The journal's entries that were not forgotten when it was opened.

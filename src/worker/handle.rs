@@ -12,7 +12,7 @@ use super::engine::{Engine, PendingRows, Status, WorkerStatus};
 use super::ports::{Dispatcher, Lease, StateStore};
 use super::queue::Plans;
 use super::send::{
-    AdaptiveLimits, Admission, CleanExit, Defaults, HangingCalls, SecretCache, Sender, SenderView,
+    AdaptiveLimits, Admission, CleanExit, Defaults, HangingCalls, Sender, SenderView,
     cancel_deleted,
 };
 use crate::clock::SchedulerTime;
@@ -124,7 +124,6 @@ async fn run<B: StateStore, H: Dispatcher, L: Lease>(
         plans: Arc::new(Plans::default()),
         time: deps.time,
         metrics: deps.metrics,
-        secrets: Arc::new(SecretCache::new(deps.keys)),
         register: deps.register,
         defaults: Defaults {
             retry_max: options.retry_max,
@@ -134,7 +133,6 @@ async fn run<B: StateStore, H: Dispatcher, L: Lease>(
         },
         node: options.node,
         cluster,
-        max_bytes: options.payload_max_bytes,
         begin_admission: Admission::new(MAX_BEGINNING),
         hanging_calls: Arc::clone(&hanging_calls),
         in_flight: AtomicU64::new(0),

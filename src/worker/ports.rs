@@ -1,5 +1,5 @@
-//! The ports of the worker: what it needs of the store, of the executor and of the lease, and no
-//! more. `node` brings the real ones (`Cluster`, `Executor`, [`LeaseGuard`](super::LeaseGuard)),
+//! The ports of the worker: what it needs of the store, of the executors and of the lease, and no
+//! more. `node` brings the real ones (`Cluster`, `CallQueue`, [`LeaseGuard`](super::LeaseGuard)),
 //! tests bring their own.
 
 use std::sync::Arc;
@@ -9,7 +9,12 @@ use tokio::sync::{broadcast, watch};
 
 use crate::cluster::Cluster;
 use crate::command::{Change, Command, Outcome};
-use crate::executor::{Availability, Call, Executor, Reply};
+use crate::delivery::availability::Availability;
+use crate::delivery::call::Call;
+use crate::delivery::call_queue::CallQueue;
+use crate::delivery::destination::Address;
+use crate::delivery::registry::Registry;
+use crate::delivery::reply::Reply;
 use crate::model::postponement::Obstacle;
 use crate::model::shard::{Ownership, ShardId};
 use crate::model::{Millis, ProjectId};
@@ -44,15 +49,18 @@ pub trait StateStore: Clone + Send + Sync + 'static {
 
 /// Makes calls.
 pub trait Dispatcher: Send + Sync + 'static {
+    /// The executors, which write the requests of calls.
+    fn executors(&self) -> &Registry;
+
     /// Makes one call and returns its outcome.
     fn call(&self, call: Call) -> impl Future<Output = Reply> + Send;
 
     /// The most calls to one destination that are under way at one time.
     fn max_in_flight(&self) -> usize;
 
-    /// The instant up to which a destination takes nothing of a project, and the reason; `None`
-    /// while it takes calls. Asked before a request is built.
-    fn closed(&self, url: &str, project: ProjectId) -> Option<(Millis, Obstacle)>;
+    /// The instant up to which an address takes nothing of a project, and the reason; `None` while
+    /// it takes calls. Asked before a request is built.
+    fn closed(&self, address: &Address, project: ProjectId) -> Option<(Millis, Obstacle)>;
 }
 
 /// The lease, as far as firing depends on it. All answers hold for this very moment.
@@ -104,17 +112,21 @@ impl StateStore for Cluster {
     }
 }
 
-impl Dispatcher for Executor {
+impl Dispatcher for CallQueue {
+    fn executors(&self) -> &Registry {
+        CallQueue::executors(self)
+    }
+
     async fn call(&self, call: Call) -> Reply {
-        Executor::call(self, call).await
+        CallQueue::call(self, call).await
     }
 
     fn max_in_flight(&self) -> usize {
-        Executor::at_most(self)
+        CallQueue::at_most(self)
     }
 
-    fn closed(&self, url: &str, project: ProjectId) -> Option<(Millis, Obstacle)> {
-        match Executor::availability(self, url, project) {
+    fn closed(&self, address: &Address, project: ProjectId) -> Option<(Millis, Obstacle)> {
+        match CallQueue::availability(self, address, project) {
             Availability::Available => None,
             Availability::Unavailable { until, obstacle } => Some((until, obstacle)),
         }

@@ -9,7 +9,9 @@ use axum::routing::post;
 use scheduler0::clock::{SchedulerTime, SystemClock};
 use scheduler0::cluster::Cluster;
 use scheduler0::command::{Command, CreateJobs, NewJob, NewProject, Outcome};
-use scheduler0::executor::{self, Executor};
+use scheduler0::delivery::call_queue::CallQueue;
+use scheduler0::delivery::destination_queues::QueueOptions;
+use scheduler0::executor;
 use scheduler0::journal::{self, Journal};
 use scheduler0::metrics::Metrics;
 use scheduler0::model::attempt::JournalBatch;
@@ -134,20 +136,20 @@ async fn jobs_fire_through_a_whole_node_and_the_watermark_is_recorded() {
     let options = Options {
         node: 1,
         max_queue: 1_024,
-        payload_max_bytes: 2_000_000,
         retry_max: 3,
         retry_delay: Duration::from_secs(5),
         timeout: Duration::from_secs(30),
         max_timeout: Duration::from_mins(5),
         misfire_grace: MISFIRE_GRACE,
     };
+    let keys = Arc::new(Keys::new(&"5e".repeat(32), "u", "p").unwrap());
+    let executors = executor::registry(executor::Options::default(), &keys, time.clock()).unwrap();
     let worker = Worker::start(
         options,
         Deps {
             store: cluster.clone(),
-            dispatcher: Executor::new(executor::Options::default(), Arc::clone(&time)).unwrap(),
+            dispatcher: CallQueue::new(executors, &QueueOptions::default(), Arc::clone(&time)),
             lease: Arc::clone(&guard),
-            keys: Arc::new(Keys::new(&"5e".repeat(32), "u", "p").unwrap()),
             journal: journal.clone(),
             unforgotten,
             time: Arc::clone(&time),

@@ -1,5 +1,5 @@
 //! The headers that every call carries, and the Standard Webhooks signature. Pure but for the
-//! random trace id. The worker calls it once a request.
+//! random trace id. `prepared` calls it once a request.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -11,31 +11,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use sha2::Sha256;
 
-use crate::model::Millis;
-use crate::model::shard::ShardId;
+use crate::delivery::batch::Labels;
 use crate::model::time::rfc3339;
 
 /// The header of the signature; [`sign`] makes its value.
 pub const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
-
-/// The facts that the headers of one request state.
-#[derive(Clone, Copy, Debug)]
-pub struct Labels<'a> {
-    /// The shard of all jobs of the request.
-    pub shard: ShardId,
-    /// The fence: the highest epoch that the sender knows of the shard.
-    pub epoch: u64,
-    /// The scheduled instant.
-    pub scheduled: Millis,
-    /// The number of the attempt, from 1.
-    pub attempt: u32,
-    /// The place among the chunks of the batch, from 0.
-    pub chunk: u32,
-    /// The id of `payload::Chunk`: the same whenever the same jobs go out again.
-    pub webhook_id: &'a str,
-    /// The present scheduler time.
-    pub now: Millis,
-}
 
 /// The header lines of a request. Their values share one piece of memory, as the client copies the
 /// list more than once.
@@ -48,7 +28,7 @@ pub fn headers(labels: &Labels<'_>) -> Vec<(HeaderName, HeaderValue)> {
             *end = text.len();
         }
     };
-    text.push_str(labels.webhook_id);
+    text.push_str(labels.request_id);
     end(&text);
     text.push_str(&rfc3339(labels.scheduled));
     end(&text);
@@ -59,7 +39,7 @@ pub fn headers(labels: &Labels<'_>) -> Vec<(HeaderName, HeaderValue)> {
         labels.attempt.into(),
         labels.shard.into(),
         labels.epoch,
-        labels.chunk.into(),
+        labels.number.into(),
     ] {
         // Writing to a String cannot fail.
         let _ = write!(text, "{number}");
@@ -208,8 +188,8 @@ mod tests {
             epoch: 12,
             scheduled: 1_763_700_000_000,
             attempt: 2,
-            chunk: 3,
-            webhook_id: "deadbeef-4d-19aa0",
+            number: 3,
+            request_id: "deadbeef-4d-19aa0",
             now: 1_763_700_005_999,
         };
         let list = headers(&labels);

@@ -1,34 +1,35 @@
-//! The executor of HTTP calls: it sends a ready request and reports the result.
+//! The executor of HTTP targets: callbacks that take batches, and a request for each occurrence.
 //!
-//! The worker calls [`Executor::call`]. The api asks [`guard::TargetGuard`] about URLs,
-//! [`template::Sizes`] and [`payload::DefinitionText`] about sizes, and [`tls::check`] about
-//! certificates. Nothing here knows of shards, schedules or leases, or keeps anything beyond open
-//! connections. Nothing is tried again, but once where a kept connection turned out to be closed
-//! (`client`).
+//! [`HttpExecutor`] is its side of [`delivery::executor`](crate::delivery::executor). The api asks
+//! [`guard::TargetGuard`] about URLs, [`template::Sizes`] and [`payload::DefinitionText`] about
+//! sizes, and [`tls::check`] about certificates. Nothing here knows of shards, schedules or leases,
+//! or keeps anything beyond open connections. Nothing is tried again, but once where a kept
+//! connection turned out to be closed (`client`).
 //!
 //! ```text
-//!   worker -> payload, template, headers -> Call
-//!                                            |
-//!                         delivery (permit) -+-> run -> before_send? -> receiver
-//!                                            |                             |
-//!   worker <- Reply::Refused <---------------+                             |
-//!   worker <- Reply::Done(Attempt) <- status <--- response <---------------+
+//!   worker -> renderers (payload, template) -> HttpRequest
+//!          -> complete (headers, credentials)
+//!          -> send(gate) -> run -> gate.check? -> receiver
+//!                            |                       |
+//!   worker <- Reply <- status, batch_answer <--- response
 //! ```
 //!
-//! `before_send` is asked when the connection stands and the first byte is about to be written: the
+//! The gate is asked when the connection stands and the first byte is about to be written: the
 //! check sits in the body of the request, which HTTP/1 asks for before it flushes the head. So a
 //! connection that took ten seconds to open cannot carry a request over the end of a lease.
 //! (`deferred_body` says how this holds for requests without a body, too.)
 //!
 //! | files | what they do |
 //! |---|---|
-//! | `call`, `options`, `executor`, `run` | a call, from its permit to its reply |
+//! | `executor`, `parts`, `options`, `destination` | what the worker learns of a target |
+//! | `renderers`, `payload`, `template`, `headers` | how requests are written |
+//! | `credentials` | opened secrets: of targets, for signatures, for TLS |
+//! | `prepared`, `send`, `run`, `runner` | a call, from the written request to its reply |
 //! | `request`, `deferred_body`, `client`, `response` | what is sent and read |
 //! | `connector`, `connection`, `pool`, `meter`, `tls` | connections |
 //! | `guard`, `address_kind`, `member_guard`, `egress` | where calls may go |
 //! | `lookup`, `resolver`, `guarded_resolver` | look-ups of names |
-//! | `status`, `retry_after`, `http_date` | what an answer means |
-//! | `payload`, `headers`, `template` | what the worker writes requests with; pure |
+//! | `status`, `batch_answer`, `retry_after`, `http_date` | what an answer means |
 
 pub mod guard;
 pub mod headers;
@@ -41,10 +42,11 @@ pub mod template;
 pub mod tls;
 
 mod address_kind;
-mod call;
+pub(crate) mod batch_answer;
 mod client;
 mod connection;
 mod connector;
+mod credentials;
 mod deferred_body;
 mod destination;
 mod egress;
@@ -54,21 +56,23 @@ mod http_date;
 mod local_error;
 mod meter;
 mod options;
+mod parts;
 mod pool;
-
+mod prepared;
+mod renderers;
 mod request;
 mod resolver;
 mod response;
 mod retry_after;
 mod run;
+mod runner;
+mod send;
 mod send_error;
 #[cfg(test)]
 mod tests;
 
-pub use call::Call;
-pub use destination::destination;
-pub use executor::Executor;
+pub use destination::address;
+pub use executor::HttpExecutor;
 pub use options::{Error, Options};
+pub use prepared::HttpRequest;
 pub use response::{MAX_BATCH_BODY, MAX_BODY};
-
-pub use crate::delivery::availability::{Availability, OpenBreaker};

@@ -8,29 +8,16 @@ use super::lookup::Lookup;
 use super::member_guard::MemberGuard;
 use super::resolver::SystemLookup;
 use crate::config::EgressProxy;
-use crate::delivery::breaker::Rules;
-use crate::delivery::destination::Limits;
-use crate::delivery::destination_queues::QueueOptions;
 
 /// The options of an executor.
 #[derive(Clone)]
 pub struct Options {
-    /// The most calls under way with a worker: `MaxWorkers`.
-    pub max_workers: usize,
     /// The longest wait for a connection; at most the timeout of the call.
     pub connect_timeout: Duration,
-    /// The longest time for a call, answer included, unless the call names another one:
-    /// `JobExecutionTimeout`.
-    pub timeout: Duration,
-    /// The most calls under way beyond `max_workers`: see [`QueueOptions::max_hanging`].
-    pub max_hanging: usize,
+    /// The most bytes of a request's body: `HTTPExecutorPayloadMaxSizeMb`.
+    pub payload_max_bytes: usize,
     /// The most connections that are kept for the next request, over all origins.
     pub max_idle: usize,
-    /// The limits of each destination, whatever limits a call brings: `DestinationConcurrency`,
-    /// `DestinationRatePerSecond`.
-    pub limits: Limits,
-    /// The rules of the breakers: `BreakerFailures`, `BreakerCooldownSeconds`.
-    pub breaker: Rules,
     /// The addresses that calls may go to.
     pub guard: TargetGuard,
     /// The Raft ports of the members, which calls may not go to whatever `guard` allows.
@@ -41,29 +28,12 @@ pub struct Options {
     pub proxy: Option<EgressProxy>,
 }
 
-impl Options {
-    /// The options of the queues.
-    pub(super) fn queues(&self) -> QueueOptions {
-        QueueOptions {
-            max_workers: self.max_workers,
-            max_hanging: self.max_hanging,
-            limits: self.limits,
-            breaker: self.breaker,
-        }
-    }
-}
-
 impl Default for Options {
     fn default() -> Self {
-        let QueueOptions { max_workers, max_hanging, limits, breaker } = QueueOptions::default();
         Self {
-            max_workers,
-            max_hanging,
+            payload_max_bytes: 2 << 20,
             max_idle: 128,
             connect_timeout: Duration::from_secs(10),
-            timeout: Duration::from_secs(30),
-            limits,
-            breaker,
             guard: TargetGuard::default(),
             member_guard: Arc::default(),
             lookup: Arc::<SystemLookup>::default(),
@@ -75,13 +45,9 @@ impl Default for Options {
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Options")
-            .field("max_workers", &self.max_workers)
-            .field("max_hanging", &self.max_hanging)
+            .field("payload_max_bytes", &self.payload_max_bytes)
             .field("max_idle", &self.max_idle)
             .field("connect_timeout", &self.connect_timeout)
-            .field("timeout", &self.timeout)
-            .field("limits", &self.limits)
-            .field("breaker", &self.breaker)
             .field("guard", &self.guard)
             .field("proxy", &self.proxy)
             .finish_non_exhaustive()

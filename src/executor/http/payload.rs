@@ -1,6 +1,6 @@
 //! The body of a callback: a JSON array of jobs, as `docs/compatibility.md` shows it.
 //!
-//! The worker pushes the jobs of one batch (one shard, one instant, one target), in order of their
+//! A renderer pushes the jobs of one batch (one shard, one instant, one target), in order of their
 //! ids, into a [`Builder`] and gets chunks, none above the limit. The text that jobs share is
 //! escaped once a definition ([`DefinitionText`]), since a million jobs a second have to be
 //! written.
@@ -10,9 +10,8 @@ use std::io::Write as _;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::model::attempt::occurrence_id;
+pub use crate::delivery::batch::Instant;
 use crate::model::job::{Casing, JobDefinition};
-use crate::model::run::Occurrence;
 use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis};
 
@@ -120,24 +119,6 @@ pub struct Built {
     pub chunks: Vec<Chunk>,
     /// Jobs that are above the limit even alone, as it was lowered after they were created.
     pub oversized: Vec<JobId>,
-}
-
-/// The parts of an execution id that all occurrences of a batch have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Instant {
-    /// The id of the cluster.
-    pub cluster: u128,
-    /// The scheduled instant.
-    pub scheduled: Millis,
-    /// The number of a manual run; 0 for planned occurrences.
-    pub run: u64,
-}
-
-impl Instant {
-    /// The execution id of a job's occurrence.
-    pub fn id(&self, job: JobId) -> String {
-        occurrence_id(self.cluster, Occurrence { job, scheduled: self.scheduled, run: self.run })
-    }
 }
 
 /// Writes the jobs of one batch into chunks.

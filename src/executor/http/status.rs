@@ -51,7 +51,7 @@ pub(super) fn is_answered(status: u16) -> bool {
 pub(super) fn outcome(attempt: &Attempt) -> CallOutcome {
     match attempt.class {
         Class::Wait { after } => CallOutcome::Asked { after: after.as_millis() as u64 },
-        Class::Retry { after } if matches!(attempt.code, 0 | 429 | 500..) => {
+        Class::Retry { after } if matches!(attempt.code.http_code(), 0 | 429 | 500..) => {
             let after = after.map_or(0, |after| after.as_millis() as u64);
             CallOutcome::Failed { down: !attempt.sent, unreachable: false, after }
         }
@@ -75,6 +75,7 @@ pub(super) fn complaint(status: u16, body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::result_code::ResultCode;
 
     #[test]
     fn statuses_fall_into_their_classes() {
@@ -117,7 +118,7 @@ mod tests {
     fn answers_say_whether_the_destination_is_alive() {
         let outcome_of = |status, sent, after, codes: &[u16]| {
             let class = class(status, after, codes);
-            outcome(&Attempt { class, code: status, sent, ..Attempt::default() })
+            outcome(&Attempt { class, code: ResultCode::http(status), sent, ..Attempt::default() })
         };
         let after = Some(Duration::from_secs(7));
         for status in [200, 202, 301, 400, 404, 408, 410, 412, 413, 425] {

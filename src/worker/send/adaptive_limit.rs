@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::admission::{Admission, Admitted, Target};
+use crate::delivery::destination::Destination;
 use crate::model::ProjectId;
 
 /// The number of waiters of one project-wide limit that have places at one time.
@@ -125,7 +126,7 @@ impl AdaptiveLimits {
 
     /// The limit of a project for any destination: only the queue bounds it.
     pub(in crate::worker) fn project_wide(&self, project: ProjectId) -> Arc<AdaptiveLimit> {
-        self.of(project, "")
+        self.named(project, "")
     }
 
     /// The number of requests that are built and wait for their first byte.
@@ -133,23 +134,30 @@ impl AdaptiveLimits {
         self.admission.held()
     }
 
-    /// The limit of a project to a URL's scheme, host and port.
-    pub(in crate::worker) fn of(&self, project: ProjectId, url: &str) -> Arc<AdaptiveLimit> {
-        let host = url.find("://").map_or(0, |at| at + 3);
-        let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |at| host + at);
+    /// The limit of a project to a destination.
+    pub(in crate::worker) fn of(
+        &self,
+        project: ProjectId,
+        destination: &Destination,
+    ) -> Arc<AdaptiveLimit> {
+        self.named(project, destination.as_str())
+    }
+
+    /// The limit of a project by the name of a destination, which is empty for any.
+    fn named(&self, project: ProjectId, name: &str) -> Arc<AdaptiveLimit> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(limit) = known.limits.get(&project).and_then(|limits| limits.get(&url[..end])) {
+        if let Some(limit) = known.limits.get(&project).and_then(|limits| limits.get(name)) {
             return Arc::clone(limit);
         }
         // A project-wide limit bounds how many of its waiters build at one time.
-        let width = if url.is_empty() { PROJECT_WIDE_WRITERS * self.stride } else { self.least };
+        let width = if name.is_empty() { PROJECT_WIDE_WRITERS * self.stride } else { self.least };
         known.prune();
         known.count += 1;
         known.number += 1;
         let limit = Arc::new(AdaptiveLimit {
             project,
             number: known.number,
-            is_project_wide: url.is_empty(),
+            is_project_wide: name.is_empty(),
             places: Arc::new(Semaphore::new(width)),
             width: AtomicUsize::new(width),
             least: self.least,
@@ -157,7 +165,7 @@ impl AdaptiveLimits {
             stride: self.stride,
             admission: self.admission.clone(),
         });
-        known.limits.entry(project).or_default().insert(url[..end].into(), Arc::clone(&limit));
+        known.limits.entry(project).or_default().insert(name.into(), Arc::clone(&limit));
         limit
     }
 }
@@ -260,6 +268,10 @@ impl LimitPlaces {
 mod tests {
     use super::*;
 
+    fn to(name: &str) -> Destination {
+        Destination::new(name)
+    }
+
     fn free(limit: &Arc<AdaptiveLimit>) -> usize {
         limit.places.available_permits()
     }
@@ -267,14 +279,14 @@ mod tests {
     #[test]
     fn a_limit_is_a_destinations_and_leaves_room_for_others() {
         let limits = AdaptiveLimits::new(8, 3);
-        let limit = limits.of(1, "http://a:1/x?y");
-        assert!(Arc::ptr_eq(&limit, &limits.of(1, "http://a:1/z")));
-        assert!(!Arc::ptr_eq(&limit, &limits.of(1, "http://a:2")));
-        assert!(!Arc::ptr_eq(&limit, &limits.of(2, "http://a:1")), "each project has its own");
+        let limit = limits.of(1, &to("a:1"));
+        assert!(Arc::ptr_eq(&limit, &limits.of(1, &to("a:1"))));
+        assert!(!Arc::ptr_eq(&limit, &limits.of(1, &to("a:2"))));
+        assert!(!Arc::ptr_eq(&limit, &limits.of(2, &to("a:1"))), "each project has its own");
         (0..99).for_each(|_| limit.try_take().unwrap().answered());
         assert_eq!(free(&limit), 3 + 4, "as many as the queue has for one");
         let narrow = [(1, 1), (1, 2), (2, 1)].map(|(queue, workers)| {
-            let limit = AdaptiveLimits::new(queue, workers).of(1, "http://a");
+            let limit = AdaptiveLimits::new(queue, workers).of(1, &to("a"));
             (0..9).for_each(|_| limit.try_take().unwrap().answered());
             free(&limit)
         });
@@ -284,7 +296,7 @@ mod tests {
     #[tokio::test]
     async fn a_project_wide_place_is_one_for_any_limit_of_its_project_that_has_room() {
         let limits = AdaptiveLimits::new(64, 2);
-        let (limit, other) = (limits.of(1, "http://a"), limits.of(2, "http://a"));
+        let (limit, other) = (limits.of(1, &to("a")), limits.of(2, &to("a")));
         let mut project_wide = limits.project_wide(1).take(3).await.unwrap();
         assert_eq!(
             (project_wide.held().of(&limit), project_wide.held().of(&other)),
@@ -302,7 +314,7 @@ mod tests {
     #[tokio::test]
     async fn a_limit_is_as_wide_as_its_destination_answers() {
         let limits = AdaptiveLimits::new(1_024, 48);
-        let limit = limits.of(1, "http://a:1");
+        let limit = limits.of(1, &to("a:1"));
         let least = 48 + limits.stride();
         // All of these have been sent; built requests are bounded elsewhere.
         let sent = |mut places: LimitPlaces| {

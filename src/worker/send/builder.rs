@@ -11,13 +11,14 @@ use rusqlite::Connection;
 
 use super::poison::PoisonRegister;
 use super::prepared::{Prepared, UnsentReason};
-use super::route::{Defaults, DeliveryMode, Route, Routes};
-use super::secrets::SecretCache;
+use super::route::{ByTerms, Defaults, DeliveryMode, Route, Routes, Terms};
 use super::skip_cause::{SkipCause, skip_cause};
 use super::work::Head;
-use crate::executor::payload::{DefinitionText, Instant};
+use crate::delivery::batch::Instant;
+use crate::delivery::registry::Registry;
 use crate::model::attempt::{SkipReason, Verdict};
 use crate::model::delivery::Overlap;
+use crate::model::job::JobDefinition;
 use crate::model::members::Members;
 use crate::model::postponement::Obstacle;
 use crate::model::target::ProjectPause;
@@ -35,17 +36,20 @@ pub(super) struct RouteGroup {
     pub(super) route: Arc<Route>,
     /// True if a pause of the project covers the occurrence.
     paused: bool,
+    /// The definitions of the jobs.
+    pub(super) definitions: Vec<Arc<JobDefinition>>,
     pub(super) jobs: Vec<ReadyJob>,
 }
 
-/// A job that goes out, the text of its definition, and the planned instant before this one.
-pub(super) type ReadyJob = (Payload, Arc<DefinitionText>, Millis);
+/// A job that goes out, the place of its definition in the group, and the planned instant before
+/// this one.
+pub(super) type ReadyJob = (Payload, usize, Millis);
 
 /// Jobs whose destination takes nothing up to an instant, and the reason.
 type Deferred = (Arc<Route>, Millis, Obstacle, Vec<JobId>);
 
-/// A definition seen in this slice: the number of its group, and its text.
-type CachedDefinition = (usize, Arc<DefinitionText>);
+/// A definition seen in this slice: the number of its group, and its place in there.
+type CachedDefinition = (usize, usize);
 
 /// Everything that building requests takes.
 pub(super) struct RequestBuilder<'a> {
@@ -55,12 +59,10 @@ pub(super) struct RequestBuilder<'a> {
     pub(super) plans: &'a Plans,
     /// The cluster's id, for execution ids.
     pub(super) cluster: u128,
-    /// The longest body, in bytes.
-    pub(super) max_bytes: usize,
     /// The terms for jobs and projects that name none.
     pub(super) defaults: Defaults,
-    /// Opens the credentials of targets.
-    pub(super) secrets: &'a SecretCache,
+    /// The kinds of target.
+    pub(super) executors: &'a Registry,
     /// The suspects of poison, and the marks of what is being written.
     pub(super) register: &'a PoisonRegister,
     /// The instant up to which a destination takes nothing, and the reason.
@@ -78,7 +80,7 @@ pub(super) struct RequestBuilder<'a> {
 #[derive(Default)]
 struct SortedJobs {
     groups: Vec<RouteGroup>,
-    routes: HashMap<Arc<Route>, usize>,
+    routes: HashMap<ByTerms, usize>,
     definitions: HashMap<(u64, bool), CachedDefinition>,
     lasts: HashMap<u32, Option<Millis>>,
     ended: HashMap<ProjectId, Vec<JobId>>,
@@ -103,7 +105,7 @@ impl RequestBuilder<'_> {
         let taken = last.map_or(slice.len(), |last| slice.partition_point(|(job, _)| *job <= last));
         let slice = &slice[..taken];
         let mut rows = rows.into_iter().peekable();
-        let mut routes = Routes::new(self.conn, self.defaults);
+        let mut routes = Routes::new(self.conn, self.executors, self.defaults);
         let mut sorted = SortedJobs::default();
         for (job, number) in slice {
             let planned = head.plans.get(*number as usize);
@@ -114,15 +116,18 @@ impl RequestBuilder<'_> {
             };
             let once = head.run == 0 && row.anchor == head.scheduled;
             let cached = if let Some(cached) = sorted.definitions.get(&(row.definition_id, once)) {
-                cached.clone()
+                *cached
             } else {
                 let Some(definition) = self.plans.definition(self.conn, row.definition_id)? else {
                     continue;
                 };
-                let route = Arc::new(routes.route(&definition, once && definition.is_one_off())?);
-                let group = self.group(head, route, &mut sorted)?;
-                let cached = (group, Arc::new(DefinitionText::new(&definition)));
-                sorted.definitions.entry((row.definition_id, once)).or_insert(cached).clone()
+                let terms = routes.terms(&definition, once && definition.is_one_off())?;
+                let number = self.group(head, terms, &mut sorted)?;
+                let known = &mut sorted.groups[number].definitions;
+                known.push(definition);
+                let cached = (number, known.len() - 1);
+                sorted.definitions.insert((row.definition_id, once), cached);
+                cached
             };
             let RouteGroup { route, paused, .. } = &sorted.groups[cached.0];
             // Plans and pauses are the record of what they stop. Only the end of a row, of a
@@ -153,7 +158,7 @@ impl RequestBuilder<'_> {
             sorted.groups[cached.0].jobs.push((row, cached.1, last));
         }
         let mut later = std::mem::take(&mut sorted.later);
-        let mut done = self.write(head, sorted);
+        let mut done = self.write_groups(head, sorted);
         if self.early {
             done.unsent.drain(..).for_each(|unsent| later.extend(unsent.members.iter()));
         }
@@ -173,7 +178,7 @@ impl RequestBuilder<'_> {
         Ok(head.due <= now)
     }
 
-    fn write(&self, head: &Head, sorted: SortedJobs) -> Prepared {
+    fn write_groups(&self, head: &Head, sorted: SortedJobs) -> Prepared {
         let mut done = Prepared::default();
         for (project, jobs) in sorted.ended {
             let why = UnsentReason::Over(Verdict::Skipped(SkipReason::Ended), None);
@@ -205,19 +210,25 @@ impl RequestBuilder<'_> {
                     let why = UnsentReason::Over(Verdict::Dead, Some(why.clone()));
                     done.unsent(project, once, ids(), why);
                 }
-                DeliveryMode::Single(single)
+                DeliveryMode::Single(_, single)
                     if single.overlap != Overlap::Allow && !head.forced && !self.begun =>
                 {
                     done.needs_run.push((Arc::clone(&group.route), ids()));
                 }
-                DeliveryMode::Single(single) => self.singles(head, &mut group, single, &mut done),
-                // Without a place it would be written in vain.
-                DeliveryMode::Batch { .. } if (self.room)(&group.route, 1) == 0 => {
+                DeliveryMode::Single(target, _) => {
+                    let room = (self.room)(&group.route, group.jobs.len());
+                    // Without a place it would be written in vain.
+                    let later = group.jobs.split_off(room);
+                    if !later.is_empty() {
+                        let later = later.iter().map(|(row, ..)| row.id).collect();
+                        done.no_place.push((Arc::clone(&group.route), later));
+                    }
+                    self.write(head, &mut group, target, &mut done);
+                }
+                DeliveryMode::Batch(_) if (self.room)(&group.route, 1) == 0 => {
                     done.no_place.push((Arc::clone(&group.route), ids()));
                 }
-                DeliveryMode::Batch { url, method, .. } => {
-                    self.batch(head, &mut group, (url, method), &mut done);
-                }
+                DeliveryMode::Batch(target) => self.write(head, &mut group, target, &mut done),
             }
         }
         for (route, until, obstacle, mut jobs) in closed {
@@ -232,21 +243,19 @@ impl RequestBuilder<'_> {
         Instant { cluster: self.cluster, scheduled: head.scheduled, run: head.run }
     }
 
-    /// The number of a route's group. A pause covers first attempts only; later attempts go on.
-    fn group(
-        &self,
-        head: &Head,
-        route: Arc<Route>,
-        sorted: &mut SortedJobs,
-    ) -> rusqlite::Result<usize> {
-        if let Some(found) = sorted.routes.get(&route) {
+    /// The number of the group with these terms. A pause covers first attempts only; later attempts
+    /// go on.
+    fn group(&self, head: &Head, terms: Terms, sorted: &mut SortedJobs) -> rusqlite::Result<usize> {
+        if let Some(found) = sorted.routes.get(&terms) {
             return Ok(*found);
         }
+        let route = Arc::new(Route::new(terms, self.executors));
         let covers = |pause: &ProjectPause| pause.covers(head.due);
         let paused =
             head.is_first() && projects::pauses(self.conn, route.project)?.iter().any(covers);
-        sorted.groups.push(RouteGroup { route: Arc::clone(&route), paused, jobs: Vec::new() });
-        sorted.routes.insert(route, sorted.groups.len() - 1);
+        let (definitions, jobs) = (Vec::new(), Vec::new());
+        sorted.groups.push(RouteGroup { route: Arc::clone(&route), paused, definitions, jobs });
+        sorted.routes.insert(ByTerms(route), sorted.groups.len() - 1);
         Ok(sorted.groups.len() - 1)
     }
 

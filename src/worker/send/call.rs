@@ -6,19 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use reqwest::header::{HeaderName, HeaderValue};
-
 use super::adaptive_limit::LimitPlaces;
 use super::admission::Admitted;
 use super::event::SendEvent;
 use super::hanging_calls::HangingCalls;
 use super::permits::Permits;
-use super::prepared::Request;
+use super::prepared::BuiltRequest;
 use super::route::Route;
 use super::sender::Sender;
 use super::work::{Head, Work};
-use crate::executor::headers::{Labels, WEBHOOK_SIGNATURE, headers, overlay};
-use crate::executor::{Call, Reply};
+use crate::delivery::batch::Labels;
+use crate::delivery::call::Call;
+use crate::delivery::reply::Reply;
+use crate::delivery::request::Request;
 use crate::model::JobId;
 use crate::worker::ports::{Dispatcher, Lease, StateStore};
 
@@ -26,8 +26,8 @@ use crate::worker::ports::{Dispatcher, Lease, StateStore};
 pub(super) enum CallResult {
     /// Its jobs were changed meanwhile: it must be built again.
     Stale(Permits),
-    /// The secrets that sign it cannot be opened here.
-    Unsigned(String),
+    /// It cannot be completed here, as its secrets cannot be opened.
+    Incomplete(String),
     /// The executor's reply.
     Reply(Reply),
 }
@@ -60,7 +60,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
     pub(super) fn send(
         self: &Arc<Self>,
         piece: Work,
-        request: Request,
+        built: BuiltRequest,
         number: u32,
         edition: u64,
         mut place: LimitPlaces,
@@ -69,19 +69,19 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         let slot = place.take_queued();
         self.report(SendEvent::Started(Arc::clone(&piece.head)));
         let own = RequestPermits { slot, place, edition, begun };
-        tokio::spawn(Arc::clone(self).deliver(piece, request, number, own));
+        tokio::spawn(Arc::clone(self).deliver(piece, built, number, own));
     }
 
     /// Makes a call and handles its result.
     async fn deliver(
         self: Arc<Self>,
         piece: Work,
-        request: Request,
+        built: BuiltRequest,
         number: u32,
         own: RequestPermits,
     ) {
-        let route = Arc::clone(&request.route);
-        let made = self.call_when_due(&piece, request, number, own, false).await;
+        let route = Arc::clone(&built.route);
+        let made = self.call_when_due(&piece, built, number, own, false).await;
         self.handle_result(piece, route, made).await;
     }
 
@@ -89,24 +89,24 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
     async fn call_when_due(
         self: &Arc<Self>,
         piece: &Work,
-        mut request: Request,
+        built: BuiltRequest,
         number: u32,
         own: RequestPermits,
         probe: bool,
     ) -> CallResult {
         let head = Arc::clone(&piece.head);
+        let BuiltRequest { route, mut request } = built;
         let RequestPermits { slot, place, edition, begun } = own;
         self.until_due(&head).await;
         if self.view.is_stale(edition, &request.members) {
             // Its jobs were changed since, so it may belong to another destination.
             return CallResult::Stale(Permits { begun, ..Permits::default() });
         }
-        let route = Arc::clone(&request.route);
-        let tls = route.tls().map(|tls| self.secrets.tls(tls)).transpose();
-        let lines = self.lines(&head, &mut request, number);
-        let (lines, tls) = match lines.and_then(|lines| Ok((lines, tls?))) {
-            Ok(ready) => ready,
-            Err(error) => return CallResult::Unsigned(error.to_string()),
+        if let Err(error) = self.complete(&head, &route, &mut request, number) {
+            return CallResult::Incomplete(error);
+        }
+        let Some(address) = route.address() else {
+            return CallResult::Stale(Permits::default()); // a request has an address
         };
         let members: Arc<[JobId]> = request.members.into();
         let jobs = members.len() as u64;
@@ -114,22 +114,20 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         let ask = (Arc::clone(self), Arc::clone(&head), Arc::clone(&members));
         let mut slot = Some(slot);
         let call = Call {
-            method: request.method,
-            parsed: request.parsed,
+            request: request.prepared,
+            destination: address.destination.clone(),
+            path: request.path,
             project: route.project,
             probe: probe || head.is_probe(),
             limits: route.limits,
-            success_codes: route.codes(),
-            batch: route.single().is_none(),
-            tls,
-            timeout: Some(Duration::from_millis(route.timeout.max(0).cast_unsigned())),
+            timeout: Duration::from_millis(route.timeout.max(0).cast_unsigned()),
             unwanted: Some(Box::new(move || {
                 let (this, members) = watch;
                 let hanging_calls = Arc::clone(&this.hanging_calls);
                 let unsure = move |members: &[JobId]| this.view.is_stale(edition, members);
                 Box::pin(HangingCalls::until_deleted(hanging_calls, members, unsure))
             })),
-            ..Call::new(request.url, lines, request.body, move || {
+            before_send: Box::new(move || {
                 // The executor asks again when it sends the request a second time: it is counted
                 // once.
                 let first = slot.take().is_some();
@@ -138,15 +136,18 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
                 begun.is_none_or(|until| this.time.clock().boot() <= until)
                     && !this.view.is_changed(edition, members)
                     && if first { this.may_send(head, jobs) } else { this.may_begin(head) }
-            })
+            }),
         };
         let counted = Counted::new(&self.in_flight);
         let reply = self.dispatcher.call(call).await;
         drop(counted);
         match &reply {
             Reply::Done(attempt) if attempt.answered => place.answered(),
+            Reply::PerJob(parts) if parts.iter().any(|part| part.attempt.answered) => {
+                place.answered();
+            }
             Reply::Refused { .. } => place.refused(),
-            Reply::Done(_) | Reply::Withheld | Reply::Unwanted(_) => drop(place),
+            Reply::Done(_) | Reply::PerJob(_) | Reply::Withheld | Reply::Unwanted(_) => drop(place),
         }
         match reply {
             Reply::Withheld if self.view.is_changed(edition, &members) => {
@@ -168,7 +169,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         let Ok(mut prepared) = self.prepare(piece.clone(), &permits).await else {
             return PieceCall::NotBuilt;
         };
-        let Some(request) = prepared.requests.pop() else {
+        let Some(built) = prepared.requests.pop() else {
             let waiting: usize = prepared.no_place.iter().map(|(_, jobs)| jobs.len()).sum();
             return if waiting == piece.jobs.len() {
                 PieceCall::NoPlace
@@ -176,15 +177,15 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
                 PieceCall::NotBuilt
             };
         };
-        if request.members.len() != piece.jobs.len() || request.route.single().is_some() {
+        let route = Arc::clone(&built.route);
+        if built.request.members.len() != piece.jobs.len() || route.single().is_some() {
             return PieceCall::NotBuilt;
         }
-        let limit = self.in_flight_limits.of(request.route.project, &request.url);
+        let Some(limit) = self.limit_of(&route) else { return PieceCall::NotBuilt };
         let Some(mut place) = limit.take_free().await else { return PieceCall::NoPlace };
         let slot = place.take_queued();
-        let route = Arc::clone(&request.route);
         let own = RequestPermits { slot, place, edition, begun: None };
-        PieceCall::Made(route, self.call_when_due(piece, request, 0, own, true).await)
+        PieceCall::Made(route, self.call_when_due(piece, built, 0, own, true).await)
     }
 
     /// Handles the result of a call.
@@ -197,8 +198,8 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         let head = Arc::clone(&piece.head);
         match made {
             CallResult::Stale(permits) => self.build_again(piece, permits).await,
-            CallResult::Unsigned(error) => {
-                let record = self.unsigned(&piece, &route, error);
+            CallResult::Incomplete(error) => {
+                let record = self.incomplete(&piece, &route, error);
                 self.finish_piece(&head, vec![record], None);
             }
             CallResult::Reply(Reply::Withheld) => self.finish_piece(&head, Vec::new(), Some(piece)),
@@ -209,6 +210,9 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
             CallResult::Reply(Reply::Done(answer)) => {
                 self.handle_answer(piece, &route, answer).await;
             }
+            CallResult::Reply(Reply::PerJob(parts)) => {
+                self.handle_parts(piece, &route, parts).await;
+            }
             CallResult::Reply(Reply::Unwanted(answer)) => {
                 let record = self.unwanted(&piece, &route, answer);
                 self.finish_piece(&head, vec![record], None);
@@ -216,32 +220,26 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         }
     }
 
-    /// The header lines of a request, signed for this moment.
-    fn lines(
+    /// Completes a request for this moment.
+    fn complete(
         &self,
         head: &Head,
+        route: &Route,
         request: &mut Request,
         number: u32,
-    ) -> Result<Vec<(HeaderName, HeaderValue)>, crate::secret::Error> {
-        let now = self.time.now();
-        let mut lines = headers(&Labels {
+    ) -> Result<(), String> {
+        let labels = Labels {
             shard: head.key.0,
             epoch: self.view.fence(head.key),
             scheduled: head.scheduled,
             attempt: head.attempt,
-            chunk: number,
-            webhook_id: &request.webhook_id,
-            now,
-        });
-        if request.route.single().is_some() {
-            lines = overlay(lines, std::mem::take(&mut request.headers));
-        }
-        let signing = &request.route.signing;
-        let signature = self.secrets.sign(signing, &request.webhook_id, now, &request.body)?;
-        // Base64 and a few signs: always a valid header value.
-        let signature = signature.and_then(|signature| HeaderValue::from_str(&signature).ok());
-        lines.extend(signature.map(|signature| (WEBHOOK_SIGNATURE, signature)));
-        Ok(lines)
+            number,
+            request_id: &request.id,
+            now: self.time.now(),
+        };
+        // A request has a target.
+        let Some(target) = route.target() else { return Ok(()) };
+        request.prepared.complete(target, &labels, &route.signing)
     }
 }
 

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use crate::delivery::attempt::{Attempt, Class, MAX_RETRY_AFTER};
-use crate::delivery::batch_answer::BatchAnswer;
-use crate::model::attempt::{MAX_RESPONSE, Verdict, parse_execution_id};
+use crate::delivery::attempt::{Acceptance, Attempt, Class, Judged, MAX_RETRY_AFTER};
+use crate::model::attempt::{MAX_RESPONSE, Verdict};
 use crate::model::delivery::{Retry, seed, spread, spread_after};
+use crate::model::run::Occurrence;
 use crate::model::{JobId, Millis};
 
 /// The time for which an occurrence may be deferred beyond its whole retry schedule, in
@@ -34,7 +34,7 @@ pub(super) enum Disposition {
     Unclear {
         /// Their verdict.
         verdict: Verdict,
-        /// The flaw, as the end of a sentence about the answer.
+        /// The error.
         why: String,
     },
     /// The receiver asks to wait so many milliseconds. That is no attempt.
@@ -83,7 +83,11 @@ impl AnswerContext<'_> {
             }
             Class::Wait { after } => Disposition::Failed(self.after_failure(Some(after), now)),
             Class::Retry { after } => Disposition::Failed(self.after_failure(after, now)),
-            Class::Refused | Class::Gone if self.jobs.len() > 1 => Disposition::Split,
+            Class::Refused | Class::Gone
+                if self.jobs.len() > 1 && answer.judged == Judged::AsOne =>
+            {
+                Disposition::Split
+            }
             Class::Refused | Class::Gone => Disposition::Failed(Verdict::Dead),
             Class::Fenced => Disposition::Fenced(self.after_failure(None, now)),
         }
@@ -91,27 +95,20 @@ impl AnswerContext<'_> {
 
     /// Classifies a success of a batch: all jobs are delivered but those that the answer names.
     fn batch(&self, answer: &Attempt, now: Millis) -> Disposition {
-        let unclear = |why| Disposition::Unclear { verdict: self.after_failure(None, now), why };
-        if let Some(flaw) = &answer.flaw {
-            return unclear(flaw.clone());
-        }
-        let named = match BatchAnswer::read(&answer.body) {
-            BatchAnswer::AllAccepted => return Disposition::Delivered,
-            BatchAnswer::Unclear(why) => return unclear(why.to_owned()),
-            BatchAnswer::Failed(named) => named,
-        };
-        let mut failed = Vec::new();
-        for text in &named {
-            let Some(of) = parse_execution_id(text) else {
-                return unclear("its `failed` names what is no execution id".to_owned());
-            };
-            // The id of another occurrence does not belong to this request.
-            if (of.scheduled, of.run) == (self.scheduled, self.run)
-                && self.jobs.binary_search(&of.job).is_ok()
-            {
-                failed.push(of.job);
+        let named = match &answer.acceptance {
+            Acceptance::All => return Disposition::Delivered,
+            Acceptance::Unclear(why) => {
+                let (verdict, why) = (self.after_failure(None, now), why.clone());
+                return Disposition::Unclear { verdict, why };
             }
-        }
+            Acceptance::AllBut(named) => named,
+        };
+        // Another occurrence does not belong to this request.
+        let ours = |of: &&Occurrence| {
+            (of.scheduled, of.run) == (self.scheduled, self.run)
+                && self.jobs.binary_search(&of.job).is_ok()
+        };
+        let mut failed: Vec<JobId> = named.iter().filter(ours).map(|of| of.job).collect();
         failed.sort_unstable();
         failed.dedup();
         if failed.is_empty() {
@@ -183,16 +180,21 @@ pub(super) fn excerpt(body: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::executor::http::status::class;
-    use crate::model::attempt::execution_id;
-    use bytes::Bytes;
 
     const RETRY: Retry = Retry { max: 3, delay: 5_000, factor: 2_000, max_delay: 3_600_000 };
 
-    fn answer(status: u16, body: &str) -> Attempt {
-        let body = Bytes::copy_from_slice(body.as_bytes());
-        let class = class(status, None, &[]);
-        Attempt { class, code: status, duration_ms: 1, sent: true, body, ..Attempt::default() }
+    fn answer(class: Class) -> Attempt {
+        Attempt { class, duration_ms: 1, sent: true, ..Attempt::default() }
+    }
+
+    /// The answer of a receiver that is down.
+    fn down() -> Attempt {
+        answer(Class::Retry { after: None })
+    }
+
+    /// A success that is about these jobs.
+    fn success(acceptance: Acceptance) -> Attempt {
+        Attempt { acceptance, ..answer(Class::Success) }
     }
 
     fn context(jobs: &[JobId], tried: u32) -> AnswerContext<'_> {
@@ -223,7 +225,7 @@ mod tests {
 
     #[test]
     fn failures_are_retried_later_and_later_and_then_dead() {
-        let down = answer(503, "");
+        let down = down();
         for (tried, delay) in [(1, 5_000), (2, 10_000), (3, 20_000)] {
             let Disposition::Failed(Verdict::Retry { at }) = next(&down, &[1, 2], tried) else {
                 panic!("{tried}");
@@ -233,8 +235,7 @@ mod tests {
             assert_eq!(next(&down, &[1, 2], tried), at_instant(at), "always the same");
         }
         assert_eq!(next(&down, &[1, 2], 4), Disposition::Failed(Verdict::Dead));
-        let told = class(500, Some(Duration::from_secs(42)), &[]);
-        let told = Attempt { class: told, ..answer(500, "") };
+        let told = answer(Class::Retry { after: Some(Duration::from_secs(42)) });
         let Disposition::Failed(Verdict::Retry { at }) = next(&told, &[1], 1) else { panic!() };
         assert!((142_000..=142_000 + 8_400).contains(&at), "{at}");
         assert_eq!(next(&told, &[1], 4), Disposition::Failed(Verdict::Dead));
@@ -242,53 +243,50 @@ mod tests {
 
     #[test]
     fn a_receiver_that_names_a_time_is_waited_for_a_day_in_all() {
-        let busy = |after| Attempt { class: class(429, Some(after), &[]), ..answer(429, "") };
+        let busy = |after| answer(Class::Wait { after });
         let hours = Duration::from_hours;
         let at = |now, answer: &Attempt| context(&[1], 4).classify(answer, now);
         assert_eq!(at(7_000, &busy(hours(24))), Disposition::AskedToWait(86_400_000));
         assert_eq!(at(7_001, &busy(hours(24))), Disposition::Failed(Verdict::Dead));
         assert_eq!(at(7_000 + 80_000_000, &busy(hours(1))), Disposition::AskedToWait(3_600_000));
         assert_eq!(at(7_000 + 83_000_000, &busy(hours(1))), Disposition::Failed(Verdict::Dead));
-        // Without a time, or with zero, it is an attempt.
-        assert_eq!(at(7_000, &busy(Duration::ZERO)), Disposition::Failed(Verdict::Dead));
-        assert_eq!(at(7_000, &answer(429, "")), Disposition::Failed(Verdict::Dead));
-        let bad = Attempt { class: class(500, Some(hours(1)), &[]), ..answer(500, "") };
+        // A failure is an attempt, whether it names a time or not.
+        assert_eq!(at(7_000, &down()), Disposition::Failed(Verdict::Dead));
+        let bad = answer(Class::Retry { after: Some(hours(1)) });
         assert_eq!(at(7_000, &bad), Disposition::Failed(Verdict::Dead));
     }
 
     #[test]
     fn a_refused_batch_is_split_and_a_refused_job_is_dead() {
-        for status in [400, 404, 410, 413] {
-            assert_eq!(next(&answer(status, ""), &[1, 2], 1), Disposition::Split, "{status}");
-            assert_eq!(
-                next(&answer(status, ""), &[1], 1),
-                Disposition::Failed(Verdict::Dead),
-                "{status}"
-            );
+        for class in [Class::Refused, Class::Gone] {
+            let refused = answer(class);
+            let dead = Disposition::Failed(Verdict::Dead);
+            assert_eq!(next(&refused, &[1, 2], 1), Disposition::Split, "{class:?}");
+            assert_eq!(next(&refused, &[1], 1), dead, "{class:?}");
+            let each = Attempt { judged: Judged::OneByOne, ..refused };
+            assert_eq!(next(&each, &[1, 2], 1), dead, "nothing is to be found out");
         }
     }
 
     #[test]
     fn a_receiver_may_name_what_failed() {
-        let ids = format!(
-            "{{\"failed\":[\"{}\",\"{}\",\"{}\"]}}",
-            execution_id(1 << 96, 2, 7_000),
-            execution_id(1 << 96, 9, 7_000),
-            execution_id(1 << 96, 1, 8_000),
-        );
+        let of = |job, scheduled| Occurrence { job, scheduled, run: 0 };
+        let named = success(Acceptance::AllBut(vec![
+            of(2, 7_000),
+            of(9, 7_000),
+            of(1, 8_000),
+            of(2, 7_000),
+        ]));
         let verdict = Verdict::Retry { at: first_retry() };
         assert_eq!(
-            next(&answer(200, &ids), &[1, 2], 1),
+            next(&named, &[1, 2], 1),
             Disposition::PartlyFailed { failed: vec![2], verdict }
         );
         let manual = AnswerContext { run: 3, ..context(&[1, 2], 1) };
-        assert_eq!(
-            manual.classify(&answer(200, &ids), 0),
-            Disposition::Delivered,
-            "other occurrences"
-        );
-        assert_eq!(next(&answer(204, ""), &[1, 2], 1), Disposition::Delivered);
-        assert_eq!(next(&answer(200, "{\"failed\":[]}"), &[1], 1), Disposition::Delivered);
+        assert_eq!(manual.classify(&named, 0), Disposition::Delivered, "other occurrences");
+        assert_eq!(next(&success(Acceptance::All), &[1, 2], 1), Disposition::Delivered);
+        let none = success(Acceptance::AllBut(Vec::new()));
+        assert_eq!(next(&none, &[1], 1), Disposition::Delivered);
     }
 
     #[test]
@@ -298,42 +296,31 @@ mod tests {
             Disposition::Unclear { verdict, why } => (verdict, why),
             other => panic!("{other:?}"),
         };
-        let cut = Attempt { flaw: Some("it broke off".to_owned()), ..answer(200, "") };
+        let cut = success(Acceptance::Unclear("it broke off".to_owned()));
         assert_eq!(why(&cut, 1), (retry, "it broke off".to_owned()));
         assert_eq!(why(&cut, 4).0, Verdict::Dead);
-        for body in [r#"{"failed":true}"#, r#"{"failed":["nonsense"]}"#, "{\"failed\":[\"c1-"] {
-            assert_eq!(why(&answer(200, body), 1).0, retry, "{body}");
-        }
-        // Any other status is clear by itself, and so is one for a single occurrence.
-        let refused = Attempt { flaw: Some("it broke off".to_owned()), ..answer(400, "") };
+        // Any other class is clear by itself, and so is a success for a single occurrence.
+        let refused = Attempt { class: Class::Refused, ..cut.clone() };
         assert_eq!(next(&refused, &[1, 2], 1), Disposition::Split);
         let single = AnswerContext { single: true, ..context(&[1], 1) };
         assert_eq!(single.classify(&cut, 0), Disposition::Delivered);
     }
 
     #[test]
-    fn a_single_request_succeeds_by_its_own_codes_and_may_go_on() {
-        let single = |codes: &[u16], answer: &Attempt| {
-            let answer = Attempt { class: class(answer.code, None, codes), ..answer.clone() };
-            AnswerContext { single: true, ..context(&[1], 1) }.classify(&answer, 100_000)
+    fn a_single_request_is_over_with_its_answer_or_goes_on() {
+        let single = |answer: &Attempt| {
+            AnswerContext { single: true, ..context(&[1], 1) }.classify(answer, 100_000)
         };
-        let again = at_instant(first_retry());
-        for (codes, status, expected) in [
-            (&[][..], 204, Disposition::Delivered),
-            (&[], 404, Disposition::Failed(Verdict::Dead)),
-            (&[200, 404], 404, Disposition::Delivered),
-            (&[200, 404], 201, again.clone()),
-            (&[200, 404], 500, again.clone()),
-            (&[200, 404], 410, Disposition::Failed(Verdict::Dead)),
-            (&[412], 412, Disposition::Delivered),
-        ] {
-            assert_eq!(single(codes, &answer(status, "")), expected, "{codes:?} {status}");
+        let fine = success(Acceptance::All);
+        assert_eq!(single(&fine), Disposition::Delivered);
+        assert_eq!(single(&down()), at_instant(first_retry()));
+        for class in [Class::Refused, Class::Gone] {
+            assert_eq!(single(&answer(class)), Disposition::Failed(Verdict::Dead));
         }
-        let later = Attempt { accepted_async: true, ..answer(202, "") };
-        assert_eq!(single(&[], &later), Disposition::Running);
-        assert_eq!(single(&[202], &later), Disposition::Running);
-        assert_eq!(single(&[200], &later), again);
-        assert_eq!(single(&[], &answer(202, "")), Disposition::Delivered);
+        let later = Attempt { accepted_async: true, ..fine };
+        assert_eq!(single(&later), Disposition::Running);
+        let failed = Attempt { accepted_async: true, ..down() };
+        assert_eq!(single(&failed), at_instant(first_retry()));
         assert_eq!(next(&later, &[1], 1), Disposition::Delivered, "a batch has no runs");
     }
 

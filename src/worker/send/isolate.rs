@@ -31,11 +31,11 @@ use super::response::answer_context;
 use super::route::Route;
 use super::sender::Sender;
 use super::work::Work;
-use crate::executor::{Attempt, Reply};
+use crate::delivery::attempt::Attempt;
+use crate::delivery::reply::Reply;
 use crate::model::JobId;
 use crate::model::attempt::{AttemptRecord, Verdict, bounded};
 use crate::model::postponement::told;
-use crate::model::result_code::ResultCode;
 use crate::worker::ports::{Dispatcher, Lease, StateStore};
 
 /// The number of pieces that a failed batch or piece is split into.
@@ -179,9 +179,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         let next = answer_context(&piece.head, &route, &ids, now).classify(&answer, now);
         let why = match next {
             Disposition::Failed(Verdict::Dead) => answer.error.clone().unwrap_or_default(),
-            Disposition::Unclear { verdict: Verdict::Dead, why } => {
-                format!("the receiver answered {}, but {why}", answer.code)
-            }
+            Disposition::Unclear { verdict: Verdict::Dead, why } => why,
             _ => return Ok((piece, route, answer)),
         };
         Err(Box::new(FailedPiece { piece, route, answer, why }))
@@ -198,7 +196,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         let also = pieces.map(|n| format!("; so did the {n} pieces of it that were sent then"));
         let error = format!("{why}{}", also.unwrap_or_default());
         let record = AttemptRecord {
-            result: ResultCode::http(answer.code),
+            result: answer.code,
             started,
             duration: answer.duration_ms,
             error: told(head.postponed.as_ref(), started, Some(error)).map(bounded),

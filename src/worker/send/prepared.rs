@@ -3,36 +3,20 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use reqwest::Method;
-use reqwest::header::{HeaderName, HeaderValue};
-use url::Url;
-
 use super::route::Route;
+use crate::delivery::request::Request;
 use crate::model::attempt::Verdict;
 use crate::model::members::Members;
 use crate::model::postponement::Obstacle;
 use crate::model::{JobId, Millis, ProjectId};
 
-/// A request that is built.
+/// A request that is built, and its terms.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(super) struct BuiltRequest {
     /// The terms.
     pub(super) route: Arc<Route>,
-    /// The HTTP method.
-    pub(super) method: Method,
-    /// The URL.
-    pub(super) url: Arc<str>,
-    /// The URL, where it is parsed already.
-    pub(super) parsed: Option<Url>,
-    /// The target's own header lines.
-    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
-    /// The body.
-    pub(super) body: Bytes,
-    /// The jobs in it, ascending.
-    pub(super) members: Vec<JobId>,
-    /// The value of `webhook-id`.
-    pub(super) webhook_id: String,
+    /// The request.
+    pub(super) request: Request,
 }
 
 /// Jobs for which no request is made.
@@ -57,7 +41,7 @@ pub(super) enum UnsentReason {
 #[derive(Debug, Default)]
 pub(super) struct Prepared {
     /// Requests to be sent, those of a route together.
-    pub(super) requests: Vec<Request>,
+    pub(super) requests: Vec<BuiltRequest>,
     /// Jobs that need `BeginRun` first.
     pub(super) needs_run: Vec<(Arc<Route>, Vec<JobId>)>,
     /// Jobs without a place at their destination, ascending: a request for each, or a batch.

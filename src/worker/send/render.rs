@@ -1,156 +1,77 @@
-//! Writes the requests of one route: batches, or one request for each occurrence. What is being
-//! written is marked first (the mark rule). Only `builder` calls it, with jobs that go out.
+//! Has the executor of a route's target write requests: batches, or one for each occurrence. What
+//! is being written is marked first (the mark rule). Only `builder` calls it, with jobs that go
+//! out.
 
 use std::sync::Arc;
 
-use reqwest::Method;
-
 use super::builder::{ReadyJob, RequestBuilder, RouteGroup};
 use super::poison::{PoisonRegister, Suspicion, reason};
-use super::prepared::{Prepared, Request, UnsentReason};
-use super::route::SingleTerms;
+use super::prepared::{BuiltRequest, Prepared, UnsentReason};
 use super::work::Head;
-use crate::executor::payload::{self, Builder, PayloadJob};
-use crate::executor::template::{Fill, Opened, RequestTemplate};
+use crate::delivery::batch::{Batch, BatchJob};
+use crate::delivery::executor::Renderer;
+use crate::delivery::request::Rendered;
 use crate::model::JobId;
 use crate::model::attempt::Verdict;
-
-impl<'r> From<&'r ReadyJob> for PayloadJob<'r> {
-    fn from((row, definition, last): &'r ReadyJob) -> Self {
-        Self { id: row.id, definition, data: &row.data, created: row.created, last: *last }
-    }
-}
+use crate::model::call_target::CallTarget;
 
 fn ids(jobs: &[ReadyJob]) -> impl Iterator<Item = JobId> {
     jobs.iter().map(|(row, ..)| row.id)
 }
 
+fn push(renderer: &mut dyn Renderer, (row, definition, last): &ReadyJob) {
+    renderer.push(&BatchJob {
+        id: row.id,
+        definition: *definition,
+        data: &row.data,
+        created: row.created,
+        last: *last,
+    });
+}
+
 impl RequestBuilder<'_> {
-    /// Writes the batches of a group.
-    pub(super) fn batch(
+    /// Writes the requests of a group to its target.
+    pub(super) fn write(
         &self,
         head: &Head,
         group: &mut RouteGroup,
-        (url, method): (&str, &str),
+        target: &CallTarget,
         done: &mut Prepared,
     ) {
+        // A route has a target of a kind that this node knows.
+        let Some(executor) = self.executors.get(target.kind()) else { return };
         let alone = self.suspects(head, group, done);
+        let batch = Batch {
+            instant: self.instant(head),
+            attempt: head.attempt,
+            definitions: &group.definitions,
+        };
         let mut mark = self.register.mark(head);
-        let mut builder = Builder::new(self.instant(head), self.max_bytes);
-        let mut built = self.register.together(&mut mark, |mark| {
+        let mut rendered = self.register.together(&mut mark, |mark| {
+            let mut writer = executor.renderer(target, batch);
             for window in group.jobs.chunks(PoisonRegister::WINDOW) {
                 mark.set(ids(window));
                 for job in window {
-                    builder.push(&job.into());
+                    push(&mut *writer, job);
                 }
             }
-            builder.finish()
+            writer.finish()
         });
         for job in &alone {
             let one = self.register.alone(&mut mark, job.0.id, || {
-                payload::build(self.instant(head), [job.into()], self.max_bytes)
+                let mut writer = executor.renderer(target, batch);
+                push(&mut *writer, job);
+                writer.finish()
             });
-            built.chunks.extend(one.chunks);
-            built.oversized.extend(one.oversized);
+            append(&mut rendered, one, group.route.single().is_none());
         }
         drop(mark);
-        let url: Arc<str> = url.into();
-        let method = if method == "PUT" { Method::PUT } else { Method::POST };
-        for chunk in built.chunks {
-            done.requests.push(Request {
-                route: Arc::clone(&group.route),
-                method: method.clone(),
-                url: Arc::clone(&url),
-                parsed: None,
-                headers: Vec::new(),
-                body: chunk.body,
-                members: chunk.members,
-                webhook_id: chunk.webhook_id,
-            });
-        }
-        if !built.oversized.is_empty() {
-            built.oversized.sort_unstable();
-            let why = format!("larger than the payload limit of {} bytes", self.max_bytes);
-            let why = UnsentReason::Over(Verdict::Dead, Some(why));
-            done.unsent(group.route.project, group.route.once, built.oversized, why);
-        }
-    }
-
-    /// Writes a request for each occurrence of a group that has a place.
-    pub(super) fn singles(
-        &self,
-        head: &Head,
-        group: &mut RouteGroup,
-        single: &SingleTerms,
-        done: &mut Prepared,
-    ) {
-        // Without a place it would be written in vain.
-        let room = (self.room)(&group.route, group.jobs.len());
-        let later = group.jobs.split_off(room);
-        if !later.is_empty() {
-            done.no_place.push((Arc::clone(&group.route), ids(&later).collect()));
-        }
-        let alone = self.suspects(head, group, done);
-        let opened = self.secrets.open_target(&single.http);
-        let opened = opened.map_err(|error| {
-            let secret = !single.http.secret_headers.is_empty();
-            let of = if secret { "http.auth, http.secretHeaders" } else { "http.auth" };
-            format!("{of}: {error}")
-        });
-        let template = RequestTemplate::new(&single.http, self.max_bytes);
-        let template = template.map_err(|error| error.to_string());
-        let terms = opened.and_then(|opened| Ok((template?, opened)));
-        let terms = terms.as_ref().map_err(String::as_str);
-        let mut mark = self.register.mark(head);
-        self.register.together(&mut mark, |mark| {
-            for window in group.jobs.chunks(PoisonRegister::WINDOW) {
-                mark.set(ids(window));
-                for job in window {
-                    self.one(head, group, job, terms, done);
-                }
-            }
-        });
-        for job in &alone {
-            let write = || self.one(head, group, job, terms, done);
-            self.register.alone(&mut mark, job.0.id, write);
-        }
-    }
-
-    /// Writes one request for one occurrence.
-    fn one(
-        &self,
-        head: &Head,
-        group: &RouteGroup,
-        (row, ..): &ReadyJob,
-        terms: Result<&(RequestTemplate<'_>, Opened), &str>,
-        done: &mut Prepared,
-    ) {
-        let execution_id = self.instant(head).id(row.id);
-        let fill = Fill {
-            execution_id: &execution_id,
-            job: row.id,
-            scheduled: head.scheduled,
-            attempt: head.attempt,
-            data: &row.data,
-        };
-        let rendered = terms.map_err(str::to_owned).and_then(|(template, opened)| {
-            template.render(&fill, opened).map_err(|error| error.to_string())
-        });
-        match rendered {
-            Ok(rendered) => done.requests.push(Request {
-                route: Arc::clone(&group.route),
-                method: rendered.method,
-                url: rendered.url,
-                parsed: Some(rendered.parsed),
-                headers: rendered.headers,
-                body: rendered.body,
-                members: vec![row.id],
-                webhook_id: execution_id,
-            }),
-            Err(error) => {
-                let why = UnsentReason::Over(Verdict::Dead, Some(error));
-                done.unsent(group.route.project, group.route.once, vec![row.id], why);
-            }
+        let route = &group.route;
+        let built = |request| BuiltRequest { route: Arc::clone(route), request };
+        done.requests.extend(rendered.requests.into_iter().map(built));
+        for (jobs, error) in rendered.failed {
+            let why = UnsentReason::Over(Verdict::Dead, Some(error));
+            done.unsent(route.project, route.once, jobs, why);
         }
     }
 
@@ -175,5 +96,19 @@ impl RequestBuilder<'_> {
             done.unsent(group.route.project, group.route.once, poison, why);
         }
         alone
+    }
+}
+
+/// Adds what was rendered alone. Jobs that could not be batched for one reason are one failure.
+fn append(rendered: &mut Rendered, one: Rendered, is_batch: bool) {
+    rendered.requests.extend(one.requests);
+    for (jobs, error) in one.failed {
+        match rendered.failed.iter_mut().find(|known| is_batch && known.1 == error) {
+            Some((known, _)) => {
+                known.extend(jobs);
+                known.sort_unstable();
+            }
+            None => rendered.failed.push((jobs, error)),
+        }
     }
 }

@@ -9,11 +9,11 @@ use super::permits::Permits;
 use super::route::Route;
 use super::sender::Sender;
 use super::work::{Head, Work};
-use crate::executor::Attempt;
+use crate::delivery::attempt::{Attempt, Judged};
+use crate::delivery::reply::JobsAttempt;
 use crate::model::attempt::{AttemptRecord, Verdict, bounded};
 use crate::model::members::Members;
 use crate::model::postponement::{Obstacle, told};
-use crate::model::result_code::ResultCode;
 use crate::model::run::Accepted;
 use crate::model::{JobId, Millis};
 use crate::worker::ports::{Dispatcher, Lease, StateStore};
@@ -41,7 +41,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         let started = now - boot.saturating_sub(answer.started_boot) as Millis;
         let response = single.and_then(|_| classify::excerpt(&answer.body));
         let record = |verdict: Verdict, members: Members, error: Option<String>| AttemptRecord {
-            result: ResultCode::http(answer.code),
+            result: answer.code,
             started,
             duration: answer.duration_ms,
             error: told(head.postponed.as_ref(), started, error).map(bounded),
@@ -77,10 +77,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
                 delivered.into_iter().chain([record(verdict, failed, why)]).collect()
             }
             Disposition::Failed(verdict) => vec![record(verdict, all(), why())],
-            Disposition::Unclear { verdict, why } => {
-                let why = format!("the receiver answered {}, but {why}", answer.code);
-                vec![record(verdict, all(), Some(why))]
-            }
+            Disposition::Unclear { verdict, why } => vec![record(verdict, all(), Some(why))],
             Disposition::AskedToWait(wait) => {
                 let until = Some((now.saturating_add(wait), Obstacle::Asked));
                 vec![self.defer(&head, route, all(), until)]
@@ -98,6 +95,32 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         self.finish_piece(&head, records, None);
     }
 
+    /// Acts on an answer that tells jobs apart. Jobs that it does not name go back to the queue:
+    /// they were not sent.
+    pub(super) async fn handle_parts(
+        self: Arc<Self>,
+        piece: Work,
+        route: &Arc<Route>,
+        parts: Vec<JobsAttempt>,
+    ) {
+        let head = Arc::clone(&piece.head);
+        let named = Members::from_sorted({
+            let mut named: Vec<JobId> = parts.iter().flat_map(|part| &part.jobs).copied().collect();
+            named.sort_unstable();
+            named
+        });
+        let unsent: Vec<JobId> = piece.members().without(&named).iter().collect();
+        for part in parts {
+            let jobs = piece.only(&part.jobs);
+            if !jobs.jobs.is_empty() {
+                self.report(SendEvent::Started(Arc::clone(&head)));
+                Arc::clone(&self).handle_answer(jobs, route, part.attempt).await;
+            }
+        }
+        let back = (!unsent.is_empty()).then(|| piece.only(&unsent));
+        self.finish_piece(&head, Vec::new(), back);
+    }
+
     /// Sends a refused batch again in pieces, at once, as the same attempt.
     async fn split(self: &Arc<Self>, piece: &Work, ids: &[JobId]) {
         let size = if ids.len() <= SINGLES { 1 } else { ids.len().div_ceil(2) };
@@ -108,9 +131,9 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         self.finish_piece(&piece.head, Vec::new(), None);
     }
 
-    /// The record of an attempt that failed before it began, since the secrets that sign it cannot
-    /// be opened here.
-    pub(super) fn unsigned(&self, piece: &Work, route: &Route, error: String) -> AttemptRecord {
+    /// The record of an attempt that failed before it began, since its secrets cannot be opened
+    /// here.
+    pub(super) fn incomplete(&self, piece: &Work, route: &Route, error: String) -> AttemptRecord {
         let (head, now) = (&piece.head, self.time.now());
         let jobs: Vec<JobId> = piece.members().iter().collect();
         let verdict = answer_context(head, route, &jobs, now).after_failure(None, now);
@@ -160,7 +183,8 @@ pub(super) fn answer_context<'a>(
     }
 }
 
-/// Says whether one job may be at fault for the failure: the receiver had the request.
+/// Says whether one job may be at fault for the failure of all: the receiver had the request, and
+/// judged it as one.
 pub(super) fn may_isolate(answer: &Attempt, jobs: usize) -> bool {
-    answer.sent && jobs > 1
+    answer.sent && answer.judged == Judged::AsOne && jobs > 1
 }

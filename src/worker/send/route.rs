@@ -1,21 +1,27 @@
-//! Routes: where a job's occurrences go and on what terms, as the store has it now. The target is
-//! the job's own `http`, its executor, or its callback URL. Retries and timeout come from the job,
+//! Routes: where a job's occurrences go and on what terms, as the store has it now. Job and
+//! executor give the target, whose kind says where that is. Retries and timeout come from the job,
 //! else its project, else the configuration.
 //!
 //! The request builder resolves a route for each definition; jobs with equal routes share batches.
 //! Nothing is sent here, and no secret opened.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::executor::Limits;
+use crate::delivery::destination::{Address, Limits};
+use crate::delivery::executor::Grouping;
+use crate::delivery::registry::Registry;
+use crate::model::call_target::CallTarget;
 use crate::model::delivery::{LONGEST_DELAY, Overlap, Retry};
-use crate::model::job::{Casing, JobDefinition};
+use crate::model::job::JobDefinition;
 use crate::model::project::ProjectSettings;
-use crate::model::target::{Executor, HttpTarget, SigningSecret, Tls, WEBHOOK_URL};
+use crate::model::target::{Executor, SigningSecret};
 use crate::model::{Millis, ProjectId};
 use crate::store::{executors, projects};
 
@@ -38,9 +44,18 @@ pub(in crate::worker) struct Defaults {
     pub(in crate::worker) max_timeout: Duration,
 }
 
-/// A destination and the terms of delivery.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A target with the terms of delivery, and where its calls go.
+#[derive(Debug)]
 pub(in crate::worker) struct Route {
+    /// The terms.
+    terms: Terms,
+    /// Where calls go; `None` if there is no target.
+    address: Option<Address>,
+}
+
+/// The terms of delivery, the target included. Jobs with equal terms share a route.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(in crate::worker) struct Terms {
     /// The project of the jobs.
     pub(in crate::worker) project: ProjectId,
     /// The way of delivery, with the target.
@@ -60,19 +75,10 @@ pub(in crate::worker) struct Route {
 /// The way in which jobs are delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::worker) enum DeliveryMode {
-    /// Jobs share a request.
-    Batch {
-        /// The target.
-        url: String,
-        /// `POST` or `PUT`.
-        method: String,
-        /// The casing of the body.
-        casing: Casing,
-        /// The target's own TLS settings.
-        tls: Option<Box<Tls>>,
-    },
-    /// Each occurrence has a request of its own.
-    Single(Box<SingleTerms>),
+    /// Jobs share a request to the target.
+    Batch(CallTarget),
+    /// Each occurrence has a request of its own to the target.
+    Single(CallTarget, SingleTerms),
     /// There is no target; the reason.
     Undeliverable(String),
 }
@@ -80,8 +86,6 @@ pub(in crate::worker) enum DeliveryMode {
 /// The terms of requests for one occurrence.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(in crate::worker) struct SingleTerms {
-    /// The target.
-    pub(in crate::worker) http: HttpTarget,
     /// The behaviour of an occurrence while another run of its job is under way.
     pub(in crate::worker) overlap: Overlap,
     /// The time that an accepted run may take, in milliseconds.
@@ -90,39 +94,67 @@ pub(in crate::worker) struct SingleTerms {
     pub(in crate::worker) heartbeat_timeout: Option<Millis>,
 }
 
+impl Deref for Route {
+    type Target = Terms;
+
+    fn deref(&self) -> &Terms {
+        &self.terms
+    }
+}
+
+/// A route in a set of routes with different terms.
+#[derive(Debug)]
+pub(in crate::worker) struct ByTerms(pub(in crate::worker) Arc<Route>);
+
+impl Borrow<Terms> for ByTerms {
+    fn borrow(&self) -> &Terms {
+        &self.0.terms
+    }
+}
+
+impl PartialEq for ByTerms {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.terms == other.0.terms
+    }
+}
+
+impl Eq for ByTerms {}
+
+impl Hash for ByTerms {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.terms.hash(state);
+    }
+}
+
 impl Route {
-    /// The URL that names the destination.
-    pub(in crate::worker) fn url(&self) -> Option<&str> {
-        match &self.mode {
-            DeliveryMode::Batch { url, .. } => Some(url),
-            DeliveryMode::Single(single) => Some(&single.http.url),
-            DeliveryMode::Undeliverable(_) => None,
-        }
+    /// The route of these terms. `executors` know where calls to the target go.
+    pub(in crate::worker) fn new(terms: Terms, executors: &Registry) -> Self {
+        let address =
+            terms.target().and_then(|target| Some(executors.get(target.kind())?.address(target)));
+        Self { terms, address }
     }
 
-    /// Host and port (where it is given) of the destination.
+    /// Where calls go; `None` if there is no target.
+    pub(in crate::worker) fn address(&self) -> Option<&Address> {
+        self.address.as_ref()
+    }
+
+    /// The name of the destination for people.
     pub(in crate::worker) fn destination(&self) -> &str {
-        let url = self.url().unwrap_or_default();
-        let host = url.split_once("://").map_or(url, |(_, rest)| rest);
-        &host[..host.find(['/', '?', '#']).unwrap_or(host.len())]
+        self.address.as_ref().map_or("", |address| &address.name)
     }
 
     /// Says whether jobs of both may be deferred as one pending row.
     pub(in crate::worker) fn defers_with(&self, other: &Route) -> bool {
         (self.project, self.once, self.retry) == (other.project, other.once, other.retry)
     }
+}
 
-    /// The statuses that count as success; empty for 2xx.
-    pub(in crate::worker) fn codes(&self) -> Arc<[u16]> {
-        let codes = self.single().map(|single| single.http.success_codes.as_slice());
-        codes.filter(|codes| !codes.is_empty()).map(Into::into).unwrap_or_default()
-    }
-
-    /// The target's own TLS settings.
-    pub(in crate::worker) fn tls(&self) -> Option<&Tls> {
+impl Terms {
+    /// The target.
+    pub(in crate::worker) fn target(&self) -> Option<&CallTarget> {
         match &self.mode {
-            DeliveryMode::Batch { tls, .. } => tls.as_deref(),
-            DeliveryMode::Single(single) => single.http.tls.as_deref(),
+            DeliveryMode::Batch(target) | DeliveryMode::Single(target, _) => Some(target),
             DeliveryMode::Undeliverable(_) => None,
         }
     }
@@ -130,7 +162,7 @@ impl Route {
     /// The terms of requests for one occurrence, if each has one of its own.
     pub(in crate::worker) fn single(&self) -> Option<&SingleTerms> {
         match &self.mode {
-            DeliveryMode::Single(single) => Some(single),
+            DeliveryMode::Single(_, single) => Some(single),
             _ => None,
         }
     }
@@ -139,6 +171,8 @@ impl Route {
 /// The projects and executors seen in one read of the store.
 pub(in crate::worker) struct Routes<'a> {
     conn: &'a Connection,
+    /// The kinds of target.
+    kinds: &'a Registry,
     defaults: Defaults,
     projects: HashMap<ProjectId, Arc<ProjectSettings>>,
     executors: HashMap<u64, Option<Arc<Executor>>>,
@@ -146,17 +180,21 @@ pub(in crate::worker) struct Routes<'a> {
 
 impl<'a> Routes<'a> {
     /// An empty set for one read.
-    pub(in crate::worker) fn new(conn: &'a Connection, defaults: Defaults) -> Self {
-        Self { conn, defaults, projects: HashMap::new(), executors: HashMap::new() }
+    pub(in crate::worker) fn new(
+        conn: &'a Connection,
+        kinds: &'a Registry,
+        defaults: Defaults,
+    ) -> Self {
+        Self { conn, kinds, defaults, projects: HashMap::new(), executors: HashMap::new() }
     }
 
-    /// The route of a definition's jobs. `once` says that the occurrence is the only one of a
+    /// The terms of a definition's jobs. `once` says that the occurrence is the only one of a
     /// one-off.
-    pub(in crate::worker) fn route(
+    pub(in crate::worker) fn terms(
         &mut self,
         definition: &JobDefinition,
         once: bool,
-    ) -> rusqlite::Result<Route> {
+    ) -> rusqlite::Result<Terms> {
         let settings = self.settings(definition.project)?;
         let executor = match definition.executor {
             Some(id) if definition.http.is_none() => Some((id, self.executor(id)?)),
@@ -171,11 +209,12 @@ impl<'a> Routes<'a> {
         };
         let found = executor.as_ref().and_then(|(_, executor)| executor.as_deref());
         let own = found.map(|executor| &executor.signing).filter(|signing| !signing.is_empty());
-        Ok(Route {
+        Ok(Terms {
             project: definition.project,
             mode: delivery_mode(
                 definition,
                 executor.as_ref().map(|(id, executor)| (*id, executor.as_deref())),
+                self.kinds,
             ),
             retry,
             timeout: delivery
@@ -214,49 +253,29 @@ impl<'a> Routes<'a> {
 fn delivery_mode(
     definition: &JobDefinition,
     executor: Option<(u64, Option<&Executor>)>,
+    executors: &Registry,
 ) -> DeliveryMode {
-    let single = |http: &HttpTarget| {
-        DeliveryMode::Single(Box::new(SingleTerms {
-            http: http.clone(),
-            overlap: definition.overlap,
-            run_timeout: match (definition.run_timeout, definition.heartbeat_timeout) {
-                // Otherwise nobody would notice its loss.
-                (None, None) => Some(LONGEST_RUN),
-                (given, _) => given.filter(|length| *length > 0),
-            },
-            heartbeat_timeout: definition.heartbeat_timeout,
-        }))
+    let target = match CallTarget::of(definition, executor) {
+        Ok(target) => target,
+        Err(why) => return DeliveryMode::Undeliverable(why),
     };
-    let batch = |url: &str, method: &str, tls: Option<&Tls>| DeliveryMode::Batch {
-        tls: tls.cloned().map(Box::new),
-        url: url.to_owned(),
-        method: if method.is_empty() { "POST" } else { method }.to_owned(),
-        casing: definition.casing,
+    let Some(kind) = executors.get(target.kind()) else {
+        let why = format!("this node cannot call executors of type {}", target.kind());
+        return DeliveryMode::Undeliverable(why);
     };
-    if let Some(http) = &definition.http {
-        return single(http);
-    }
-    match executor {
-        None if definition.callback_url.is_empty() => DeliveryMode::Undeliverable(
-            "the job has neither callback_url nor http nor executor".to_owned(),
-        ),
-        None => batch(&definition.callback_url, "", None),
-        Some((id, None)) => {
-            DeliveryMode::Undeliverable(format!("executor {id} of the job does not exist"))
+    match kind.grouping(&target) {
+        Grouping::Batch => DeliveryMode::Batch(target),
+        Grouping::Single => {
+            let single = SingleTerms {
+                overlap: definition.overlap,
+                run_timeout: match (definition.run_timeout, definition.heartbeat_timeout) {
+                    // Otherwise nobody would notice its loss.
+                    (None, None) => Some(LONGEST_RUN),
+                    (given, _) => given.filter(|length| *length > 0),
+                },
+                heartbeat_timeout: definition.heartbeat_timeout,
+            };
+            DeliveryMode::Single(target, single)
         }
-        Some((_, Some(executor))) if executor.kind != WEBHOOK_URL => {
-            DeliveryMode::Undeliverable(format!(
-                "executor {} is of type {}: jobs can be sent to {WEBHOOK_URL} only",
-                executor.name, executor.kind
-            ))
-        }
-        Some((_, Some(executor))) => match &executor.http {
-            Some(http) => single(http),
-            None if executor.webhook_url.is_empty() => DeliveryMode::Undeliverable(format!(
-                "executor {} has neither webhook_url nor http: set one of them",
-                executor.name
-            )),
-            None => batch(&executor.webhook_url, &executor.webhook_method, executor.tls.as_deref()),
-        },
     }
 }

@@ -28,7 +28,6 @@ use super::permits::Permits;
 use super::poison::PoisonRegister;
 use super::prepared::{Prepared, UnsentReason};
 use super::route::{Defaults, Route};
-use super::secrets::SecretCache;
 use super::view::SenderView;
 use super::work::{Head, Work};
 use crate::clock::SchedulerTime;
@@ -52,14 +51,12 @@ pub(in crate::worker) struct Sender<B, H, L> {
     pub(in crate::worker) lease: Arc<L>,
     pub(in crate::worker) view: Arc<SenderView>,
     pub(in crate::worker) plans: Arc<Plans>,
-    pub(in crate::worker) secrets: Arc<SecretCache>,
     pub(in crate::worker) register: PoisonRegister,
     pub(in crate::worker) time: Arc<SchedulerTime>,
     pub(in crate::worker) metrics: Arc<Metrics>,
     pub(in crate::worker) defaults: Defaults,
     pub(in crate::worker) node: NodeId,
     pub(in crate::worker) cluster: u128,
-    pub(in crate::worker) max_bytes: usize,
     /// The requests that each project and destination may have, built (`MaxQueue`) or under way.
     pub(in crate::worker) in_flight_limits: AdaptiveLimits,
     /// The places for questions to the cluster whether a run may begin.
@@ -146,23 +143,22 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
             }
             let mut backlog = Backlog::default();
             for (route, ids) in prepared.no_place {
-                let Some(url) = route.url() else { continue };
+                let Some(limit) = self.limit_to_wait_for(&route) else { continue };
                 let requests = if route.single().is_some() { ids.len() } else { 1 };
-                backlog.add(self.limit_to_wait_for(&route, url), route, ids, requests);
+                backlog.add(limit, route, ids, requests);
             }
-            for request in prepared.requests {
-                let limit = self.in_flight_limits.of(request.route.project, &request.url);
+            for built in prepared.requests {
+                // A request has an address.
+                let Some(limit) = self.limit_of(&built.route) else { continue };
                 let Some(place) = permits.place(&limit) else {
-                    let limit = self.limit_to_wait_for(&request.route, &request.url);
-                    backlog.add(limit, request.route, request.members, 1);
+                    let limit = self.limit_or_project_wide(&built.route, limit);
+                    backlog.add(limit, built.route, built.request.members, 1);
                     continue;
                 };
-                let number = match request.route.single() {
-                    Some(_) => 0,
-                    None => number_of(&mut numbers, &request.url),
-                };
-                let piece = work.only(&request.members);
-                self.send(piece, request, number, edition, place, permits.begun);
+                let series = built.request.series.as_ref();
+                let number = series.map_or(0, |series| number_of(&mut numbers, series));
+                let piece = work.only(&built.request.members);
+                self.send(piece, built, number, edition, place, permits.begun);
             }
             for entry in backlog.all {
                 let mut ids: Vec<JobId> =
@@ -182,10 +178,23 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         self.finish_piece(&head, records, None);
     }
 
+    /// The limit of a route's project and destination; `None` if there is no target.
+    pub(super) fn limit_of(&self, route: &Route) -> Option<Arc<AdaptiveLimit>> {
+        let address = route.address()?;
+        Some(self.in_flight_limits.of(route.project, &address.destination))
+    }
+
     /// The limit that jobs without a place wait for: their own when it is full, else their
     /// project's.
-    fn limit_to_wait_for(&self, route: &Route, url: &str) -> Arc<AdaptiveLimit> {
-        let limit = self.in_flight_limits.of(route.project, url);
+    fn limit_to_wait_for(&self, route: &Route) -> Option<Arc<AdaptiveLimit>> {
+        Some(self.limit_or_project_wide(route, self.limit_of(route)?))
+    }
+
+    fn limit_or_project_wide(
+        &self,
+        route: &Route,
+        limit: Arc<AdaptiveLimit>,
+    ) -> Arc<AdaptiveLimit> {
         if limit.is_full() { limit } else { self.in_flight_limits.project_wide(route.project) }
     }
 
@@ -207,8 +216,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
                     return wanted; // whoever asks takes its place afterwards
                 }
                 let project = route.project;
-                let Some(url) = route.url() else { return 0 };
-                let limit = this.in_flight_limits.of(project, url);
+                let Some(limit) = this.limit_of(route) else { return 0 };
                 let (own, own_queue) = held.as_ref().map_or((0, 0), |held| held.of(&limit));
                 let mut promised = promised.borrow_mut();
                 let number = Some(limit.number());
@@ -225,9 +233,8 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
                 conn,
                 plans: &this.plans,
                 cluster: this.cluster,
-                max_bytes: this.max_bytes,
+                executors: this.dispatcher.executors(),
                 defaults: this.defaults,
-                secrets: &this.secrets,
                 register: &this.register,
                 closed: &closed,
                 room: &room,
@@ -241,7 +248,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
 
     /// The instant up to which a route's destination takes nothing, and the reason.
     pub(super) fn closed(&self, route: &Route, head: &Head) -> Option<(Millis, Obstacle)> {
-        let closed = self.dispatcher.closed(route.url()?, route.project)?;
+        let closed = self.dispatcher.closed(route.address()?, route.project)?;
         (closed.1 != Obstacle::Failing || !head.is_probe()).then_some(closed)
     }
 
@@ -309,12 +316,12 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
     }
 }
 
-/// The number of a request among those of its target, from 0.
-fn number_of(numbers: &mut Vec<(Arc<str>, u32)>, url: &Arc<str>) -> u32 {
-    if let Some((_, next)) = numbers.iter_mut().find(|(known, _)| known == url) {
+/// The number of a request in its series, from 0.
+fn number_of(numbers: &mut Vec<(Arc<str>, u32)>, series: &Arc<str>) -> u32 {
+    if let Some((_, next)) = numbers.iter_mut().find(|(known, _)| known == series) {
         *next += 1;
         return *next;
     }
-    numbers.push((Arc::clone(url), 0));
+    numbers.push((Arc::clone(series), 0));
     0
 }

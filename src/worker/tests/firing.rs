@@ -37,7 +37,7 @@ async fn a_job_fires_at_its_instants_and_the_watermark_follows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_of_one_target_and_instant_go_out_as_one_in_chunks_below_the_limit() {
     let mut fixture = WorkerFixture::new();
-    fixture.options.payload_max_bytes = 2_000;
+    fixture.payload_max_bytes = 2_000;
     fixture.start();
     let first = fixture.jobs("@every 10s", URL, 20);
     fixture.jobs("@every 5s", URL, 5);
@@ -224,7 +224,7 @@ async fn one_worker_and_a_queue_of_one_are_enough_and_a_failing_target_blocks_no
 async fn many_requests_through_a_narrow_queue_all_arrive_once() {
     let mut fixture = WorkerFixture::new();
     fixture.workers(1, 2);
-    fixture.options.payload_max_bytes = 400;
+    fixture.payload_max_bytes = 400;
     fixture.start();
     let first = fixture.jobs("@every 10s", URL, 30);
     fixture.jobs("@every 10s", "http://elsewhere/", 30);

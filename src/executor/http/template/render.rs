@@ -3,7 +3,6 @@
 //! fills in.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -44,7 +43,7 @@ pub struct Rendered {
     /// The method.
     pub method: Method,
     /// The URL.
-    pub url: Arc<str>,
+    pub url: String,
     /// The same URL, parsed.
     pub parsed: Url,
     /// The lines of the target, `content-type` (JSON or plain text, as the body is) and
@@ -151,7 +150,7 @@ impl<'t> RequestTemplate<'t> {
     }
 
     /// The URL with its query. The host never comes from a placeholder.
-    pub(super) fn url(&self, fill: &Fill<'_>) -> Result<(Arc<str>, Url), Error> {
+    pub(super) fn url(&self, fill: &Fill<'_>) -> Result<(String, Url), Error> {
         let beyond = || Error::TooLong(Bound::Url);
         let (template, fragment) = parts(&self.target.url);
         let in_url = (Place::Plain, Place::Url);
@@ -175,7 +174,7 @@ impl<'t> RequestTemplate<'t> {
         }
         let text = out.into_text();
         if text == template {
-            return Ok((text.into(), self.planned.clone()));
+            return Ok((text, self.planned.clone()));
         }
         let there = Url::parse(&text).map_err(|_| Error::Url)?;
         if there.scheme() != self.planned.scheme() || there.authority() != self.planned.authority()
@@ -189,7 +188,7 @@ impl<'t> RequestTemplate<'t> {
         {
             return Err(Error::Path);
         }
-        Ok((text.into(), there))
+        Ok((text, there))
     }
 
     /// Whether requests of the method may have a body.

@@ -33,13 +33,13 @@ async fn a_name_is_checked_by_the_addresses_that_it_resolves_to() {
         (with(&["127.0.0.1"], strict), "loopback"),
     ] {
         let answer = answer(within("refused at once", executor.call(call(&url))).await);
-        assert_eq!((answer.code, answer.sent), (0, false));
+        assert_eq!((answer.code.http_code(), answer.sent), (0, false));
         assert!(answer.error.as_deref().is_some_and(|e| e.contains(why)), "{answer:?}");
     }
     assert_eq!(count.load(Ordering::SeqCst), 0);
     // Of several addresses only the allowed ones are tried.
     let mixed = with(&["169.254.169.254", "127.0.0.1"], open);
-    assert_eq!(answer(within("it arrives", mixed.call(call(&url))).await).code, 200);
+    assert_eq!(answer(within("it arrives", mixed.call(call(&url))).await).code.http_code(), 200);
     // An address in the URL itself never passes through the resolver.
     let literal = answer(mixed.call(call("http://169.254.169.254/latest")).await);
     assert!(!literal.sent && literal.error.is_some_and(|e| e.contains("link-local")));
@@ -74,7 +74,11 @@ async fn the_address_that_was_checked_is_the_address_connected_to() {
     let executor = executor(Options { lookup: lookup.clone(), ..Options::default() });
     for (nth, fine) in [true, false, false, false, true].into_iter().enumerate() {
         let answer = answer(within("an answer", executor.call(call(&url))).await);
-        assert_eq!((answer.code == 200, answer.sent), (fine, fine), "{nth}: {answer:?}");
+        assert_eq!(
+            (answer.code.http_code() == 200, answer.sent),
+            (fine, fine),
+            "{nth}: {answer:?}"
+        );
         let left = lookup.0.lock().expect("no panic").len();
         assert_eq!(left, answers.len() - 1 - nth, "one question a connection");
     }

@@ -7,7 +7,8 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::*;
 use crate::clock::TestClock;
-use crate::delivery::batch_answer::BatchAnswer;
+use crate::model::attempt::parse_execution_id;
+use crate::model::result_code::ResultCode;
 
 const NAMES: &str = r#"{"note":"hello","failed":["c1000000-1-2","c1000000-2-2"]}"#;
 
@@ -72,22 +73,22 @@ async fn an_answer_to_a_batch_that_is_cut_anywhere_accepts_nothing() {
         ("until the end", unframed.into_bytes()),
     ] {
         let whole = answer(executor.call(batch(&says(bytes.clone()).await)).await);
-        assert_eq!((whole.code, whole.flaw), (200, None), "{how}");
-        let named = ["c1000000-1-2".to_owned(), "c1000000-2-2".to_owned()];
-        assert_eq!(BatchAnswer::read(&whole.body), BatchAnswer::Failed(named.to_vec()), "{how}");
+        let named =
+            ["c1000000-1-2", "c1000000-2-2"].map(|id| parse_execution_id(id).expect("an id"));
+        let named = Acceptance::AllBut(named.to_vec());
+        assert_eq!((whole.code.http_code(), whole.acceptance), (200, named), "{how}");
         let head = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
         for cut in 0..bytes.len() {
             let url = says(bytes[..cut].to_vec()).await;
             let cut_off = answer(executor.call(batch(&url)).await);
             if cut < head {
-                assert_eq!(cut_off.code, 0, "{how} cut at {cut}: {cut_off:?}");
+                assert_eq!(cut_off.code.http_code(), 0, "{how} cut at {cut}: {cut_off:?}");
                 continue;
             }
-            let unclear = matches!(BatchAnswer::read(&cut_off.body), BatchAnswer::Unclear(_));
             // Without a frame an answer that ends with its head is one without a body.
             let empty = how == "until the end" && cut == head;
-            assert!(cut_off.flaw.is_some() || unclear || empty, "{how} cut at {cut}: {cut_off:?}");
-            assert_eq!(cut_off.code, 200);
+            assert!(flaw(&cut_off).is_some() || empty, "{how} cut at {cut}: {cut_off:?}");
+            assert_eq!(cut_off.code.http_code(), 200);
             // For a single call the status says it all.
             let single = answer(executor.call(call(&url)).await);
             assert_eq!((single.class, single.error), (Class::Success, None), "{how} {cut}");
@@ -113,7 +114,11 @@ async fn an_answer_before_the_end_of_the_body_counts_also_when_the_connection_is
         let body = Bytes::from(vec![b'x'; 2_000_000]);
         let call = Call { body, ..batch(&url) };
         let reply = answer(within("an answer", patient().call(call)).await);
-        assert_eq!((reply.code, reply.answered, reply.sent), (413, true, true), "{reply:?}");
+        assert_eq!(
+            (reply.code, reply.answered, reply.sent),
+            (ResultCode::Http(413), true, true),
+            "{reply:?}"
+        );
         receiver.await.expect("the receiver");
     }
 }
@@ -124,16 +129,17 @@ async fn an_answer_that_cannot_be_read_says_why() {
     let bomb = gzip(&" ".repeat(5_000_000));
     let odd = "its Content-Encoding is br; gzip and none are read".to_owned();
     let long = format!("its body is longer than the {MAX_BATCH_BODY} bytes that are read");
-    for (bytes, flaw) in [
+    for (bytes, why) in [
         (with_length("content-encoding: br\r\n", b"x"), odd),
         (with_length("content-encoding: gzip\r\n", &bomb), long),
     ] {
         let answer = answer(executor.call(batch(&says(bytes).await)).await);
-        assert_eq!((answer.code, answer.flaw), (200, Some(flaw)));
+        assert_eq!((answer.code.http_code(), flaw(&answer)), (200, Some(why.as_str())));
     }
     let plain = with_length("content-encoding: gzip\r\n", NAMES.as_bytes());
-    let flaw = answer(executor.call(batch(&says(plain).await)).await).flaw.expect("a reason");
-    assert!(flaw.starts_with("its body is not the gzip that it says it is"), "{flaw}");
+    let answer = answer(executor.call(batch(&says(plain).await)).await);
+    let why = flaw(&answer).expect("a reason");
+    assert!(why.starts_with("its body is not the gzip that it says it is"), "{why}");
 }
 
 #[tokio::test]
@@ -150,8 +156,9 @@ async fn a_body_that_does_not_end_in_time_leaves_the_status_as_it_is() {
         let mut call = Call { batch: whole, ..call(&url) };
         call.timeout = Some(Duration::from_millis(50));
         let answer = answer(within("it ends", executor.call(call)).await);
-        assert_eq!((answer.code, answer.error), (200, None));
-        assert_eq!(answer.flaw.as_deref(), Some("its body was not complete within 50ms"));
+        let why = whole.then_some("its body was not complete within 50ms");
+        assert_eq!((answer.code.http_code(), flaw(&answer)), (200, why));
+        assert_eq!(answer.error, None);
     }
 }
 
@@ -193,7 +200,7 @@ async fn a_local_error_is_no_attempt_and_no_failure_of_the_receiver() {
         let lookup = Arc::new(Failing(failing));
         let executor = executor(Options { lookup, ..Options::default() });
         let answer = answer(executor.call(call("http://name.example:1/")).await);
-        assert_eq!((answer.code, answer.sent), (0, false));
+        assert_eq!((answer.code.http_code(), answer.sent), (0, false));
     }
 }
 
@@ -248,18 +255,18 @@ async fn a_receiver_that_asks_to_wait_is_not_called_for_that_project() {
     let executor = Executor::new(Options::default(), Arc::clone(&time)).expect("an executor");
     let url = format!("http://{address}/");
     let of = |project| Call { project, ..call(&url) };
-    assert_eq!(answer(executor.call(of(1)).await).code, 429);
+    assert_eq!(answer(executor.call(of(1)).await).code.http_code(), 429);
     let wait = Reply::Refused { until: time.now() + 7_000, obstacle: Obstacle::Asked };
     for _ in 0..10 {
         assert_eq!(executor.call(of(1)).await, wait);
     }
     let paused = || executor.calls().destinations.iter().map(|d| d.paused).collect::<Vec<_>>();
     assert_eq!(paused(), [1]);
-    assert_eq!(answer(executor.call(of(2)).await).code, 429);
+    assert_eq!(answer(executor.call(of(2)).await).code.http_code(), 429);
     assert_eq!(paused(), [2]);
     clock.advance(Duration::from_secs(7));
     assert_eq!(paused(), [0; 0]);
-    assert_eq!(answer(executor.call(of(1)).await).code, 429);
+    assert_eq!(answer(executor.call(of(1)).await).code.http_code(), 429);
     assert_eq!((calls.load(Ordering::SeqCst), executor.open_breakers()), (3, vec![]));
 }
 
@@ -267,7 +274,7 @@ async fn a_receiver_that_asks_to_wait_is_not_called_for_that_project() {
 async fn a_folded_header_line_is_read() {
     let folded = b"HTTP/1.1 200 OK\r\nX-N: a\r\n  b\r\ncontent-length: 2\r\n\r\nok".to_vec();
     let answer = answer(patient().call(call(&says(folded).await)).await);
-    assert_eq!((answer.code, answer.error, &*answer.body), (200, None, &b"ok"[..]));
+    assert_eq!((answer.code.http_code(), answer.error, &*answer.body), (200, None, &b"ok"[..]));
 }
 
 #[tokio::test]
@@ -287,13 +294,13 @@ async fn a_busy_connection_is_closed_after_two_minutes() {
         // A call takes no connection that is older than the bound, and makes a new one.
         within("a connection of its own", async {
             while count() < lives {
-                assert_eq!(answer(executor.call(call(&url)).await).code, 200);
+                assert_eq!(answer(executor.call(call(&url)).await).code.http_code(), 200);
             }
         })
         .await;
         for _ in 0..100 {
             clock.advance(Duration::from_secs(1));
-            assert_eq!(answer(executor.call(call(&url)).await).code, 200);
+            assert_eq!(answer(executor.call(call(&url)).await).code.http_code(), 200);
         }
         assert_eq!(count(), lives, "it is kept while it is young");
         clock.advance(Duration::from_secs(20));

@@ -25,7 +25,7 @@ async fn a_dead_destination_does_not_block_another() {
         for _ in 0..30 {
             let reply =
                 within("the live one is served", executor.call(call(&format!("http://{live}/"))));
-            assert_eq!(answer(reply.await).code, 200);
+            assert_eq!(answer(reply.await).code.http_code(), 200);
         }
         let load = executor.load();
         assert_eq!(load.len(), 1);
@@ -50,7 +50,7 @@ async fn a_destination_that_keeps_failing_is_left_alone_and_others_are_not() {
     let executor = Executor::new(Options::default(), Arc::clone(&time)).expect("an executor");
     let (dead, live) = (format!("http://{dead}/"), format!("http://{live}/"));
     for _ in 0..5 {
-        assert_eq!(answer(executor.call(call(&dead)).await).code, 503);
+        assert_eq!(answer(executor.call(call(&dead)).await).code.http_code(), 503);
         clock.advance(Duration::from_millis(500));
     }
     let failing = executor.open_breakers().remove(0);
@@ -64,14 +64,14 @@ async fn a_destination_that_keeps_failing_is_left_alone_and_others_are_not() {
     let refused = Reply::Refused { until, obstacle };
     for _ in 0..100 {
         assert_eq!(executor.call(call(&dead)).await, refused);
-        assert_eq!(answer(executor.call(call(&live)).await).code, 200);
+        assert_eq!(answer(executor.call(call(&live)).await).code.http_code(), 200);
     }
     clock.advance(Duration::from_secs(6));
     assert_eq!(
         (executor.availability(&dead, 0), executor.availability(&live, 0)),
         (Availability::Available, Availability::Available)
     );
-    assert_eq!(answer(executor.call(call(&dead)).await).code, 503);
+    assert_eq!(answer(executor.call(call(&dead)).await).code.http_code(), 503);
     assert!(matches!(executor.call(call(&dead)).await, Reply::Refused { .. }));
     assert_eq!(calls.load(Ordering::SeqCst), 6, "five to find out, and a probe");
     let calls = executor.calls();

@@ -28,7 +28,7 @@ async fn a_call_that_is_ended_for_its_place_is_a_timeout_and_no_failure_of_its_d
     let second = answer(within("its own timeout", executor.call(of(2, 2))).await);
     assert_eq!(second.error.as_deref(), Some("timeout: no complete answer within 2s"));
     let first = answer(within("its end", first).await.expect("no panic"));
-    assert_eq!((first.code, first.sent), (0, true));
+    assert_eq!((first.code.http_code(), first.sent), (0, true));
     let error = first.error.expect("it has failed");
     assert!(error.starts_with("timeout: ended after "), "{error}");
     assert!(error.ends_with(" s: the node's places for hanging calls are full"), "{error}");

@@ -31,7 +31,7 @@ const ENDLESS: &str = "the receiver sends no end of informational answers";
 async fn is_ended(executor: &Executor, call: Call) -> Attempt {
     let call = Call { timeout: Some(Duration::from_mins(5)), ..call };
     let answer = answer(within("its end", executor.call(call)).await);
-    assert_eq!((answer.code, answer.sent), (0, true), "{answer:?}");
+    assert_eq!((answer.code.http_code(), answer.sent), (0, true), "{answer:?}");
     answer
 }
 
@@ -70,7 +70,7 @@ async fn the_bound_holds_for_each_answer_over_a_kept_connection() {
     let executor = executor(Options::default());
     for _ in 0..5 {
         let answer = answer(executor.call(call(&receiver.url())).await);
-        assert_eq!((answer.code, &*answer.body), (200, &b"ok"[..]), "{answer:?}");
+        assert_eq!((answer.code.http_code(), &*answer.body), (200, &b"ok"[..]), "{answer:?}");
     }
     let error = is_ended(&executor, call(&receiver.url())).await.error.unwrap();
     assert!(error.starts_with(ENDLESS), "{error}");
@@ -89,7 +89,11 @@ async fn a_long_body_behind_a_head_is_no_flood() {
     for _ in 0..20 {
         let batch = Call { batch: true, ..call(&receiver.url()) };
         let answer = answer(executor.call(batch).await);
-        assert_eq!((answer.code, answer.body.len()), (200, MAX_BATCH_BODY), "{answer:?}");
+        assert_eq!(
+            (answer.code.http_code(), answer.body.len()),
+            (200, MAX_BATCH_BODY),
+            "{answer:?}"
+        );
     }
     assert!(receiver.seen().iter().all(|(connection, _)| *connection == 0), "it is kept");
 }

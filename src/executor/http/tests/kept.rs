@@ -84,14 +84,14 @@ async fn a_kept_connection_that_is_closed_unanswered_costs_no_attempt() {
             let executor = executor(Options::default());
             let asked = Arc::new(AtomicUsize::new(0));
             let first = answer(executor.call(call(&receiver.url())).await);
-            assert_eq!((first.code, receiver.seen().len()), (200, 1), "{what}");
+            assert_eq!((first.code.http_code(), receiver.seen().len()), (200, 1), "{what}");
             let mut second = told(&receiver.url(), end, &signal, &asked);
             second.method = method;
             second.batch = batch;
             second.body = vec![b'x'; length].into();
             second.headers = vec![line("idempotency-key", "k-1"), line("scheduler-attempt", "1")];
             let answer = answer(within("an answer", executor.call(second)).await);
-            assert_eq!((answer.code, answer.error), (200, None), "{what}");
+            assert_eq!((answer.code.http_code(), answer.error), (200, None), "{what}");
             assert_eq!(asked.load(Ordering::SeqCst), 2, "{what}: each has a check of its own");
             let seen = receiver.seen();
             is_seen(&seen, end, &what);
@@ -110,11 +110,15 @@ async fn one_more_try_is_made_within_tls_and_by_way_of_the_proxy() {
         let asked = Arc::new(AtomicUsize::new(0));
         let tls = identity(certs::CA, "", "");
         let first = Call { tls: tls.clone(), ..call(&url) };
-        assert_eq!(answer(executor.call(first).await).code, 200, "{end:?}");
+        assert_eq!(answer(executor.call(first).await).code.http_code(), 200, "{end:?}");
         receiver.seen();
         let second = Call { tls, ..told(&url, end, &signal, &asked) };
         let answer = answer(within("an answer", executor.call(second)).await);
-        assert_eq!((answer.code, asked.load(Ordering::SeqCst)), (200, 2), "{end:?}: {answer:?}");
+        assert_eq!(
+            (answer.code.http_code(), asked.load(Ordering::SeqCst)),
+            (200, 2),
+            "{end:?}: {answer:?}"
+        );
         is_seen(&receiver.seen(), end, &format!("tls {end:?}"));
     }
     for end in ENDS {
@@ -126,11 +130,15 @@ async fn one_more_try_is_made_within_tls_and_by_way_of_the_proxy() {
         });
         let url = "http://good.test/x";
         let asked = Arc::new(AtomicUsize::new(0));
-        assert_eq!(answer(executor.call(call(url)).await).code, 200, "{end:?}");
+        assert_eq!(answer(executor.call(call(url)).await).code.http_code(), 200, "{end:?}");
         proxy.seen();
         let second = executor.call(told(url, end, &signal, &asked));
         let answer = answer(within("an answer", second).await);
-        assert_eq!((answer.code, asked.load(Ordering::SeqCst)), (200, 2), "{end:?}: {answer:?}");
+        assert_eq!(
+            (answer.code.http_code(), asked.load(Ordering::SeqCst)),
+            (200, 2),
+            "{end:?}: {answer:?}"
+        );
         let seen = proxy.seen();
         is_seen(&seen, end, &format!("proxy {end:?}"));
         assert!(seen[0].1.starts_with("POST http://good.test/x HTTP/1.1\r\n"), "{seen:?}");
@@ -162,7 +170,7 @@ async fn with_one_byte_of_an_answer_the_connection_is_no_excuse() {
         answer(executor.call(call(&receiver.url())).await);
         receiver.seen();
         let failed = answer(within("a failure", executor.call(call(&receiver.url()))).await);
-        assert_eq!((failed.code, failed.sent), (0, true), "{failed:?}");
+        assert_eq!((failed.code.http_code(), failed.sent), (0, true), "{failed:?}");
         let error = failed.error.unwrap();
         assert_eq!(error, "the receiver closed the connection in the head of its answer");
         assert_eq!(receiver.seen().len(), 1, "it went out once");
@@ -177,7 +185,10 @@ async fn a_fresh_connection_that_is_closed_is_a_failure_and_a_second_try_is_the_
     let executor = executor(Options::default());
     let failed = answer(within("a failure", executor.call(call(&receiver.url()))).await);
     let unanswered = "the receiver closed the connection without an answer";
-    assert_eq!((failed.code, failed.sent, failed.error.as_deref()), (0, true, Some(unanswered)));
+    assert_eq!(
+        (failed.code.http_code(), failed.sent, failed.error.as_deref()),
+        (0, true, Some(unanswered))
+    );
     assert_eq!(receiver.seen().len(), 1);
 
     let receiver = then(|_| {});
@@ -185,7 +196,7 @@ async fn a_fresh_connection_that_is_closed_is_a_failure_and_a_second_try_is_the_
     receiver.seen();
     let failed = answer(within("a failure", executor.call(call(&receiver.url()))).await);
     let twice = format!("{unanswered}; then again: {unanswered}");
-    assert_eq!((failed.code, failed.sent, failed.error), (0, true, Some(twice)));
+    assert_eq!((failed.code.http_code(), failed.sent, failed.error), (0, true, Some(twice)));
     let connections: Vec<_> = receiver.seen().into_iter().map(|(number, _)| number).collect();
     assert_eq!(connections, [0, 1], "twice and no more");
 }
@@ -201,7 +212,10 @@ async fn if_the_check_fails_before_the_second_try_the_first_one_has_failed() {
     call.before_send = Box::new(move || checks.pop().unwrap());
     let failed = answer(within("a failure", executor.call(call)).await);
     let unanswered = "the receiver closed the connection without an answer";
-    assert_eq!((failed.code, failed.sent, failed.error.as_deref()), (0, true, Some(unanswered)));
+    assert_eq!(
+        (failed.code.http_code(), failed.sent, failed.error.as_deref()),
+        (0, true, Some(unanswered))
+    );
     assert_eq!(receiver.seen().len(), 1, "not a byte of the second went out");
 }
 
@@ -223,7 +237,7 @@ async fn both_tries_have_the_time_of_one_call() {
     let mut call = call(&receiver.url());
     call.timeout = Some(Duration::from_millis(400));
     let failed = answer(within("a failure", executor.call(call)).await);
-    assert_eq!((failed.code, failed.sent), (0, true));
+    assert_eq!((failed.code.http_code(), failed.sent), (0, true));
     assert_eq!(failed.error.as_deref(), Some("timeout: no complete answer within 400ms"));
     assert_eq!(receiver.seen().len(), 3);
     drop(never);
@@ -239,11 +253,11 @@ async fn no_more_connections_are_kept_than_the_bound_and_the_oldest_goes() {
     let executor = executor.expect("an executor");
     for receiver in &receivers {
         clock.advance(Duration::from_millis(1));
-        assert_eq!(answer(executor.call(call(&receiver.url())).await).code, 200);
+        assert_eq!(answer(executor.call(call(&receiver.url())).await).code.http_code(), 200);
     }
     for (nth, connections) in [(most, [0, 0]), (1, [0, 0]), (0, [0, 1])] {
         clock.advance(Duration::from_millis(1));
-        assert_eq!(answer(executor.call(call(&receivers[nth].url())).await).code, 200);
+        assert_eq!(answer(executor.call(call(&receivers[nth].url())).await).code.http_code(), 200);
         let seen = receivers[nth].seen();
         assert_eq!(seen.into_iter().map(|(of, _)| of).collect::<Vec<_>>(), connections, "{nth}");
     }

@@ -59,17 +59,17 @@ async fn ask(executor: &Executor, url: &str, tls: Option<Arc<Identity>>) -> Atte
 async fn a_receiver_is_verified_by_the_targets_own_authority_and_shown_its_certificate() {
     let executor = executor(Options::default());
     let plain = serve_tls(certs::SERVER, None).await;
-    assert_eq!(ask(&executor, &plain, identity(certs::CA, "", "")).await.code, 200);
+    assert_eq!(ask(&executor, &plain, identity(certs::CA, "", "")).await.code.http_code(), 200);
     let unknown = ask(&executor, &plain, None).await;
-    assert_eq!(unknown.code, 0, "the machine knows no such authority: {unknown:?}");
+    assert_eq!(unknown.code.http_code(), 0, "the machine knows no such authority: {unknown:?}");
     let other = ask(&executor, &plain, identity(certs::LEAF.0, "", "")).await;
-    assert_eq!(other.code, 0, "{other:?}");
+    assert_eq!(other.code.http_code(), 0, "{other:?}");
 
     let strict = serve_tls(certs::SERVER, Some(certs::CA)).await;
     let shown = identity(certs::CA, certs::CLIENT.0, certs::CLIENT.1);
-    assert_eq!(ask(&executor, &strict, shown).await.code, 200);
+    assert_eq!(ask(&executor, &strict, shown).await.code.http_code(), 200);
     let bare = ask(&executor, &strict, identity(certs::CA, "", "")).await;
-    assert_eq!(bare.code, 0, "no certificate was shown: {bare:?}");
+    assert_eq!(bare.code.http_code(), 0, "no certificate was shown: {bare:?}");
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn a_certificate_of_its_own_is_taken_or_refused_in_words() {
     let executor = executor(Options::default());
     let leaf = serve_tls(certs::LEAF, None).await;
     let taken = ask(&executor, &leaf, identity(certs::LEAF.0, "", "")).await;
-    assert_eq!(taken.code, 200, "{taken:?}");
+    assert_eq!(taken.code.http_code(), 200, "{taken:?}");
     let own = serve_tls(certs::OWN, None).await;
     let refused = ask(&executor, &own, identity(certs::OWN.0, "", "")).await;
     let error = refused.error.unwrap();
@@ -132,7 +132,7 @@ async fn calls_leave_by_the_proxy_after_their_target_was_checked() {
         ..Options::default()
     });
     let done = ask(&executor, "http://good.test:81/x?y=z", None).await;
-    assert_eq!(done.code, 200, "{done:?}");
+    assert_eq!(done.code.http_code(), 200, "{done:?}");
     let head = heads.recv().await.unwrap().to_lowercase();
     assert!(head.starts_with("post http://good.test:81/x?y=z http/1.1\r\n"), "{head}");
     // user:p@ss
@@ -141,7 +141,10 @@ async fn calls_leave_by_the_proxy_after_their_target_was_checked() {
     // The proxy is asked for a tunnel. Its answer is not TLS, so the call fails.
     let tunnel = ask(&executor, "https://good.test/", None).await;
     let error = tunnel.error.unwrap_or_default();
-    assert!(tunnel.code == 0 && !error.contains("p%40ss") && !error.contains("p@ss"), "{error}");
+    assert!(
+        tunnel.code.http_code() == 0 && !error.contains("p%40ss") && !error.contains("p@ss"),
+        "{error}"
+    );
     let head = heads.recv().await.unwrap().to_lowercase();
     assert!(head.starts_with("connect good.test:443 http/1.1\r\n"), "{head}");
     assert!(head.contains("\r\nproxy-authorization: basic dxnlcjpwqhnz\r\n"), "{head}");
@@ -188,7 +191,7 @@ async fn this_machine_is_called_past_the_proxy() {
         ..Options::default()
     });
     let done = ask(&executor, &format!("http://{address}/callback"), None).await;
-    assert_eq!((done.code, &done.body[..]), (200, &b"here"[..]));
+    assert_eq!((done.code.http_code(), &done.body[..]), (200, &b"here"[..]));
 }
 
 /// A resolver that answers differently each time; the last answer stays.
@@ -256,5 +259,9 @@ async fn a_proxy_is_sent_to_no_member_by_any_name() {
         let (stream, _) = listener.accept().await.unwrap();
         answer_one(stream).await
     });
-    assert_eq!(ask(&executor, "http://alias.test:81/", None).await.code, 200, "another port");
+    assert_eq!(
+        ask(&executor, "http://alias.test:81/", None).await.code.http_code(),
+        200,
+        "another port"
+    );
 }

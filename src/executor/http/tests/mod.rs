@@ -3,6 +3,7 @@
 
 mod addresses;
 mod answers;
+mod calls;
 #[path = "../../../../tests/fixtures/tls/server.rs"]
 mod certs;
 mod destinations;
@@ -30,14 +31,17 @@ use reqwest::header::{HeaderName, HeaderValue};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
+use calls::{Call, Executor, Options, flaw};
+
 use super::guard::TargetGuard;
 use super::lookup::{Lookup, LookupFuture};
 use super::member_guard::MemberGuard;
 use super::run::UNWANTED;
-use super::*;
+use super::{MAX_BATCH_BODY, MAX_BODY};
 use crate::clock::{SchedulerTime, SystemClock};
 use crate::config::EgressProxy;
-use crate::delivery::attempt::{Attempt, Class};
+use crate::delivery::attempt::{Acceptance, Attempt, Class};
+use crate::delivery::availability::Availability;
 use crate::delivery::breaker::Rules;
 use crate::delivery::call_checks::Unwanted;
 use crate::delivery::reply::Reply;
@@ -65,7 +69,7 @@ fn call(url: &str) -> Call {
 fn answer(reply: Reply) -> Attempt {
     match reply {
         Reply::Done(answer) => answer,
-        Reply::Withheld | Reply::Refused { .. } | Reply::Unwanted(_) => panic!("{reply:?}"),
+        _ => panic!("{reply:?}"),
     }
 }
 

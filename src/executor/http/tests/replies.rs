@@ -22,7 +22,7 @@ async fn a_call_arrives_as_given_and_connections_are_kept() {
         let id = (HeaderName::from_static("webhook-id"), HeaderValue::from_static("x-1"));
         call.headers.push(id);
         let answer = answer(executor.call(call).await);
-        assert_eq!((answer.code, answer.class), (200, Class::Success), "{answer:?}");
+        assert_eq!((answer.code.http_code(), answer.class), (200, Class::Success), "{answer:?}");
         assert!(answer.sent && answer.error.is_none());
         let expected = format!("Scheduler0/{} x-1 4 - [{{}}]", env!("CARGO_PKG_VERSION"));
         assert_eq!(answer.body, expected);
@@ -89,7 +89,7 @@ async fn a_call_that_hangs_is_ended_when_its_jobs_are_deleted() {
     };
     let (reply, ()) = within("it ends", async { tokio::join!(executor.call(call), ending) }).await;
     let Reply::Unwanted(answer) = reply else { panic!("{reply:?}") };
-    assert_eq!((answer.code, answer.sent), (0, true));
+    assert_eq!((answer.code.http_code(), answer.sent), (0, true));
     assert_eq!(answer.error.as_deref(), Some(UNWANTED));
     assert!(answer.duration_ms >= 900, "{answer:?}");
     assert_eq!((executor.load(), executor.occupancy().hanging), (vec![], 0));
@@ -108,7 +108,7 @@ async fn a_redirect_is_a_failure_and_not_followed() {
     let address = serve(router).await;
     let answer =
         answer(executor(Options::default()).call(call(&format!("http://{address}/"))).await);
-    assert_eq!((answer.code, answer.class), (307, Class::Retry { after: None }));
+    assert_eq!((answer.code.http_code(), answer.class), (307, Class::Retry { after: None }));
     assert_eq!(followed.load(Ordering::SeqCst), 0);
 }
 
@@ -139,8 +139,8 @@ async fn an_answer_is_kept_up_to_a_limit_and_an_endless_one_is_left() {
         let body = Bytes::from(vec![b'x'; length]);
         let large = Call { batch: true, body, ..call(&url) };
         let answer = answer(within("it is cut", executor.call(large)).await);
-        assert_eq!((answer.code, answer.body.len()), (200, kept));
-        let flaw = format!("its body is longer than the {kept} bytes that are read");
-        assert_eq!(answer.flaw, Some(flaw));
+        assert_eq!((answer.code.http_code(), answer.body.len()), (200, kept));
+        let why = format!("its body is longer than the {kept} bytes that are read");
+        assert_eq!(flaw(&answer), Some(why.as_str()));
     }
 }

@@ -63,7 +63,7 @@ async fn a_call_without_a_body_is_withheld_like_any_other() {
         };
         let answer = answer(executor.call(plain(method.clone(), &url, check)).await);
         let asked = asked.load(Ordering::SeqCst);
-        assert_eq!((answer.code, answer.sent, asked), (200, true, 1), "{method}");
+        assert_eq!((answer.code.http_code(), answer.sent, asked), (200, true, 1), "{method}");
         assert_eq!(executor.call(plain(method, &url, || false)).await, Reply::Withheld);
     }
     let none = [Method::GET, Method::GET, Method::HEAD, Method::DELETE].map(|m| (m, String::new()));
@@ -110,7 +110,7 @@ async fn the_check_is_made_only_once_the_connection_stands() {
     let mut call = call(&url);
     call.before_send = Box::new(move || counter.fetch_add(1, Ordering::SeqCst) == 0);
     let answer = answer(executor(Options::default()).call(call).await);
-    assert_eq!((answer.code, answer.sent, asked.load(Ordering::SeqCst)), (0, false, 0));
+    assert_eq!((answer.code.http_code(), answer.sent, asked.load(Ordering::SeqCst)), (0, false, 0));
     assert_eq!(answer.class, Class::Retry { after: None });
     let error = answer.error.expect("a reason");
     assert!(error.to_lowercase().contains("refused") && !error.contains("hunter2"), "{error}");

@@ -1,12 +1,32 @@
-//! The body of a successful answer to a batch: the jobs that it names as failed. The worker asks
-//! for each such answer; a single call has nothing of the kind.
+//! The body of a successful answer to a batch: the jobs that it names as failed. `run` reads each
+//! such answer with it; a single call has nothing of the kind.
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::delivery::attempt::Acceptance;
+use crate::model::attempt::parse_execution_id;
+
+/// The jobs that a successful answer to a batch is about. `flaw` is the reason why `body` is not
+/// the whole body, if it is not.
+pub(crate) fn acceptance(status: u16, body: &[u8], flaw: Option<String>) -> Acceptance {
+    let unclear =
+        |why: &str| Acceptance::Unclear(format!("the receiver answered {status}, but {why}"));
+    if let Some(flaw) = flaw {
+        return unclear(&flaw);
+    }
+    let named = match BatchAnswer::read(body) {
+        BatchAnswer::AllAccepted => return Acceptance::All,
+        BatchAnswer::Unclear(why) => return unclear(why),
+        BatchAnswer::Failed(named) => named,
+    };
+    let failed = named.iter().map(|text| parse_execution_id(text)).collect::<Option<_>>();
+    failed.map_or_else(|| unclear("its `failed` names what is no execution id"), Acceptance::AllBut)
+}
+
 /// The content of a successful answer to a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BatchAnswer {
+enum BatchAnswer {
     /// All jobs are accepted.
     AllAccepted,
     /// The jobs with these execution ids failed, the rest is accepted.
@@ -21,7 +41,7 @@ impl BatchAnswer {
     /// jobs are accepted. Any other value of `failed` is unclear. So is a body that begins as a
     /// JSON object and is not one, as it may have been cut where nothing else tells. With any other
     /// body all jobs are accepted.
-    pub fn read(body: &[u8]) -> Self {
+    fn read(body: &[u8]) -> Self {
         #[derive(Deserialize)]
         struct Partial {
             #[serde(default)]
@@ -54,6 +74,24 @@ impl BatchAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_is_about_all_jobs_about_some_or_unclear() {
+        let of = |body: &[u8], flaw: Option<&str>| acceptance(200, body, flaw.map(str::to_owned));
+        assert_eq!(of(b"ok", None), Acceptance::All);
+        let id = crate::model::attempt::execution_id(0xc1 << 96, 7, 9_000);
+        let named = format!("{{\"failed\":[\"{id}\"]}}");
+        let occurrence = parse_execution_id(&id).unwrap();
+        assert_eq!(of(named.as_bytes(), None), Acceptance::AllBut(vec![occurrence]));
+        for (body, flaw, why) in [
+            (named.as_str(), Some("its body broke off"), "its body broke off"),
+            ("{\"failed\":[\"x\"]}", None, "its `failed` names what is no execution id"),
+            ("{\"failed\":2}", None, "its `failed` is not a list of execution ids"),
+        ] {
+            let unclear = Acceptance::Unclear(format!("the receiver answered 200, but {why}"));
+            assert_eq!(of(body.as_bytes(), flaw), unclear);
+        }
+    }
 
     #[test]
     fn partial_failures_are_named_absent_or_not_understood() {

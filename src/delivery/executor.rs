@@ -1,0 +1,112 @@
+//! The seam between the worker and the kinds of target: what an executor is.
+//!
+//! The worker knows jobs, instants, leases, retries. An executor knows one kind of target: what its
+//! settings mean, how a request for it is written and signed, how it is sent, and what an answer
+//! means. They meet in the traits here, and nothing else of a kind is seen outside of its folder:
+//!
+//! ```text
+//!   worker: jobs that are due, their CallTarget
+//!     │  Executor::address    destination, path, name    (limits, breakers, what people read)
+//!     │  Executor::grouping   batches, or one by one
+//!     ▼
+//!   Executor::renderer ── Renderer::push each job ── finish ──> Request (PreparedRequest inside)
+//!     ▼                                                             wait for place and due instant
+//!   PreparedRequest::complete   labels, signature, secrets: right before it goes
+//!     ▼
+//!   CallQueue::call ── admit ── permit (turn, limits, breaker) ── PreparedRequest::send(Gate)
+//!     ▼                                                             │ lease check, first byte
+//!   worker <── Reply: an Attempt for all jobs, or one for each part of them
+//! ```
+//!
+//! - **One object for a target, one box for a request.** Renderer and request are trait objects. A
+//!   renderer is made once for the jobs of one target; a request and its future are boxed once.
+//!   A job costs a call through a pointer and no allocation.
+//! - **Text for destinations.** Fairness, limits, breakers and eviction count by
+//!   [`Destination`](super::destination::Destination), an opaque text: scheme, host and port of a
+//!   URL, or the address of a broker.
+//! - **Outcomes are classes.** An [`Attempt`](super::attempt::Attempt) says what an answer means
+//!   (success, retry, refused ...). Its code is for people; nothing decides by it.
+//! - **More than one outcome.** A kind that learns of each job by itself, as a broker confirms each
+//!   message, answers with [`Reply::PerJob`](super::reply::Reply). Jobs that it does not name were
+//!   not sent: they go back to the queue.
+//! - **Secrets stay sealed** until the code of the kind opens them, with a
+//!   [`SecretCache`](super::secret_cache::SecretCache).
+//! - **No answer at all** fits as well: a kind that only hands work over (an offer to a worker)
+//!   answers success with `accepted_async`, and the run goes on by reports.
+//!
+//! `executor::registry` lists the kinds. `CONTRIBUTING.md` says what belongs to a new one.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::batch::{Batch, BatchJob};
+use super::destination::Address;
+use super::request::Rendered;
+use crate::model::call_target::CallTarget;
+
+/// An executor: everything that is to be known about one kind of target.
+pub trait Executor: Send + Sync + 'static {
+    /// The kind, as executors of the API name it in `type`.
+    fn kind(&self) -> &'static str;
+
+    /// Validates the settings of an executor of this kind, as a client gives them, and seals the
+    /// secrets in them. `old` are the settings so far; a secret that the client leaves out is kept.
+    fn validate(&self, given: Value, old: Option<&Value>) -> Result<Value, Invalid>;
+
+    /// The settings as clients see them: without secrets.
+    fn show(&self, settings: &Value) -> Value;
+
+    /// Where calls to a target go. Asked once for each target and read of the store.
+    fn address(&self, target: &CallTarget) -> Address;
+
+    /// Whether jobs of a target share a request.
+    fn grouping(&self, target: &CallTarget) -> Grouping;
+
+    /// The renderer of requests for jobs of one target. A target that cannot be rendered gives a
+    /// renderer all of whose jobs fail.
+    fn renderer<'r>(&'r self, target: &'r CallTarget, batch: Batch<'r>) -> Box<dyn Renderer + 'r>;
+
+    /// The number of calls that this node could not make, by the name of the reason.
+    fn local_errors(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+}
+
+/// The way in which the occurrences of one instant share requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Grouping {
+    /// Occurrences share a request.
+    Batch,
+    /// Each occurrence has a request, and may have a run, of its own.
+    Single,
+}
+
+/// Writes the requests for jobs of one target.
+pub trait Renderer {
+    /// Adds a job. Ids ascend.
+    fn push(&mut self, job: &BatchJob<'_>);
+
+    /// The requests, in the order in which they are to go.
+    fn finish(self: Box<Self>) -> Rendered;
+}
+
+/// The reason why settings are not valid.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Invalid {
+    /// The field that is at fault, as clients name it.
+    pub field: &'static str,
+    /// The fault, and what to do about it.
+    pub message: String,
+}
+
+impl Invalid {
+    /// The error of a field.
+    pub fn new(field: &'static str, message: impl Into<String>) -> Self {
+        Self { field, message: message.into() }
+    }
+}
+
+/// A shared executor.
+pub type SharedExecutor = Arc<dyn Executor>;
