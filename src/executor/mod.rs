@@ -7,6 +7,8 @@
 //! [`delivery`](crate::delivery).
 
 pub mod http;
+#[cfg(test)]
+pub(crate) mod memory;
 mod registry;
 
 pub use http::{

@@ -146,6 +146,22 @@ fn what_only_translates_imports_no_state() {
 }
 
 #[test]
+fn the_worker_knows_no_kind_of_target() {
+    let sources = sources();
+    let graph = Graph::new(&sources);
+    let kinds = ["executor", "reqwest", "hyper", "http", "url"];
+    let mut found = BTreeSet::new();
+    // Its tests have a receiver, which reads requests of the HTTP kind.
+    let of_worker = |file: &str| module(file) == Some("worker") && !file.contains("/tests/");
+    for (file, heads) in graph.heads().into_iter().filter(|(file, _)| of_worker(file)) {
+        for used in heads.iter().filter(|head| kinds.contains(&head.as_str())) {
+            found.insert(format!("{file} -> {used}"));
+        }
+    }
+    assert!(found.is_empty(), "the worker knows executors through `delivery` only: {found:?}");
+}
+
+#[test]
 fn no_files_refer_to_each_other_in_a_circle() {
     let sources = sources();
     let graph = Graph::new(&sources);

@@ -11,6 +11,7 @@ mod jitter;
 mod overlap;
 mod poison;
 mod recovery;
+mod second_kind;
 mod targets;
 mod timing;
 mod wake_ups;
