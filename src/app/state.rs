@@ -12,6 +12,7 @@ use crate::clock::SchedulerTime;
 use crate::cluster::Cluster;
 use crate::command::{Command, Outcome};
 use crate::config::Config;
+use crate::delivery::registry::Registry;
 use crate::executor::guard::TargetGuard;
 use crate::executor::raft_addresses::RaftAddresses;
 use crate::metrics::Metrics;
@@ -27,6 +28,8 @@ pub struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) auth: Auth,
     pub(crate) reads: ReadQueue,
+    /// The kinds of target that this node knows.
+    pub(crate) executors: Registry,
     /// `None` until the node has said what administers the cluster.
     admin: Option<Arc<dyn ClusterAdmin>>,
 }
@@ -42,8 +45,15 @@ impl App {
         metrics: Arc<Metrics>,
         auth: Auth,
     ) -> Self {
-        let (reads, admin) = (ReadQueue::default(), None);
-        Self { cluster, keys, config, time, metrics, auth, reads, admin }
+        let (reads, executors, admin) = (ReadQueue::default(), Registry::new([]), None);
+        Self { cluster, keys, config, time, metrics, auth, reads, executors, admin }
+    }
+
+    /// Asks these executors about the settings of their kinds.
+    #[must_use]
+    pub fn with_executors(mut self, executors: Registry) -> Self {
+        self.executors = executors;
+        self
     }
 
     /// Shows and changes the cluster through this. Without it the use cases of the cluster are not

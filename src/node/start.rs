@@ -124,7 +124,7 @@ impl Node {
         let budget = Arc::new(api::Budget::within(config.max_memory));
         let app =
             App::new(started.cluster.clone(), keys, config.clone(), time.clone(), metrics, auth);
-        let state = AppState::new(app.with_cluster_admin(admin))
+        let state = AppState::new(app.with_cluster_admin(admin).with_executors(started.executors))
             .pressure(started.pressure.clone())
             .leaving(started.draining.clone())
             .budget(budget)

@@ -26,6 +26,7 @@ use crate::delivery::breaker::Rules;
 use crate::delivery::call_queue::CallQueue;
 use crate::delivery::destination::Limits;
 use crate::delivery::destination_queues::QueueOptions;
+use crate::delivery::registry::Registry;
 use crate::executor;
 use crate::executor::guard::TargetGuard;
 use crate::executor::member_guard::{MemberGuard, Source};
@@ -64,6 +65,7 @@ pub(super) struct Started {
     pub(super) worker: Arc<Worker>,
     pub(super) coordinator: Coordinator,
     pub(super) journal: Journal,
+    pub(super) executors: Registry,
     pub(super) draining: Arc<AtomicBool>,
     pub(super) nudge: Arc<Notify>,
     pub(super) pressure: Arc<Pressure>,
@@ -109,7 +111,7 @@ impl Wiring {
             &self.keys,
             self.time.clock(),
         )?;
-        let calls = CallQueue::new(executors, &self.queue_options(), self.time.clone());
+        let calls = CallQueue::new(executors.clone(), &self.queue_options(), self.time.clone());
         let watched = calls.clone();
         self.metrics.watch_calls(move || watched.calls());
         self.metrics.watch_disk(config.data_dir.clone());
@@ -250,6 +252,7 @@ impl Wiring {
             worker,
             coordinator,
             journal,
+            executors,
             draining,
             nudge,
             pressure,

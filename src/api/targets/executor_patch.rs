@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use crate::api::http::error::Error;
 use crate::api::http::fields::Fields;
 use crate::api::state::AppState;
+use crate::api::targets::settings::{SettingsPatch, types};
 use crate::api::targets::signing;
 use crate::app::fields::check_text;
 use crate::app::patch::Patch;
@@ -18,6 +19,7 @@ use crate::app::targets::http::merge::merged;
 use crate::app::targets::http::read::read_target;
 use crate::app::targets::http::tls::{LONGEST_PEM, Names, TlsInput};
 use crate::app::targets::http::url::check_url;
+use crate::delivery::registry::Registry;
 use crate::executor::guard::TargetGuard;
 use crate::model::target::{Executor, Sealed, Tls, WEBHOOK_URL};
 use crate::secret::purpose;
@@ -69,6 +71,7 @@ pub(crate) struct ExecutorPatch {
     ca: Patch<String>,
     client_cert: Patch<String>,
     client_key: Patch<Zeroizing<String>>,
+    settings: SettingsPatch,
     /// `true` if `http` is a patch of the one that is there.
     merges: bool,
     max_concurrency: Patch<u32>,
@@ -79,18 +82,18 @@ pub(crate) struct ExecutorPatch {
 
 impl ExecutorPatch {
     /// Reads the fields of a `POST` or `PUT`.
-    pub(crate) fn read(fields: &mut Fields) -> Result<Self, Error> {
-        Self::fields(fields, false)
+    pub(crate) fn read(fields: &mut Fields, executors: &Registry) -> Result<Self, Error> {
+        Self::fields(fields, executors, false)
     }
 
     /// Reads the fields of a `PATCH`.
-    pub(crate) fn patch(fields: &mut Fields) -> Result<Self, Error> {
+    pub(crate) fn patch(fields: &mut Fields, executors: &Registry) -> Result<Self, Error> {
         fields.not_null(&["name", "type"])?;
-        Self::fields(fields, true)
+        Self::fields(fields, executors, true)
     }
 
     /// Reads the fields, each by itself. An empty text means that the client has not set the field.
-    fn fields(fields: &mut Fields, merges: bool) -> Result<Self, Error> {
+    fn fields(fields: &mut Fields, executors: &Registry, merges: bool) -> Result<Self, Error> {
         let set = |text: Option<String>| text.filter(|text| !text.is_empty());
         let text = |fields: &mut Fields, name| {
             let given = fields.patch(name, |fields, name| fields.text(name, LONGEST_TEXT))?;
@@ -120,6 +123,7 @@ impl ExecutorPatch {
             client_key: fields.patch("clientKey", |fields, name| {
                 Ok(fields.text(name, LONGEST_PEM)?.map(Zeroizing::new))
             })?,
+            settings: SettingsPatch::read(fields, executors)?,
             merges,
             max_concurrency: fields.patch("maxConcurrency", |fields, name| {
                 limit(name, fields.number(name)?, MOST_CONCURRENCY)
@@ -168,7 +172,7 @@ impl ExecutorPatch {
             return Err(Error::invalid("name", "name field is required"));
         }
         if let Some(kind) = &self.kind {
-            new.kind = one_of("type", kind, &KINDS)?;
+            new.kind = one_of("type", kind, &types(&KINDS, &app.app.executors))?;
         }
         match &self.webhook_method {
             Patch::Keep => {}
@@ -181,6 +185,7 @@ impl ExecutorPatch {
         }
         self.target(&mut new, old, app, &guard)?;
         new.tls = self.tls(&new, old, app)?;
+        new.settings = self.settings.apply_to(&new.kind, old, &app.app.executors)?;
         let seal = |given: &Patch<Zeroizing<String>>, old: &Option<Sealed>, purpose| match given {
             Patch::Keep => old.clone(),
             Patch::Clear => None,

@@ -1,10 +1,14 @@
 //! An executor as answers show it: everything but its secrets.
 
-use serde::Serialize;
+use std::collections::BTreeMap;
 
-use crate::api::targets::signing;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::api::targets::{settings, signing};
 use crate::app::targets::http::view::{HttpView, TlsView, show};
 use crate::app::write::Versioned;
+use crate::delivery::registry::Registry;
 use crate::model::Millis;
 use crate::model::target::Executor;
 use crate::model::time::rfc3339;
@@ -33,6 +37,9 @@ pub(crate) struct ExecutorView {
     http: Option<HttpView>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     tls: Option<TlsView>,
+    /// The settings of another kind, under its name.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    settings: Option<BTreeMap<String, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_concurrency: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,8 +55,9 @@ pub(crate) struct ExecutorView {
 }
 
 /// An executor, as of now.
-pub(crate) fn view(executor: Executor, now: Millis) -> ExecutorView {
+pub(crate) fn view(executor: Executor, executors: &Registry, now: Millis) -> ExecutorView {
     ExecutorView {
+        settings: settings::show(&executor, executors),
         id: executor.id,
         name: executor.name,
         kind: executor.kind,

@@ -49,13 +49,13 @@ pub(crate) fn router() -> ActionRouter {
 async fn list(State(app): App, context: RequestContext) -> Result<Response, Error> {
     let page = context.page_after(ORDERS, &[Order::Name])?;
     context.apply_consistency(&app.app).await?;
-    let (now, casing) = (app.time.now(), context.casing());
+    let (now, casing, kinds) = (app.time.now(), context.casing(), app.app.executors.clone());
     let body = app.read(move |conn| {
         let total = executors::count(conn)?;
         let mut list = ListWriter::new("executors", &page, (total, false), casing);
         executors::each(conn, &page, |executor| {
             let after = After { key: None, id: executor.id };
-            Ok(list.push(&view(executor, now), || {
+            Ok(list.push(&view(executor, &kinds, now), || {
                 let by_key = page.order_by != Order::Name;
                 by_key.then(|| cursor(ORDERS, &page.order_by, after))
             }))
@@ -98,7 +98,7 @@ fn respond_executor(
     executor: Executor,
 ) -> Response {
     let version = executor.version;
-    let view = view(executor, app.time.now());
+    let view = view(executor, &app.app.executors, app.time.now());
     version::tag(respond::json(status, respond::envelope(&view, context.casing())), version)
 }
 
@@ -109,7 +109,7 @@ async fn create(
     JsonBody(body, _hold): JsonBody<SMALL>,
 ) -> Result<Response, Error> {
     let mut fields = Fields::parse(&body)?;
-    let edit = ExecutorPatch::read(&mut fields)?;
+    let edit = ExecutorPatch::read(&mut fields, &app.app.executors)?;
     let key = idempotency::key(&headers, &context.actor, "POST /executors", &body)?;
     let executor = edit.create(&app)?;
     match app.cluster.propose(Key::wrap(key, Command::CreateExecutor(executor))).await? {
@@ -130,7 +130,7 @@ async fn put(
     JsonBody(body, _hold): JsonBody<SMALL>,
 ) -> Result<Response, Error> {
     let mut fields = Fields::parse(&body)?;
-    let edit = ExecutorPatch::read(&mut fields)?;
+    let edit = ExecutorPatch::read(&mut fields, &app.app.executors)?;
     update(&app, &context, &headers, id, edit, fields).await
 }
 
@@ -142,7 +142,7 @@ async fn patch(
     JsonBody(body, _hold): JsonBody<SMALL>,
 ) -> Result<Response, Error> {
     let mut fields = Fields::parse(&body)?;
-    let edit = ExecutorPatch::patch(&mut fields)?;
+    let edit = ExecutorPatch::patch(&mut fields, &app.app.executors)?;
     update(&app, &context, &headers, id, edit, fields).await
 }
 
@@ -194,7 +194,7 @@ async fn rotate(
     let executor = load(&app, id, ReadPhase::AfterWrite).await?;
     let version = executor.version;
     let shown = rotation.secret_to_show(&executor.signing, &app.keys);
-    let mut view = view(executor, app.time.now());
+    let mut view = view(executor, &app.app.executors, app.time.now());
     view.webhook_secret = shown;
     let mut response = version::tag(respond::ok(&view, context.casing()), version);
     respond::no_store(&mut response);

@@ -3,4 +3,5 @@
 pub(crate) mod executor_patch;
 pub(crate) mod executor_view;
 pub(crate) mod executors;
+pub(crate) mod settings;
 pub(crate) mod signing;

@@ -59,7 +59,7 @@ pub(crate) async fn check<'j>(
 }
 
 fn judge(definition: &JobDefinition, executor: &Executor) -> Result<(), Error> {
-    if executor.kind != WEBHOOK_URL {
+    if executor.kind != WEBHOOK_URL && executor.settings.is_none() {
         let message = format!(
             "executor {} is of type {}, which cannot be called: use one of type {WEBHOOK_URL}",
             executor.id, executor.kind
