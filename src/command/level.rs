@@ -7,7 +7,7 @@
 //! |---|---|
 //! | 1 | the program before levels |
 //! | 2 | `ForVersion`, `ByClient`, `RaiseLevel`; secret headers, TLS of targets; schema 3, 4 |
-//! | 3 | proposals of version 3; results of AMQP and of processes |
+//! | 3 | proposals of version 3; results of AMQP and of processes; settings of executors |
 //!
 //! A new field of what travels as JSON is news, too: an older program drops it, and stores the
 //! rest.
@@ -92,7 +92,11 @@ fn of_definition(definition: &JobDefinition) -> u32 {
 }
 
 fn of_executor(executor: &Executor) -> u32 {
-    let own = if executor.tls.is_some() { 2 } else { 1 };
+    let own = match executor {
+        Executor { settings: Some(_), .. } => 3,
+        Executor { tls: Some(_), .. } => 2,
+        _ => 1,
+    };
     own.max(of_target(executor.http.as_deref()))
 }
 
@@ -136,5 +140,8 @@ mod tests {
         let executor = Executor { tls: tls(), ..Executor::default() };
         assert_eq!(Command::CreateExecutor(Executor::default()).level(), 1);
         assert_eq!(Command::CreateExecutor(executor).level(), 2);
+        let settings = Some(Box::new(serde_json::Value::Null));
+        let executor = Executor { settings, ..Executor::default() };
+        assert_eq!(Command::CreateExecutor(executor).level(), 3);
     }
 }
