@@ -3,15 +3,21 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 
 use clap::Parser as _;
 use scheduler0::cli::Cli;
 use scheduler0::config::{Config, LoadOptions};
 use serde_json::{Value, json};
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
 fn text(name: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docker").join(name)).unwrap()
+    fs::read_to_string(root().join("docker").join(name)).unwrap()
 }
 
 /// The compose file with its merge keys (`<<`) followed.
@@ -75,7 +81,7 @@ fn secrets_are_files_and_not_in_the_environment() {
         }
     }
     for ignored in [".gitignore", ".dockerignore"] {
-        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(ignored)).unwrap();
+        let text = fs::read_to_string(root().join(ignored)).unwrap();
         assert!(text.lines().any(|line| line.trim_start_matches('/') == "docker/secrets"));
     }
 }
@@ -126,4 +132,30 @@ fn the_image_runs_without_privileges_and_has_no_tools() {
         let list = if before.is_empty() { format!("[{list}") } else { format!("{before}{list}") };
         assert_accepted(&texts(&serde_json::from_str(&list).unwrap()));
     }
+}
+
+#[test]
+fn what_the_image_copies_is_enough_for_cargo_to_read_the_package() {
+    let context = tempfile::tempdir().unwrap();
+    let dockerfile = text("Dockerfile");
+    for line in dockerfile.lines().filter(|line| !line.contains("--from=")) {
+        let Some(words) = line.strip_prefix("COPY ") else { continue };
+        let words: Vec<_> = words.split_whitespace().collect();
+        let (target, sources) = words.split_last().unwrap();
+        for source in sources {
+            assert!(*target == "./" || *target == format!("./{source}"), "{line}");
+            symlink(root().join(source), context.path().join(source)).unwrap();
+        }
+    }
+    // Cargo reads the whole package before it looks for the target, and builds nothing then.
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--locked", "--offline", "--bin", "none"])
+        .current_dir(context.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("no bin target named `none`") && said.contains("    scheduler0"),
+        "{said}"
+    );
 }
