@@ -11,6 +11,7 @@ pub mod conditions;
 mod error;
 pub(crate) mod fields;
 pub mod idempotency;
+pub mod jobs;
 pub mod page;
 pub mod patch;
 pub mod projects;

@@ -24,6 +24,21 @@ pub fn parse_duration(text: &str) -> Result<Millis, Error> {
     Millis::try_from(nanos / 1_000_000).map_err(|_| refuse("it is too long"))
 }
 
+/// A duration as people write it, such as `1h30m`, without parts that are zero.
+pub fn show_duration(millis: Millis) -> String {
+    if millis <= 0 {
+        return "0s".to_owned();
+    }
+    let parts = [
+        (millis / 3_600_000, "h"),
+        (millis / 60_000 % 60, "m"),
+        (millis / 1_000 % 60, "s"),
+        (millis % 1_000, "ms"),
+    ];
+    let filled = parts.iter().filter(|(n, _)| *n > 0);
+    filled.map(|(n, unit)| format!("{n}{unit}")).collect::<Vec<_>>().concat()
+}
+
 /// Reads the period of an `@every`, in milliseconds: whole seconds, at least one.
 pub(super) fn parse_period(text: &str) -> Result<Millis, Error> {
     if text.starts_with(char::is_whitespace) {

@@ -41,7 +41,7 @@ use serde::{Deserialize, Serialize};
 
 pub use at::{names_its_offset, parse_at, parse_at_marked};
 pub use describe::{Field, describe, describe_after, describe_at, fields};
-pub use duration::parse_duration;
+pub use duration::{parse_duration, show_duration};
 pub use error::Error;
 pub use explain::{Check, Reading, read_at};
 pub use jitter::Jittered;

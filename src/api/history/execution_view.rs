@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 use serde::Serialize;
 
-use crate::api::jobs::next_runs::ScheduleCache;
+use crate::app::jobs::next_runs::ScheduleCache;
 use crate::model::attempt::{Verdict, occurrence_id};
 use crate::model::job::Job;
 use crate::model::postponement::parts;

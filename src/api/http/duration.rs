@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::api::http::error::Error;
 use crate::model::Millis;
 use crate::schedule::parse_duration;
+pub(crate) use crate::schedule::show_duration as show;
 
 const DAY: Millis = 86_400_000;
 
@@ -53,21 +54,6 @@ pub(crate) fn timeout(value: &Value, most: Duration) -> Result<Millis, Error> {
         "work that takes longer answers 202 with Scheduler-Async: true (http targets), and its \
          runTimeout counts",
     ))
-}
-
-/// A duration as people write it, without parts that are zero.
-pub(crate) fn show(millis: Millis) -> String {
-    if millis <= 0 {
-        return "0s".to_owned();
-    }
-    let parts = [
-        (millis / 3_600_000, "h"),
-        (millis / 60_000 % 60, "m"),
-        (millis / 1_000 % 60, "s"),
-        (millis % 1_000, "ms"),
-    ];
-    let filled = parts.iter().filter(|(n, _)| *n > 0);
-    filled.map(|(n, unit)| format!("{n}{unit}")).collect::<Vec<_>>().concat()
 }
 
 #[cfg(test)]

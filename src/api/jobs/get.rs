@@ -25,7 +25,7 @@ pub(crate) fn missing_job() -> Error {
 
 /// The error of a use case where there is no such job.
 pub(crate) fn missing_record() -> crate::app::Error {
-    crate::app::Error::not_found("job cannot be found")
+    crate::app::jobs::missing_job()
 }
 
 pub(crate) async fn get_job(

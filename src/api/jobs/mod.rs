@@ -8,7 +8,7 @@
 //!   PUT, PATCH ─> input ─> validate::edit (the job as it is) ─> edit ─────────────────> the log
 //!                              └─ validate::merge: PATCH as a merge patch
 //!
-//!   store ─> next_runs (the schedule at the moment of asking) ─> view ─> respond
+//!   store ─> app::jobs::next_runs (the schedule as of now) ─> view ─> respond
 //! ```
 //!
 //! A job has exactly one schedule (`spec`, `at`, `after`) and one target (`callbackUrl`, `http`,
@@ -24,7 +24,6 @@ pub(crate) mod external_id;
 pub(crate) mod get;
 pub(crate) mod input;
 pub(crate) mod list;
-pub(crate) mod next_runs;
 pub(crate) mod preview;
 pub(crate) mod references;
 pub(crate) mod routes;

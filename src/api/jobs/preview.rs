@@ -17,9 +17,9 @@ use crate::api::http::fields::Fields;
 use crate::api::http::ids::Id;
 use crate::api::http::{body, respond};
 use crate::api::jobs::get::missing_job;
-use crate::api::jobs::next_runs::{ScheduleCache, Upcoming};
 use crate::api::state::App;
 use crate::app::Action;
+use crate::app::jobs::next_runs::{ScheduleCache, Upcoming};
 use crate::model::Millis;
 use crate::schedule::{
     DstRule, Field, LAST, Mark, Preview, Schedule, asked_anchor, describe, describe_after,

@@ -1,6 +1,6 @@
 //! A job as answers show it: the stored fields, and the runs that follow from its schedule at the
-//! moment of asking (`next_runs`). A client may send back what it was shown. Used on the thread
-//! that reads the store.
+//! moment of asking (`app::jobs::next_runs`). A client may send back what it was shown. Used on the
+//! thread that reads the store.
 
 use crate::app::fields::verbatim;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use serde::Serialize;
 
 use crate::api::http::duration;
-use crate::api::jobs::next_runs::ScheduleCache;
+use crate::app::jobs::next_runs::ScheduleCache;
 use crate::app::targets::http::view::{HttpView, show};
 use crate::model::Millis;
 use crate::model::attempt::execution_id;

@@ -1,5 +1,5 @@
-//! The planned instants of a job before and after the moment of asking, pauses left out. `view`
-//! shows them with the job, and `preview` alone. Nothing here reads history.
+//! The planned instants of a job before and after the moment of asking, pauses left out. Answers
+//! show them with a job, with an attempt, and alone. Nothing here reads history.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
