@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::api::http::error::Error;
 use crate::api::http::{body, respond};
-use crate::api::state::{App, AppState};
+use crate::api::state::{ApiState, AppState};
 use crate::model::job::Casing;
 
 #[derive(Serialize)]
@@ -23,8 +23,8 @@ pub(crate) fn router() -> Router<Arc<AppState>> {
     Router::new().route("/dev/echo", post(echo))
 }
 
-async fn echo(State(app): App, request: axum::extract::Request) -> Result<Response, Error> {
-    let limit = app.config.payload_max_bytes.max(body::SMALL);
-    let (body, _hold) = body::read(&app, request, limit).await?;
+async fn echo(State(state): ApiState, request: axum::extract::Request) -> Result<Response, Error> {
+    let limit = state.app.config().payload_max_bytes.max(body::SMALL);
+    let (body, _hold) = body::read(&state, request, limit).await?;
     Ok(respond::ok(&Echo { received: body.len() }, Casing::Camel))
 }

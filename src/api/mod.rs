@@ -14,7 +14,7 @@
 //! There is one router. It is served under three prefixes, and the prefix of a request decides the
 //! casing of the answer and nothing else. `server` serves what [`router()`] makes; `node` builds
 //! the [`AppState`]. The API changes state only through `Cluster::propose`, and knows nothing of
-//! Raft, leases or queues: what it shows of them comes through [`ClusterAdmin`].
+//! Raft, leases or queues: what it shows of them comes through `app`.
 
 mod admin;
 mod echo;
@@ -28,8 +28,6 @@ mod router;
 mod state;
 mod targets;
 
-pub use admin::pressure::Pressure;
-pub use admin::readiness::Readiness;
 pub use http::error::{Error, refusal};
 pub use http::route_prefix::RoutePrefix;
 pub use limits::budget::Budget;

@@ -1,11 +1,15 @@
 //! What the use cases share. `node` makes it once; the files of the nouns add the use cases.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::app::actor::Actor;
 use crate::app::authz::{Action, Resource, authorize};
+use crate::app::backups::slot::BackupSlot;
 use crate::app::cluster_admin::ClusterAdmin;
 use crate::app::error::Error;
+use crate::app::pressure::Pressure;
+use crate::app::readiness::Readiness;
 use crate::app::reads::queue::ReadQueue;
 use crate::auth::Auth;
 use crate::clock::SchedulerTime;
@@ -30,6 +34,11 @@ pub struct App {
     pub(crate) reads: ReadQueue,
     /// The kinds of target that this node knows.
     pub(crate) executors: Registry,
+    pub(in crate::app) backup: BackupSlot,
+    pub(in crate::app) pressure: Arc<Pressure>,
+    pub(in crate::app) readiness: Arc<Readiness>,
+    /// Set when the node is about to stop.
+    pub(in crate::app) leaving: Arc<AtomicBool>,
     /// `None` until the node has said what administers the cluster.
     admin: Option<Arc<dyn ClusterAdmin>>,
 }
@@ -45,8 +54,21 @@ impl App {
         metrics: Arc<Metrics>,
         auth: Auth,
     ) -> Self {
-        let (reads, executors, admin) = (ReadQueue::default(), Registry::new([]), None);
-        Self { cluster, keys, config, time, metrics, auth, reads, executors, admin }
+        Self {
+            backup: BackupSlot::new(time.clone()),
+            cluster,
+            keys,
+            config,
+            time,
+            metrics,
+            auth,
+            reads: ReadQueue::default(),
+            executors: Registry::new([]),
+            pressure: Arc::default(),
+            readiness: Arc::default(),
+            leaving: Arc::default(),
+            admin: None,
+        }
     }
 
     /// Asks these executors about the settings of their kinds.
@@ -62,6 +84,30 @@ impl App {
     pub fn with_cluster_admin(mut self, admin: Arc<dyn ClusterAdmin>) -> Self {
         self.admin = Some(admin);
         self
+    }
+
+    /// Refuses writes by this pressure instead of none.
+    #[must_use]
+    pub fn with_pressure(mut self, pressure: Arc<Pressure>) -> Self {
+        self.pressure = pressure;
+        self
+    }
+
+    /// Probes find the node not ready once this is set.
+    #[must_use]
+    pub fn with_leaving(mut self, leaving: Arc<AtomicBool>) -> Self {
+        self.leaving = leaving;
+        self
+    }
+
+    /// The readiness that probes are told. The caller runs [`Readiness::follow`] as a task.
+    pub fn readiness(&self) -> Arc<Readiness> {
+        Arc::clone(&self.readiness)
+    }
+
+    /// Refuses a write while the node is short of memory or disk.
+    pub(crate) fn admit_write(&self) -> Result<(), Error> {
+        self.pressure.admit()
     }
 
     /// The time by which the scheduler counts, in milliseconds since 1970.
@@ -84,7 +130,7 @@ impl App {
     }
 
     /// The administration of the cluster.
-    pub(crate) fn admin(&self) -> Result<&dyn ClusterAdmin, Error> {
+    pub(super) fn admin(&self) -> Result<&dyn ClusterAdmin, Error> {
         let starting = || Error::unavailable("this node is starting: try again");
         self.admin.as_deref().ok_or_else(starting)
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::api::Pressure;
+use crate::app::Pressure;
 use crate::clock::Clock;
 use crate::disk::spare;
 use crate::journal::Journal;

@@ -124,12 +124,13 @@ impl Node {
         let budget = Arc::new(api::Budget::within(config.max_memory));
         let app =
             App::new(started.cluster.clone(), keys, config.clone(), time.clone(), metrics, auth);
-        let state = AppState::new(app.with_cluster_admin(admin).with_executors(started.executors))
-            .pressure(started.pressure.clone())
-            .leaving(started.draining.clone())
-            .budget(budget)
-            .echo(options.dev);
-        let (readiness, of) = (state.readiness(), started.cluster.clone());
+        let app = app
+            .with_cluster_admin(admin)
+            .with_executors(started.executors)
+            .with_pressure(started.pressure.clone())
+            .with_leaving(started.draining.clone());
+        let (readiness, of) = (app.readiness(), started.cluster.clone());
+        let state = AppState::new(app).budget(budget).echo(options.dev);
         let ready = tokio::spawn(async move { readiness.follow(&of).await });
         let (stop_api, stopped) = watch::channel(false);
         let router = api::router(state);

@@ -16,7 +16,7 @@ use super::pulse::Pulse;
 use super::rpc::{self, PeerRpc};
 use super::view::View;
 use super::{journal_gc, pressure};
-use crate::api::Pressure;
+use crate::app::Pressure;
 use crate::clock::SchedulerTime;
 use crate::cluster::{self, Cluster};
 use crate::command::LEVEL;

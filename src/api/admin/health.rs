@@ -2,9 +2,7 @@
 //! credentials and tell no secrets; only `/metrics` may be closed (`MetricsAuth`). They answer from
 //! memory and never wait, so that a node under load is not taken for a dead one.
 
-use crate::api::http::route_prefix::RoutePrefix;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::extract::State;
@@ -17,9 +15,9 @@ use serde::{Serialize, Serializer};
 use crate::api::http::action_router::{self, ActionRouter};
 use crate::api::http::error::Error;
 use crate::api::http::respond;
-use crate::api::state::{App, AppState};
+use crate::api::http::route_prefix::RoutePrefix;
+use crate::api::state::{ApiState, AppState};
 use crate::app::Action;
-use crate::cluster::Cluster;
 use crate::metrics;
 use crate::model::job::Casing;
 
@@ -61,20 +59,12 @@ pub(crate) fn closed_metrics() -> ActionRouter {
     ActionRouter::new().route("/metrics", action_router::get(Action::ClusterRead, exposition))
 }
 
-async fn healthcheck(State(app): App, prefix: axum::Extension<RoutePrefix>) -> Response {
-    let (leader_id, leader_address) = leader(&app.cluster).unwrap_or_default();
-    let raft_stats = Stats(app.cluster.raft_stats());
+async fn healthcheck(State(state): ApiState, prefix: axum::Extension<RoutePrefix>) -> Response {
+    let leader = state.app.leader();
+    let (leader_id, leader_address) =
+        leader.map(|leader| (leader.id.to_string(), leader.address)).unwrap_or_default();
+    let raft_stats = Stats(state.app.raft_stats());
     respond::ok(&Health { leader_address, leader_id, raft_stats }, prefix.casing())
-}
-
-/// The leader's id and the address at which clients reach it; `None` while no leader has a
-/// majority.
-fn leader(cluster: &Cluster) -> Option<(String, String)> {
-    let leader = cluster.leader()?;
-    let members = cluster.members();
-    let member = members.iter().find(|(id, _)| *id == leader);
-    let address = member.map(|(_, member)| member.address.clone()).unwrap_or_default();
-    Some((leader.to_string(), address))
 }
 
 /// Answers whenever the process runs.
@@ -82,46 +72,13 @@ async fn livez() -> Response {
     respond::ok("alive", Casing::Camel)
 }
 
-/// Answers 200 when this node can serve: it has not failed, is not about to stop, can read its
-/// state, knows a leader with a majority, and has caught up with the others once, so that the next
-/// node may be restarted.
-async fn readyz(State(app): App) -> Result<Response, Error> {
-    if app.leaving.load(Ordering::Relaxed) {
-        return Err(Error::unavailable("not ready: this node is stopping"));
-    }
-    if let Some(reason) = app.cluster.failed().borrow().as_ref() {
-        return Err(Error::unavailable(format!("not ready: {reason}")));
-    }
-    if let Some(reason) = app.cluster.install_trouble() {
-        return Err(Error::unavailable(format!("not ready: {reason}")));
-    }
-    if let Some(reason) = app.cluster.unfounded() {
-        return Err(Error::unavailable(format!("not ready: the cluster is not founded: {reason}")));
-    }
-    if app.cluster.is_waiting() {
-        let message = "not ready: waiting for the founder, or to be added: run `scheduler0 cluster \
-                       add` on a member";
-        return Err(Error::unavailable(message));
-    }
-    if leader(&app.cluster).is_none() {
-        let reason = app.cluster.no_leader();
-        return Err(Error::unavailable(format!("not ready: {reason}")));
-    }
-    if let Some(trouble) = app.pressure.journal() {
-        let message =
-            format!("not ready: this node fires nothing: its journal has no room: {trouble}");
-        return Err(Error::unavailable(message));
-    }
-    if !app.readiness.is_born() {
-        return Err(Error::unavailable("not ready: the cluster is being founded"));
-    }
-    if !app.readiness.has_caught_up() {
-        return Err(Error::unavailable("not ready: this node is catching up with the others"));
-    }
+/// Answers 200 when this node can serve, and 503 with the reason when it cannot.
+async fn readyz(State(state): ApiState) -> Result<Response, Error> {
+    state.app.check_ready()?;
     Ok(respond::ok("ready", Casing::Camel))
 }
 
-async fn exposition(State(app): App) -> Response {
+async fn exposition(State(state): ApiState) -> Response {
     let kind = HeaderValue::from_static(metrics::CONTENT_TYPE);
-    ([(header::CONTENT_TYPE, kind)], app.metrics.encode()).into_response()
+    ([(header::CONTENT_TYPE, kind)], state.app.metrics_text()).into_response()
 }

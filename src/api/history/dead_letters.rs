@@ -174,7 +174,7 @@ async fn replay_one(
     context: RequestContext,
     Id(id): Id,
 ) -> Result<Response, Error> {
-    app.admit_write()?;
+    app.app.admit_write()?;
     let found = app.read(move |conn| dead_letters::get(conn, id)).await?;
     let occurrences = found.ok_or_else(missing_dead_letter)?.members.len();
     let now = app.time.now();

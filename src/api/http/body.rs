@@ -52,7 +52,7 @@ impl<const MAX: usize> FromRequest<Arc<AppState>> for JsonBody<MAX> {
     type Rejection = Error;
 
     async fn from_request(request: Request, app: &Arc<AppState>) -> Result<Self, Error> {
-        app.admit_write()?;
+        app.app.admit_write()?;
         let (body, hold) = read(app, request, MAX).await?;
         Ok(Self(body, hold))
     }

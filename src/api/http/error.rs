@@ -140,11 +140,6 @@ impl Error {
         app::Error::conflict(message).into()
     }
 
-    /// 507: the disk is nearly full.
-    pub(crate) fn no_space() -> Self {
-        app::Error::no_space().into()
-    }
-
     /// Changes the error of a use case; one of HTTP itself stays.
     #[must_use]
     fn map(self, change: impl FnOnce(app::Error) -> app::Error) -> Self {

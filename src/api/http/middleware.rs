@@ -13,14 +13,14 @@ use crate::api::http::error::Error;
 use crate::api::http::route_prefix::RoutePrefix;
 use crate::api::http::{query, respond};
 use crate::api::limits::reader::Reader;
-use crate::api::state::App;
+use crate::api::state::ApiState;
 use crate::app::Actor;
 use crate::auth::AuthError;
 use crate::listen::Connection;
 
 /// Does what holds for every request: notes its route prefix, renders errors, adds warnings to
 /// successes, and counts the answer. A panic becomes a 500 instead of a closed connection.
-pub(crate) async fn finish(State(app): App, mut request: Request, next: Next) -> Response {
+pub(crate) async fn finish(State(state): ApiState, mut request: Request, next: Next) -> Response {
     let prefix = RoutePrefix::of(request.uri().path());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
@@ -43,16 +43,21 @@ pub(crate) async fn finish(State(app): App, mut request: Request, next: Next) ->
         response = rendered;
     }
     response = respond::with_warnings(response).await;
-    let counted = app.answers.count(&app.metrics, &method, response).await;
+    let counted = state.answers.count(&state.app.metrics, &method, response).await;
     response = counted.unwrap_or_else(|error| error.render(prefix.casing()));
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-    app.metrics.request(&method, route, response.status().as_u16());
+    state.app.metrics.request(&method, route, response.status().as_u16());
     response
 }
 
 /// Lets in only requests whose caller is known and whose query the route knows.
-pub(crate) async fn authenticate(State(app): App, mut request: Request, next: Next) -> Response {
+pub(crate) async fn authenticate(
+    State(state): ApiState,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let network = request.extensions().get().map(Connection::network);
+    let app = &state.app;
     match app.auth.caller(request.headers(), network, &app.cluster).await {
         Ok(Ok(caller)) => {
             let connection = request.extensions().get::<Connection>();

@@ -1,5 +1,5 @@
 //! The administration of a cluster beyond the replicated state: a port that `node` implements,
-//! since it knows all parts, and that the API calls.
+//! since it knows all parts, and that the use cases of `cluster` and `members` call.
 
 pub mod members;
 pub mod status;

@@ -7,12 +7,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
-use scheduler0::api::{self, AppState, Pressure};
-use scheduler0::app::App;
+use scheduler0::api::{self, AppState};
 use scheduler0::app::cluster_admin::Answer as AdminAnswer;
 use scheduler0::app::cluster_admin::ClusterAdmin;
 use scheduler0::app::cluster_admin::members::{Members as MemberList, Step};
 use scheduler0::app::cluster_admin::status::{Checksums, Status};
+use scheduler0::app::{App, Pressure};
 use scheduler0::auth::Auth;
 use scheduler0::clock::{Clock, SchedulerTime, SystemClock};
 use scheduler0::cluster::{Cluster, Options};
@@ -142,10 +142,9 @@ impl ApiFixture {
         };
         tokio::time::timeout(Duration::from_secs(30), led).await.unwrap();
         let app = App::new(cluster.clone(), keys, config, time, Arc::new(Metrics::new()), auth);
-        let state = AppState::new(app.with_cluster_admin(Arc::new(FixedStatus)))
-            .pressure(pressure.clone())
-            .echo(true);
-        state.readiness().follow(&cluster).await;
+        let app = app.with_cluster_admin(Arc::new(FixedStatus)).with_pressure(pressure.clone());
+        app.readiness().follow(&cluster).await;
+        let state = AppState::new(app).echo(true);
         Self { router: api::router(state), pressure, cluster, _dir: dir }
     }
 

@@ -1,6 +1,7 @@
 //! The readiness of this node, kept in memory so that probes read nothing and wait for nothing: the
 //! cluster is founded, and this node has once caught up with the others, so that the next one may
-//! be restarted. A task of the node finds both out after the start; `health` shows them.
+//! be restarted. A task of the node finds both out after the start; `health`
+//! answers by them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,12 +24,12 @@ pub struct Readiness {
 impl Readiness {
     /// Says whether the cluster is founded: its first leader writes that a moment after its
     /// election.
-    pub(crate) fn is_born(&self) -> bool {
+    pub(super) fn is_born(&self) -> bool {
         self.born.load(Ordering::Relaxed)
     }
 
     /// Says whether this node has caught up with the others since its start.
-    pub(crate) fn has_caught_up(&self) -> bool {
+    pub(super) fn has_caught_up(&self) -> bool {
         self.caught_up.load(Ordering::Relaxed)
     }
 

@@ -1,14 +1,38 @@
-//! The paths of backups: they lead into `BackupDir` and nowhere else. `backups` checks every path
-//! of a client here.
+//! The paths of backups: they lead into `BackupDir` and nowhere else. Every path of an
+//! actor is checked here.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::api::http::error::Error;
+use crate::app::error::Error;
 
-/// The file that a client's path names in the folder: no step up, no link out of it, no hidden
+/// The use of a file in the folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PathUse {
+    /// A backup is made there, where nothing is yet.
+    Write,
+    /// A backup is read there.
+    Read,
+}
+
+impl PathUse {
+    /// The name of the field that gives the path.
+    fn field(self) -> &'static str {
+        match self {
+            Self::Write => "destPath",
+            Self::Read => "backupPath",
+        }
+    }
+}
+
+/// The file that an actor's path names in the folder: no step up, no link out of it, no hidden
 /// file.
-pub(crate) fn confined(folder: &Path, path: &str, field: &'static str) -> Result<PathBuf, Error> {
+///
+/// # Errors
+///
+/// `Invalid` where it is none of these; `Conflict` where a backup cannot be made there.
+pub(super) fn confined(folder: &Path, path: &str, to: PathUse) -> Result<PathBuf, Error> {
+    let field = to.field();
     let wrong = |what: &str| {
         Error::invalid(field, format!("{field} must name a file in BackupDir: {what}"))
     };
@@ -32,18 +56,20 @@ pub(crate) fn confined(folder: &Path, path: &str, field: &'static str) -> Result
     let real = real.join(name);
     match fs::symlink_metadata(&real) {
         Ok(found) if found.is_symlink() => Err(wrong("it is a link")),
-        Ok(_) if field == "destPath" => Err(taken(&real)),
+        Ok(_) if to == PathUse::Write => Err(taken(&real)),
         _ => Ok(real),
     }
 }
 
-pub(crate) fn taken(path: &Path) -> Error {
+/// The error where something has this name.
+pub(super) fn taken(path: &Path) -> Error {
     Error::conflict(format!("{} exists already: choose another name", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::error::ErrorKind;
 
     #[test]
     fn paths_lead_into_the_folder_and_nowhere_else() {
@@ -55,7 +81,7 @@ mod tests {
         fs::write(top.join("outside.db"), "x").unwrap();
         std::os::unix::fs::symlink(&top, folder.join("up")).unwrap();
         std::os::unix::fs::symlink(top.join("outside.db"), folder.join("link.db")).unwrap();
-        let to = |path: &str| confined(&folder, path, "destPath");
+        let to = |path: &str| confined(&folder, path, PathUse::Write);
         assert_eq!(to("a.db").unwrap(), folder.join("a.db"));
         assert_eq!(to("old/a.db").unwrap(), folder.join("old/a.db"));
         assert_eq!(to(folder.join("b.db").to_str().unwrap()).unwrap(), folder.join("b.db"));
@@ -74,10 +100,10 @@ mod tests {
             "/",
             "old/..",
         ] {
-            assert_eq!(to(bad).unwrap_err().status(), 400, "{bad:?}");
+            assert_eq!(to(bad).unwrap_err().kind(), ErrorKind::Invalid, "{bad:?}");
         }
-        assert_eq!(to("taken.db").unwrap_err().status(), 409);
-        assert!(confined(&folder, "taken.db", "backupPath").is_ok());
-        assert!(confined(&folder, "link.db", "backupPath").is_err());
+        assert_eq!(to("taken.db").unwrap_err().kind(), ErrorKind::Conflict);
+        assert!(confined(&folder, "taken.db", PathUse::Read).is_ok());
+        assert!(confined(&folder, "link.db", PathUse::Read).is_err());
     }
 }

@@ -1,10 +1,10 @@
-//! The shortage of memory, disk or journal space on this node. `node` measures and sets it; the API
-//! refuses client writes by it.
+//! The shortage of memory, disk or journal space on this node. `node` measures and sets it;
+//! writes of clients are refused by it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::api::http::error::Error;
+use crate::app::error::Error;
 
 /// The resources that the node is short of.
 #[derive(Debug, Default)]
@@ -48,8 +48,12 @@ impl Pressure {
         self.memory_refused.load(Ordering::Relaxed) || self.disk_refused.load(Ordering::Relaxed)
     }
 
-    /// Refuses a write with 507 or 503 while a resource is short.
-    pub(crate) fn admit(&self) -> Result<(), Error> {
+    /// Refuses a write while a resource is short.
+    ///
+    /// # Errors
+    ///
+    /// `NoSpace` without disk, `Unavailable` without memory.
+    pub(super) fn admit(&self) -> Result<(), Error> {
         if self.disk_refused.load(Ordering::Relaxed) {
             return Err(Error::no_space());
         }
@@ -65,15 +69,16 @@ impl Pressure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::error::ErrorKind;
 
     #[test]
     fn a_full_disk_and_a_full_memory_refuse_writes_differently() {
         let pressure = Pressure::default();
         assert!(pressure.admit().is_ok());
         assert!(!pressure.set_memory(true));
-        assert_eq!(pressure.admit().unwrap_err().status(), 503);
+        assert_eq!(pressure.admit().unwrap_err().kind(), ErrorKind::Unavailable);
         pressure.set_disk(true);
-        assert_eq!(pressure.admit().unwrap_err().status(), 507);
+        assert_eq!(pressure.admit().unwrap_err().kind(), ErrorKind::NoSpace);
         assert!(pressure.set_memory(false) && pressure.refuses());
         pressure.set_disk(false);
         assert!(pressure.admit().is_ok() && !pressure.refuses());

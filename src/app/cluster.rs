@@ -1,0 +1,30 @@
+//! The cluster as operators see it: its status, and the checksums of its nodes. `ClusterAdmin`
+//! gathers both.
+
+use crate::app::actor::Actor;
+use crate::app::authz::Action;
+use crate::app::cluster_admin::status::{Checksums, Status};
+use crate::app::error::Error;
+use crate::app::state::App;
+
+impl App {
+    /// Gathers the status of all nodes and shards.
+    ///
+    /// # Errors
+    ///
+    /// `Forbidden` for a client; `Unavailable` while this node starts.
+    pub async fn get_status(&self, actor: &Actor) -> Result<Status, Error> {
+        self.authorize(actor, Action::ClusterRead)?;
+        Ok(self.admin()?.status().await?)
+    }
+
+    /// Commits a checksum entry and gathers every node's hash of its state there.
+    ///
+    /// # Errors
+    ///
+    /// `Forbidden` for a client; `Unavailable` while this node starts, or without a leader.
+    pub async fn compare_checksums(&self, actor: &Actor) -> Result<Checksums, Error> {
+        self.authorize(actor, Action::ClusterWrite)?;
+        Ok(self.admin()?.checksums().await?)
+    }
+}

@@ -1,0 +1,57 @@
+//! The members of the cluster: the list, and one step of a change at a time. The leader decides
+//! about a step (`cluster::members`), and `node` waits for what must come first; the command line
+//! puts the steps together.
+
+use crate::app::actor::Actor;
+use crate::app::authz::Action;
+use crate::app::cluster_admin::members::{Members, Step};
+use crate::app::error::Error;
+use crate::app::state::App;
+use crate::config;
+use crate::model::NodeId;
+
+/// Checks the id of a node that is to be added.
+///
+/// # Errors
+///
+/// `Invalid` where no node can have it.
+pub fn node_id(id: u64) -> Result<NodeId, Error> {
+    if id == 0 || i64::try_from(id).is_err() {
+        return Err(Error::invalid("id", "id must be a whole number, 1 or more"));
+    }
+    Ok(id)
+}
+
+/// Checks the addresses of a node that is to be added: the URL of its API, and the `host:port` of
+/// its Raft port.
+///
+/// # Errors
+///
+/// `Invalid` where one of them is none.
+pub fn node_addresses(address: &str, raft_address: &str) -> Result<(String, String), Error> {
+    config::check_addresses(address, raft_address)
+        .map_err(|(field, message)| Error::invalid(field, message))
+}
+
+impl App {
+    /// Gathers the members as this node sees them.
+    ///
+    /// # Errors
+    ///
+    /// `Forbidden` for a client; `Unavailable` while this node starts.
+    pub async fn list_members(&self, actor: &Actor) -> Result<Members, Error> {
+        self.authorize(actor, Action::ClusterRead)?;
+        Ok(self.admin()?.members().await?)
+    }
+
+    /// Carries out one step of a change; gives the node that the step is about.
+    ///
+    /// # Errors
+    ///
+    /// `Forbidden` for a client; `Conflict` or `NotFound` where the leader refuses the step;
+    /// `Unavailable` while this node starts, or without a leader.
+    pub async fn change_members(&self, actor: &Actor, step: Step) -> Result<NodeId, Error> {
+        self.authorize(actor, Action::ClusterWrite)?;
+        Ok(self.admin()?.change(step).await?)
+    }
+}
