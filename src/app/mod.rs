@@ -13,6 +13,7 @@ pub mod conditions;
 mod error;
 pub(crate) mod fields;
 mod health;
+pub mod history;
 pub mod idempotency;
 pub mod jobs;
 pub mod members;

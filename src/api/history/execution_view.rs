@@ -1,19 +1,11 @@
-//! One attempt as answers show it. `executions` and `execution` call it, on the thread that reads.
+//! One attempt as answers show it.
 
-use std::collections::HashMap;
-
-use rusqlite::Connection;
 use serde::Serialize;
 
-use crate::app::jobs::next_runs::ScheduleCache;
-use crate::model::attempt::{Verdict, occurrence_id};
-use crate::model::job::Job;
+use crate::app::history::{Execution, ExecutionRecord};
+use crate::model::attempt::Verdict;
 use crate::model::postponement::parts;
-use crate::model::run::Occurrence;
 use crate::model::time::rfc3339;
-use crate::model::{JobId, Millis};
-use crate::store::executions::Execution;
-use crate::store::{jobs, meta};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -64,33 +56,10 @@ pub(crate) struct ExecutionView {
     date_created: String,
 }
 
-/// The views of attempts, each with the next run of its job.
-pub(crate) fn views(
-    conn: &Connection,
-    found: Vec<Execution>,
-    now: Millis,
-) -> rusqlite::Result<Vec<ExecutionView>> {
-    let cluster = meta::cluster_id(conn)?.unwrap_or_default();
-    let mut schedules = ScheduleCache::new(conn, now, 0);
-    let mut known: HashMap<JobId, Option<Job>> = HashMap::new();
-    let mut shown = Vec::with_capacity(found.len());
-    for execution in found {
-        let job = match known.get(&execution.job) {
-            Some(job) => job,
-            None => known.entry(execution.job).or_insert(jobs::get(conn, execution.job)?),
-        };
-        let next = job
-            .as_ref()
-            .map_or(Ok(None), |job| schedules.next(job, execution.due))?
-            .map(|next| next.0);
-        shown.push(view(execution, cluster, next));
-    }
-    Ok(shown)
-}
-
-fn view(execution: Execution, cluster: u128, next: Option<Millis>) -> ExecutionView {
-    let Execution { job, scheduled, run, .. } = execution;
-    let id = occurrence_id(cluster, Occurrence { job, scheduled, run });
+/// The view of an attempt.
+pub(crate) fn view(record: ExecutionRecord) -> ExecutionView {
+    let ExecutionRecord { execution, execution_id: id, next } = record;
+    let Execution { run, .. } = execution;
     let sent = !matches!(execution.verdict, Verdict::Skipped(_));
     let (waited, error) = parts(execution.error.as_deref());
     ExecutionView {

@@ -1,32 +1,29 @@
 //! Executions: the attempts of all jobs as a list, and sums of them.
 
-use crate::api::history::analytics;
-use crate::api::history::cleanup;
-use crate::api::history::execution;
-use crate::api::history::reports;
-use crate::api::http::action_router::{ActionRouter, get, post};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 
-use crate::api::history::execution_view::views;
+use crate::api::history::execution_view::view;
+use crate::api::history::{analytics, cleanup, execution, reports};
+use crate::api::http::action_router::{ActionRouter, get, post};
 use crate::api::http::context::RequestContext;
 use crate::api::http::error::Error;
-use crate::api::http::page::{ListWriter, Orders};
+use crate::api::http::page::{ListPage, Orders};
 use crate::api::http::respond;
-use crate::api::state::App;
+use crate::api::state::ApiState;
 use crate::app::Action;
+use crate::app::history::{ExecutionFilter, OutcomeKind};
+use crate::app::page::After;
 use crate::model::Millis;
-use crate::store::counters::{self, OutcomeKind};
-use crate::store::executions::{self, Filter};
 
 const ORDERS: &Orders<()> =
     &[("dateCreated", ()), ("scheduledAt", ()), ("lastExecutionDatetime", ()), ("id", ())];
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Totals {
+struct TotalsView {
     account_id: u64,
     scheduled: u64,
     success: u64,
@@ -41,44 +38,41 @@ pub(crate) fn router() -> ActionRouter {
         .route("/executions/{id}/fail", post(Action::RunsReport, reports::fail))
         .route("/executions/{id}/heartbeat", post(Action::RunsReport, reports::heartbeat))
         .route("/executions/{id}/cancel", post(Action::RunsReport, reports::cancel))
-        .route("/executions/totals", get(Action::HistoryRead, totals))
-        .route("/executions/analytics", get(Action::HistoryRead, analytics::analytics))
+        .route("/executions/totals", get(Action::HistoryRead, get_totals))
+        .route("/executions/analytics", get(Action::HistoryRead, analytics::get_analytics))
         .route("/executions/cleanup-old-logs", post(Action::HistoryDrop, cleanup::cleanup))
 }
 
-async fn list_executions(State(app): App, context: RequestContext) -> Result<Response, Error> {
-    let page = context.page(ORDERS)?;
+async fn list_executions(
+    State(state): ApiState,
+    context: RequestContext,
+) -> Result<Response, Error> {
+    let app = &state.app;
+    let mut page = context.page(ORDERS)?;
     let (from, until) = context.interval()?;
-    let filter = Filter {
+    let filter = ExecutionFilter {
         project: context.number("projectId")?.filter(|id| *id > 0),
         job: context.number("jobId")?.filter(|id| *id > 0),
         kinds: kinds(&context)?,
         from,
         until,
-        after: context.text("after").map(cursor).transpose()?,
+        after: context.text("after").map(read_cursor).transpose()?,
     };
     // The newest come first unless the query names a direction.
-    let descending = page.descending || !context.has_direction();
-    context.apply_consistency(&app.app).await?;
-    let (now, casing) = (app.time.now(), context.casing());
-    let body = app.read(move |conn| {
-        let (limit, offset) = (page.limit, page.offset);
-        let (total, found) = executions::list(conn, &filter, limit, offset, descending)?;
-        let total = (total.count, !total.exact);
-        let mut list = ListWriter::new("executions", &page, total, casing);
-        let ends: Vec<_> = found.iter().map(|one| (one.due, one.id)).collect();
-        for (view, (due, id)) in views(conn, found, now)?.iter().zip(ends) {
-            if !list.push(view, || Some(format!("{due:x}-{id:x}"))) {
-                break;
-            }
-        }
-        Ok(list.end())
-    });
-    Ok(respond::json(StatusCode::OK, body.await?))
+    page.descending |= !context.has_direction();
+    context.apply_consistency(app).await?;
+    let list = ListPage::with_cursor("executions", page, context.casing(), cursor, view);
+    let body = app.list_executions(&context.actor, filter, page, list).await?;
+    Ok(respond::json(StatusCode::OK, body))
+}
+
+/// The end of a page as text: due instant and id.
+fn cursor((): &(), after: After) -> Option<String> {
+    after.key.map(|due| format!("{due:x}-{:x}", after.id))
 }
 
 /// The end of a page, from the `next` of its answer.
-fn cursor(text: &str) -> Result<(Millis, u64), Error> {
+fn read_cursor(text: &str) -> Result<(Millis, u64), Error> {
     let read = || {
         let (due, id) = text.split_once('-')?;
         Some((Millis::from_str_radix(due, 16).ok()?, u64::from_str_radix(id, 16).ok()?))
@@ -118,18 +112,13 @@ fn kinds(context: &RequestContext) -> Result<Vec<OutcomeKind>, Error> {
     })
 }
 
-/// Sums over the whole history. `success` counts deliveries, `failed` counts failed and
-/// dead-lettered attempts, and `scheduled` counts all of them and skipped ones.
-async fn totals(State(app): App, context: RequestContext) -> Result<Response, Error> {
+/// Sums over the whole history.
+async fn get_totals(State(state): ApiState, context: RequestContext) -> Result<Response, Error> {
+    let app = &state.app;
     let project = context.number("projectId")?.filter(|id| *id > 0);
-    context.apply_consistency(&app.app).await?;
-    let sums = app.read(move |conn| {
-        Ok(Totals {
-            account_id: 0,
-            scheduled: counters::total(conn, project, &OutcomeKind::ALL)?,
-            success: counters::total(conn, project, &[OutcomeKind::Delivered])?,
-            failed: counters::total(conn, project, &[OutcomeKind::Failed, OutcomeKind::Dead])?,
-        })
-    });
-    Ok(respond::ok(&sums.await?, context.casing()))
+    context.apply_consistency(app).await?;
+    let sums = app.get_totals(&context.actor, project).await?;
+    let (scheduled, success, failed) = (sums.scheduled, sums.success, sums.failed);
+    let view = TotalsView { account_id: 0, scheduled, success, failed };
+    Ok(respond::ok(&view, context.casing()))
 }

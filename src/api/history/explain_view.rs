@@ -1,21 +1,16 @@
-//! The form of an explanation: the facts that `store` found, by the names that the API uses
+//! The form of an explanation: the facts that `app` found, by the names that the API uses
 //! elsewhere.
 
-use crate::api::history::explain_words;
 use serde::Serialize;
 
-use crate::api::http::duration;
 use crate::api::jobs::view::MisfireView;
-use crate::model::Millis;
+use crate::app::history::{Account, Explanation, FiringState, StoredAttempt};
 use crate::model::attempt::{SkipReason, Verdict, occurrence_id};
 use crate::model::job::PARKED;
 use crate::model::postponement::parts;
 use crate::model::target::ProjectPause;
 use crate::model::time::rfc3339;
-use crate::schedule::{Check, Mark, describe, describe_at};
-use crate::store::attempts::StoredAttempt;
-use crate::store::explain::{Account, Explained};
-use crate::store::timeline::FiringState;
+use crate::schedule::{Check, Mark, describe, describe_at, show_duration};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -182,7 +177,8 @@ struct ShardView {
 }
 
 impl ExplainView {
-    pub(crate) fn new(found: &Explained, at: Millis) -> Self {
+    pub(crate) fn new(explanation: &Explanation) -> Self {
+        let (found, at) = (&explanation.facts, explanation.at);
         let plan = found.plan.map(|plan| &found.timeline.plans[plan]);
         let newest = found.timeline.plans.last();
         let schedule = plan.zip(found.reading.as_ref()).map(|(plan, reading)| ScheduleView {
@@ -211,7 +207,7 @@ impl ExplainView {
             anchor: rfc3339(plan.anchor),
             start_date: plan.definition.start.map(rfc3339),
             end_date: plan.definition.end.map(rfc3339),
-            jitter: Some(plan.definition.jitter).filter(|jitter| *jitter > 0).map(duration::show),
+            jitter: Some(plan.definition.jitter).filter(|jitter| *jitter > 0).map(show_duration),
             misfire: MisfireView::of(&plan.definition.misfire),
             project_paused_from: pause.map(|pause| rfc3339(pause.from)),
             project_paused_until: pause.and_then(ProjectPause::end).map(rfc3339),
@@ -221,15 +217,15 @@ impl ExplainView {
             job_id: found.timeline.id,
             project_id: plan.or(newest).map_or(0, |plan| plan.definition.project),
             at: rfc3339(at),
-            summary: explain_words::summary(found, at),
-            notes: explain_words::notes(found, at),
-            state: explain_words::state(found, at),
+            summary: explanation.summary(),
+            notes: explanation.notes(),
+            state: explanation.state(),
             reason: found.account.as_ref().and_then(reason),
             due: found.account.as_ref().is_some_and(|account| account.planned),
             schedule,
             plan: plan_view,
-            occurrence: found.account.as_ref().map(|account| view(found, account)),
-            manual_runs: found.manual.iter().map(|one| view(found, one)).collect(),
+            occurrence: found.account.as_ref().map(|account| view(explanation, account)),
+            manual_runs: found.manual.iter().map(|one| view(explanation, one)).collect(),
             previous: found.previous.map(|one| rfc3339(one.scheduled)),
             next: found.next.map(|one| rfc3339(one.scheduled)),
             shard: found.progress.shard.as_ref().map(|shard| ShardView {
@@ -246,11 +242,11 @@ fn reason(account: &Account) -> Option<&'static str> {
     account.state.reason().map(SkipReason::name)
 }
 
-fn view(found: &Explained, account: &Account) -> AccountView {
-    let id = |occurrence| occurrence_id(found.cluster, occurrence);
+fn view(explanation: &Explanation, account: &Account) -> AccountView {
+    let id = |occurrence| occurrence_id(explanation.facts.cluster, occurrence);
     AccountView {
         execution_id: id(account.occurrence),
-        summary: explain_words::told(found, account),
+        summary: explanation.told(account),
         manual: account.occurrence.run > 0,
         scheduled_at: rfc3339(account.occurrence.scheduled),
         due_at: rfc3339(account.due),

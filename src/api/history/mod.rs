@@ -10,5 +10,4 @@ pub(crate) mod execution_view;
 pub(crate) mod executions;
 pub(crate) mod explain;
 pub(crate) mod explain_view;
-pub(crate) mod explain_words;
 pub(crate) mod reports;

@@ -121,12 +121,22 @@ fn read_cursor(text: &str, place: usize) -> Result<After, Error> {
     })
 }
 
+/// The form of the cursors of a list.
+enum CursorForm<O: 'static> {
+    /// That of [`cursor`].
+    Common {
+        orders: &'static Orders<O>,
+        /// The orders in which a list cannot go on by key.
+        by_text: &'static [O],
+    },
+    /// The list's own; `None` where it cannot go on by key.
+    Own(fn(&O, After) -> Option<String>),
+}
+
 /// A page of a list as JSON, which a use case writes.
 pub(crate) struct ListPage<O: 'static, F> {
     name: &'static str,
-    orders: &'static Orders<O>,
-    /// The orders in which a list cannot go on by key.
-    by_text: &'static [O],
+    cursors: CursorForm<O>,
     page: Page<O>,
     casing: Casing,
     view: F,
@@ -143,7 +153,19 @@ impl<O: Copy, F> ListPage<O, F> {
         casing: Casing,
         view: F,
     ) -> Self {
-        Self { name, orders, by_text, page, casing, view, list: None }
+        let cursors = CursorForm::Common { orders, by_text };
+        Self { name, cursors, page, casing, view, list: None }
+    }
+
+    /// A page of a list with cursors of its own form.
+    pub(crate) fn with_cursor(
+        name: &'static str,
+        page: Page<O>,
+        casing: Casing,
+        cursor: fn(&O, After) -> Option<String>,
+        view: F,
+    ) -> Self {
+        Self { name, cursors: CursorForm::Own(cursor), page, casing, view, list: None }
     }
 }
 
@@ -163,8 +185,11 @@ where
     fn push(&mut self, record: R, after: After) -> bool {
         let Some(list) = &mut self.list else { return false };
         let order = &self.page.order_by;
-        let by_key = !self.by_text.contains(order);
-        list.push(&(self.view)(record), || by_key.then(|| cursor(self.orders, order, after)))
+        list.push(&(self.view)(record), || match self.cursors {
+            CursorForm::Common { by_text, .. } if by_text.contains(order) => None,
+            CursorForm::Common { orders, .. } => Some(cursor(orders, order, after)),
+            CursorForm::Own(cursor) => cursor(order, after),
+        })
     }
 
     fn end(self) -> Vec<u8> {

@@ -1,5 +1,5 @@
 //! Everything that the store knows of a job at one instant: whether it was due, by which plan, what
-//! was recorded, and what is still to come. It is one consistent read; `api::explain` puts it into
+//! was recorded, and what is still to come. It is one consistent read; `app::history` puts it into
 //! words.
 
 use rusqlite::Connection;

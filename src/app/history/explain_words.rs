@@ -1,21 +1,20 @@
 //! An explanation in words: one sentence for what happened (or why nothing did), and notes on
-//! unusual circumstances. The words say nothing that the view does not show.
+//! unusual circumstances. The words say nothing that the facts do not show.
 
-use crate::api::http::duration;
 use crate::model::Millis;
 use crate::model::attempt::{SkipReason, Verdict};
 use crate::model::delivery::MisfirePolicy;
 use crate::model::postponement::parts;
 use crate::model::result_code::ResultCode;
 use crate::model::time::rfc3339;
-use crate::schedule::Mark;
+use crate::schedule::{Mark, show_duration};
 use crate::store::attempts::StoredAttempt;
 use crate::store::explain::{Account, Explained};
 use crate::store::ledger::State;
 use crate::store::timeline::{FiringState, Plan};
 
 /// The name of the state at the instant.
-pub(crate) fn state(found: &Explained, at: Millis) -> &'static str {
+pub(super) fn state(found: &Explained, at: Millis) -> &'static str {
     match &found.account {
         Some(account) => account.state.name(),
         None if found.plan.is_some() => "not_due",
@@ -24,7 +23,7 @@ pub(crate) fn state(found: &Explained, at: Millis) -> &'static str {
 }
 
 /// The explanation in one sentence.
-pub(crate) fn summary(found: &Explained, at: Millis) -> String {
+pub(super) fn summary(found: &Explained, at: Millis) -> String {
     let plan = found.plan.map(|plan| &found.timeline.plans[plan]);
     match (&found.account, plan) {
         (Some(account), plan) => happened(found, account, plan),
@@ -43,7 +42,7 @@ pub(crate) fn summary(found: &Explained, at: Millis) -> String {
 }
 
 /// The sentence of one occurrence or manual run.
-pub(crate) fn told(found: &Explained, account: &Account) -> String {
+pub(super) fn told(found: &Explained, account: &Account) -> String {
     if account.occurrence.run > 0 {
         return format!("run by hand, {}", happened(found, account, None));
     }
@@ -261,7 +260,7 @@ fn tried(one: &StoredAttempt) -> String {
 }
 
 /// Notes on circumstances that may surprise a reader.
-pub(crate) fn notes(found: &Explained, at: Millis) -> Vec<String> {
+pub(super) fn notes(found: &Explained, at: Millis) -> Vec<String> {
     let mut notes = Vec::new();
     let plan = found.plan.map(|plan| &found.timeline.plans[plan]);
     if let Some(account) = &found.account {
@@ -282,7 +281,7 @@ pub(crate) fn notes(found: &Explained, at: Millis) -> Vec<String> {
         }
         if account.due != account.occurrence.scheduled {
             let delay = account.due - account.occurrence.scheduled;
-            let (delay, due) = (duration::show(delay), rfc3339(account.due));
+            let (delay, due) = (show_duration(delay), rfc3339(account.due));
             notes.push(format!("jitter delayed it by {delay}, to {due}"));
         }
         if account.attempts.iter().any(|one| one.stale) {

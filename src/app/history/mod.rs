@@ -1,0 +1,31 @@
+//! What happened: attempts and sums of them, explanations, dead letters, and the reports that end
+//! runs.
+
+mod analytics;
+mod cleanup;
+mod dead_letters;
+mod execution;
+mod executions;
+mod explain;
+mod explain_words;
+mod occurrences;
+mod reports;
+mod time_range;
+
+pub use analytics::{Analytics, AnalyticsPoint, Grain, Totals};
+pub use cleanup::RetentionMonths;
+pub use dead_letters::{BulkLetterResult, LetterRecord, LetterSelection, replay_rate};
+pub use execution::OccurrenceRecord;
+pub use executions::ExecutionRecord;
+pub use explain::Explanation;
+pub use occurrences::OccurrencePage;
+pub use reports::bounded_words;
+pub use time_range::TimeRange;
+
+pub use crate::store::attempts::StoredAttempt;
+pub use crate::store::counters::OutcomeKind;
+pub use crate::store::dead_letters::{DeadLetter, Filter as LetterFilter, Order as LetterOrder};
+pub use crate::store::executions::{Execution, Filter as ExecutionFilter};
+pub use crate::store::explain::{Account, Explained};
+pub use crate::store::ledger::{Entry, State};
+pub use crate::store::timeline::FiringState;
