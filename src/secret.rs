@@ -32,11 +32,13 @@ pub mod purpose;
 mod random;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use error::Error;
 pub use file::{SecretFile, write_private};
 pub use keys::{Keys, check_password, length};
 pub use random::{new_api_key, new_webhook_secret};
+pub use text::SecretText;
 
 /// The name of the file that holds the node's secrets.
 pub const FILE: &str = crate::disk::modes::SECRET_FILE;

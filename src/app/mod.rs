@@ -11,6 +11,7 @@ mod cluster;
 pub mod cluster_admin;
 pub mod conditions;
 mod error;
+pub mod executors;
 pub(crate) mod fields;
 mod health;
 pub mod history;

@@ -12,7 +12,7 @@ use crate::app::idempotency::Key;
 use crate::app::state::App;
 use crate::model::Millis;
 use crate::model::target::{Sealed, SigningSecret};
-use crate::secret::{Keys, new_webhook_secret, purpose};
+use crate::secret::{Keys, SecretText, new_webhook_secret, purpose};
 
 const FIELD: &str = "webhookSecret";
 /// The shortest secret, in bytes. A shorter one that was set before there was a bound still signs.
@@ -23,7 +23,7 @@ pub const LONGEST: usize = 512;
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// The time for which the old secret still signs unless the request says otherwise: a day.
-pub(crate) const OVERLAP: Millis = 24 * 3_600_000;
+pub(in crate::app) const OVERLAP: Millis = 24 * 3_600_000;
 /// The longest overlap: 30 days.
 pub const LONGEST_OVERLAP: Millis = 30 * 24 * 3_600_000;
 
@@ -58,16 +58,25 @@ pub fn check_secret(text: &str) -> Result<(), Error> {
 #[derive(Clone, Debug, Default)]
 pub struct RotationInput {
     /// The new secret, checked by [`check_secret`]; without one it is made here.
-    pub secret: Option<Zeroizing<String>>,
+    pub secret: Option<SecretText>,
     /// The time for which the old secret still signs, in milliseconds; a day unless it is given.
     pub overlap: Option<Millis>,
     /// The key of the request.
     pub key: Option<Key>,
 }
 
+/// A record whose secret was rotated.
+#[derive(Clone, Debug)]
+pub struct Rotated<R> {
+    /// The record.
+    pub record: R,
+    /// The new secret, which is shown once. `None` where it was rotated again since.
+    pub secret: Option<SecretText>,
+}
+
 /// A change of secrets.
-pub(crate) struct Rotation {
-    secret: Zeroizing<String>,
+pub(in crate::app) struct Rotation {
+    secret: SecretText,
     /// `true` if the request names the secret; else it was made here.
     given: bool,
     overlap: Millis,
@@ -77,7 +86,7 @@ pub(crate) struct Rotation {
 impl App {
     /// Refuses a rotation that names the secret in use, since nothing would be rotated. A request
     /// that was carried out before under its idempotency key passes and gets its answer again.
-    pub(crate) async fn check_rotation(
+    pub(in crate::app) async fn check_rotation(
         &self,
         actor: &Actor,
         rotation: &Rotation,
@@ -100,18 +109,18 @@ impl App {
 impl Rotation {
     /// The rotation that a request asks for. A made secret is new with each call, also under an
     /// idempotency key: [`Rotation::secret_to_show`] finds the one of the first call.
-    pub(crate) fn new(input: RotationInput, keys: &Keys) -> Self {
+    pub(in crate::app) fn new(input: RotationInput, keys: &Keys) -> Self {
         let RotationInput { secret, overlap, key } = input;
         let given = secret.is_some();
         let secret = secret.unwrap_or_else(|| match &key {
-            Some(key) => keys.new_webhook_secret_for(&key.key, &key.body),
-            None => new_webhook_secret(),
+            Some(key) => keys.new_webhook_secret_for(&key.key, &key.body).into(),
+            None => new_webhook_secret().into(),
         });
         Self { secret, given, overlap: overlap.unwrap_or(OVERLAP), key }
     }
 
     /// The secrets that sign after the rotation.
-    pub(crate) fn apply_to(
+    pub(in crate::app) fn apply_to(
         &self,
         old: &[SigningSecret],
         keys: &Keys,
@@ -122,13 +131,17 @@ impl Rotation {
 
     /// The secret in use, where this request has set it: shown once, and again to the same request
     /// under its idempotency key. A secret that was rotated since is not shown.
-    pub(crate) fn secret_to_show(&self, signing: &[SigningSecret], keys: &Keys) -> Option<String> {
+    pub(in crate::app) fn secret_to_show(
+        &self,
+        signing: &[SigningSecret],
+        keys: &Keys,
+    ) -> Option<SecretText> {
         if self.is_first(signing, keys) {
-            return Some(self.secret.to_string());
+            return Some(self.secret.clone());
         }
         let (first, key) = (in_use(signing)?, self.key.filter(|_| !self.given)?);
         let secret = keys.open(&first.sealed, purpose::SIGNING).ok()?;
-        keys.is_webhook_secret_for(&key.key, &key.body, &secret).then(|| secret.to_string())
+        keys.is_webhook_secret_for(&key.key, &key.body, &secret).then(|| secret.into())
     }
 
     /// Says whether this rotation's secret is the one in use.
@@ -145,7 +158,7 @@ fn in_use(signing: &[SigningSecret]) -> Option<&SigningSecret> {
 
 /// The secrets that sign once `new` is set: `new`, and the one before it until the overlap is over.
 /// The secret in use again changes nothing.
-pub(crate) fn changed(
+pub(in crate::app) fn changed(
     old: &[SigningSecret],
     new: Sealed,
     now: Millis,

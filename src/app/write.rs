@@ -18,7 +18,7 @@ use crate::command::{Command, Outcome, RejectionKind};
 pub(crate) const ATTEMPTS: usize = 5;
 
 /// A record that [`App::update_with_retry`] changes.
-pub(crate) trait Versioned {
+pub(in crate::app) trait Versioned {
     /// The version that a write names.
     fn version(&self) -> u64;
 }
@@ -55,18 +55,17 @@ impl App {
     /// version that was read, and both happen again where another write was faster. `edit` gives
     /// `None` when the record is already as it should be. It comes before the conditions are
     /// checked, so that a request that would be refused anyway is told why.
-    pub(crate) async fn update_with_retry<T, F, E>(
+    pub(in crate::app) async fn update_with_retry<T, F>(
         &self,
         actor: &Actor,
         conditions: &Conditions,
         key: Option<Key>,
         load: impl Fn() -> F,
-        edit: impl Fn(&T) -> Result<Option<Command>, E>,
-    ) -> Result<(), E>
+        edit: impl Fn(&T) -> Result<Option<Command>, Error>,
+    ) -> Result<(), Error>
     where
         T: Versioned,
-        F: Future<Output = Result<T, E>>,
-        E: From<Error>,
+        F: Future<Output = Result<T, Error>>,
     {
         for tried in 1.. {
             // Fields that the request does not name stay as they are, so the read must be up to
@@ -79,7 +78,7 @@ impl App {
             match self.propose(actor, Key::wrap(key, command)).await? {
                 outcome if is_stale(&outcome) && tried < ATTEMPTS => {}
                 Outcome::Done => break,
-                other => return Err(refused(other).into()),
+                other => return Err(refused(other)),
             }
         }
         Ok(())

@@ -1,5 +1,5 @@
 //! The registry of executors, by kind. `executor::registry` fills it; the worker looks up the
-//! executor of each target in it, the api the one of each executor's settings.
+//! executor of each target in it, `app` the one of each executor's settings.
 
 use std::sync::Arc;
 

@@ -34,7 +34,7 @@ pub(crate) async fn rotate_secret(
     let rotated = app.rotate_project_secret(actor, &conditions, id, rotation, by).await?;
     let version = rotated.record.project.version;
     let mut view = view(rotated.record, app.now());
-    view.webhook_secret = rotated.secret;
+    view.webhook_secret = rotated.secret.map(|secret| secret.to_string());
     let mut response = version::tag(respond::ok(&view, context.casing()), version);
     respond::no_store(&mut response);
     Ok(respond::warn(response, &fields.warnings()))

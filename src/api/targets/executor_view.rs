@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use axum::response::Response;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::api::targets::{settings, signing};
+use crate::api::http::{respond, version};
+use crate::api::targets::signing;
+use crate::app::App;
 use crate::app::targets::http::view::{HttpView, TlsView, show};
-use crate::app::write::Versioned;
-use crate::delivery::registry::Registry;
 use crate::model::Millis;
+use crate::model::job::Casing;
 use crate::model::target::Executor;
 use crate::model::time::rfc3339;
 
@@ -55,9 +57,9 @@ pub(crate) struct ExecutorView {
 }
 
 /// An executor, as of now.
-pub(crate) fn view(executor: Executor, executors: &Registry, now: Millis) -> ExecutorView {
+pub(crate) fn view(executor: Executor, app: &App, now: Millis) -> ExecutorView {
     ExecutorView {
-        settings: settings::show(&executor, executors),
+        settings: app.show_settings(&executor),
         id: executor.id,
         name: executor.name,
         kind: executor.kind,
@@ -83,10 +85,10 @@ pub(crate) fn view(executor: Executor, executors: &Registry, now: Millis) -> Exe
     }
 }
 
-impl Versioned for Executor {
-    fn version(&self) -> u64 {
-        self.version
-    }
+/// Answers 200 with an executor and its version.
+pub(crate) fn respond_executor(executor: Executor, app: &App, casing: Casing) -> Response {
+    let version = executor.version;
+    version::tag(respond::ok(&view(executor, app, app.now()), casing), version)
 }
 
 #[cfg(test)]

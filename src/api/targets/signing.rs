@@ -1,8 +1,6 @@
 //! The webhook secret and its rotation in requests and answers. `executors` and `projects` use it;
 //! `app::signing` has the rules.
 
-use zeroize::Zeroizing;
-
 use crate::api::http::error::Error;
 use crate::api::http::fields::Fields;
 use crate::app::idempotency::Key;
@@ -10,11 +8,12 @@ use crate::app::signing::{self, LONGEST, LONGEST_OVERLAP, RotationInput};
 use crate::model::Millis;
 use crate::model::target::SigningSecret;
 use crate::model::time::rfc3339;
+use crate::secret::SecretText;
 
 /// Reads the secret of a request. An empty text means that the client has not set it.
-pub(crate) fn read_secret(fields: &mut Fields) -> Result<Option<Zeroizing<String>>, Error> {
+pub(crate) fn read_secret(fields: &mut Fields) -> Result<Option<SecretText>, Error> {
     let text = fields.text("webhookSecret", LONGEST)?.filter(|text| !text.is_empty());
-    let Some(text) = text.map(Zeroizing::new) else { return Ok(None) };
+    let Some(text) = text.map(SecretText::from) else { return Ok(None) };
     signing::check_secret(&text)?;
     Ok(Some(text))
 }

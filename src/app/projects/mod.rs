@@ -13,6 +13,5 @@ mod update;
 
 pub use pause_state::PauseState;
 pub use read::ProjectRecord;
-pub use rotate::Rotated;
 
 pub use crate::store::projects::Order;

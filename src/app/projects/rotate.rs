@@ -6,21 +6,12 @@ use crate::app::conditions::Conditions;
 use crate::app::error::Error;
 use crate::app::projects::read::ProjectRecord;
 use crate::app::reads::ReadPhase;
-use crate::app::signing::{Rotation, RotationInput};
+use crate::app::signing::{Rotated, Rotation, RotationInput};
 use crate::app::state::App;
 use crate::app::write::Versioned;
 use crate::command::{Command, ProjectEdit};
 use crate::model::ProjectId;
 use crate::model::project::ProjectSettings;
-
-/// A record whose secret was rotated.
-#[derive(Clone, Debug)]
-pub struct Rotated<R> {
-    /// The record.
-    pub record: R,
-    /// The new secret, which is shown once. `None` where it was rotated again since.
-    pub secret: Option<String>,
-}
 
 impl App {
     /// Replaces the secret that signs the callbacks of a project. The old one signs too until the

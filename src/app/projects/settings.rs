@@ -1,15 +1,13 @@
 //! Changes of the settings of a project: the defaults of its jobs, and the secrets that sign its
 //! callbacks.
 
-use zeroize::Zeroizing;
-
 use crate::app::error::Error;
 use crate::app::patch::Patch;
 use crate::app::signing;
 use crate::model::Millis;
 use crate::model::delivery::Delivery;
 use crate::model::project::ProjectSettings;
-use crate::secret::{Keys, purpose};
+use crate::secret::{Keys, SecretText, purpose};
 
 /// The longest delay, in milliseconds.
 pub const LONGEST_DELAY: Millis = 366 * 86_400_000;
@@ -33,7 +31,7 @@ pub struct SettingsInput {
     /// Milliseconds.
     pub timeout: Patch<Millis>,
     /// The secret that signs, checked by [`signing::check_secret`].
-    pub secret: Patch<Zeroizing<String>>,
+    pub secret: Patch<SecretText>,
 }
 
 impl SettingsInput {

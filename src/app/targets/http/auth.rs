@@ -18,7 +18,7 @@ const LONGEST_SECRET: usize = 4_096;
 
 /// The `auth` object that a patch makes of the one that is shown. Another `type` begins anew, since
 /// no field of the old one fits it.
-pub(crate) fn merged(shown: Option<&Value>, patch: Map<String, Value>) -> Result<Value, Error> {
+pub(super) fn merged(shown: Option<&Value>, patch: Map<String, Value>) -> Result<Value, Error> {
     let given = |wanted: &str| patch.iter().find(|(name, _)| same_name(name, wanted));
     let old = shown.and_then(|shown| shown["type"].as_str());
     let kind = given("type").map_or(old, |(_, kind)| kind.as_str());
@@ -39,7 +39,7 @@ pub(crate) fn merged(shown: Option<&Value>, patch: Map<String, Value>) -> Result
 }
 
 /// Reads an `auth` object. A secret that it does not name is taken from `old`.
-pub(crate) fn read(value: Value, keys: &Keys, old: Option<&Auth>) -> Result<Auth, Error> {
+pub(super) fn read(value: Value, keys: &Keys, old: Option<&Auth>) -> Result<Auth, Error> {
     const FIELDS: &str = "http.auth must be an object: {type: none}, {type: basic, username, \
                           password} or {type: bearer, token}";
     let wrong = || Error::invalid("http.auth", FIELDS);
@@ -148,14 +148,14 @@ fn check_secret(field: &'static str, given: &str) -> Result<(), Error> {
 /// The `auth` object as it is shown.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub(crate) enum AuthView {
+pub(super) enum AuthView {
     None,
     Basic { username: String, password_set: bool },
     Bearer { token_set: bool },
 }
 
 /// Shows everything but the secret.
-pub(crate) fn show(auth: &Auth) -> AuthView {
+pub(super) fn show(auth: &Auth) -> AuthView {
     match auth {
         Auth::None => AuthView::None,
         Auth::Basic { username, .. } => {

@@ -35,7 +35,7 @@ const MOST_SECRETS: usize = 16;
 const LONGEST_SECRET: usize = 4_096;
 
 /// Reads `headers`.
-pub(crate) fn read(value: Value) -> Result<BTreeMap<String, String>, Error> {
+pub(super) fn read(value: Value) -> Result<BTreeMap<String, String>, Error> {
     let bad = |message: String| Error::invalid(PLAIN, message);
     let lines = lines(PLAIN, value)?;
     let mut seen: Vec<String> = Vec::with_capacity(lines.len());
@@ -83,7 +83,7 @@ fn check_value(field: &'static str, name: &str, value: &str) -> Result<(), Error
 }
 
 /// Refuses a target that has `auth` and an authorization header beside it.
-pub(crate) fn refuse_authorization(target: &HttpTarget) -> Result<(), Error> {
+pub(super) fn refuse_authorization(target: &HttpTarget) -> Result<(), Error> {
     let stands = |name: &String| name.eq_ignore_ascii_case("authorization");
     let field = match () {
         () if target.headers.keys().any(stands) => PLAIN,
@@ -96,14 +96,14 @@ pub(crate) fn refuse_authorization(target: &HttpTarget) -> Result<(), Error> {
 
 /// The secret headers in a request: new values, and names whose values stay.
 #[derive(Default)]
-pub(crate) struct SecretHeaders {
+pub(super) struct SecretHeaders {
     given: Vec<(String, Zeroizing<String>)>,
     kept: Vec<String>,
 }
 
 impl SecretHeaders {
     /// Takes `secretHeaders`: names and their values.
-    pub(crate) fn given(&mut self, value: Value) -> Result<(), Error> {
+    pub(super) fn given(&mut self, value: Value) -> Result<(), Error> {
         let wrong =
             || Error::invalid(SECRET, format!("{SECRET} must be an object of names and texts"));
         let Value::Object(object) = value else { return Err(wrong()) };
@@ -118,7 +118,7 @@ impl SecretHeaders {
     }
 
     /// Takes `secretHeadersSet`: the names whose values stay.
-    pub(crate) fn keep(&mut self, value: Value) -> Result<(), Error> {
+    pub(super) fn keep(&mut self, value: Value) -> Result<(), Error> {
         self.kept = serde_json::from_value(value).map_err(|_| {
             let message = "http.secretHeadersSet must be a list of names, as a GET shows it";
             Error::invalid("http.secretHeadersSet", message)
@@ -128,7 +128,7 @@ impl SecretHeaders {
 
     /// Seals the new values. Values that stay are taken from `old`, the target before if it had the
     /// same origin. `plain` are the other headers of the target.
-    pub(crate) fn seal(
+    pub(super) fn seal(
         self,
         keys: &Keys,
         old: Option<&HttpTarget>,

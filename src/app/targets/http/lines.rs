@@ -14,7 +14,7 @@ const MOST_LINES: usize = 64;
 const LONGEST_LINES: usize = 8 * 1_024;
 
 /// Reads `query`.
-pub(crate) fn query(value: Value) -> Result<BTreeMap<String, String>, Error> {
+pub(super) fn query(value: Value) -> Result<BTreeMap<String, String>, Error> {
     const FIELD: &str = "http.query";
     let lines = lines(FIELD, value)?;
     for (name, value) in &lines {
@@ -26,7 +26,7 @@ pub(crate) fn query(value: Value) -> Result<BTreeMap<String, String>, Error> {
 }
 
 /// Reads an object of names and values. Numbers and truth values become their text.
-pub(crate) fn lines(field: &'static str, value: Value) -> Result<BTreeMap<String, String>, Error> {
+pub(super) fn lines(field: &'static str, value: Value) -> Result<BTreeMap<String, String>, Error> {
     let wrong = || Error::invalid(field, format!("{field} must be an object of names and texts"));
     let Value::Object(object) = value else { return Err(wrong()) };
     let mut lines = BTreeMap::new();
@@ -50,7 +50,7 @@ pub(crate) fn lines(field: &'static str, value: Value) -> Result<BTreeMap<String
 }
 
 /// Refuses a name that is empty or has placeholders in it.
-pub(crate) fn plain_name(field: &'static str, name: &str) -> Result<(), Error> {
+pub(super) fn plain_name(field: &'static str, name: &str) -> Result<(), Error> {
     if name.is_empty() || name.contains("{{") {
         let message = format!("{field} needs names without placeholders: they belong into values");
         return Err(Error::invalid(field, message));

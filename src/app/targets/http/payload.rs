@@ -10,8 +10,8 @@ pub(crate) fn sizes(target: &HttpTarget) -> Result<Sizes, Error> {
     Sizes::new(target).map_err(|error| unprocessable(&error))
 }
 
-/// Refuses a job's data that makes a request which cannot be sent: `TooLarge` where its body has more
-/// than `max_body` bytes, else `Unprocessable`. `sizes` are those of the target.
+/// Refuses a job's data that makes a request which cannot be sent: `TooLarge` where its body has
+/// more than `max_body` bytes, else `Unprocessable`. `sizes` are those of the target.
 pub(crate) fn check_data(
     sizes: &Sizes,
     target: &HttpTarget,

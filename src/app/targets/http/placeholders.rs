@@ -7,7 +7,7 @@ use crate::executor::template::{LITERAL, PLACEHOLDERS, unknown};
 const MOST_SHOWN: usize = 5;
 
 /// Refuses a placeholder that the sender does not know.
-pub(crate) fn check_placeholders(field: &'static str, text: &str) -> Result<(), Error> {
+pub(super) fn check_placeholders(field: &'static str, text: &str) -> Result<(), Error> {
     let mut unknown = unknown(text);
     if unknown.is_empty() {
         return Ok(());

@@ -1,33 +1,31 @@
 //! `ca`, `clientCert` and `clientKey` of an `http` object or an executor: checked, the key sealed
 //! and never shown.
 
-use zeroize::Zeroizing;
-
 use crate::app::error::Error;
 use crate::executor::tls::{Part, check};
 use crate::model::target::{Sealed, Tls};
-use crate::secret::{Keys, purpose};
+use crate::secret::{Keys, SecretText, purpose};
 
 /// The longest of the three texts, in bytes: a chain, or a bundle of a few authorities.
 pub(crate) const LONGEST_PEM: usize = 32 * 1_024;
 
 /// The TLS fields of a request. An empty text is absent.
 #[derive(Default)]
-pub(crate) struct TlsInput {
-    pub(crate) ca: String,
-    pub(crate) client_cert: String,
+pub(in crate::app) struct TlsInput {
+    pub(in crate::app) ca: String,
+    pub(in crate::app) client_cert: String,
     /// `None` where the request does not name it: the known key of the same certificate stays.
-    pub(crate) client_key: Option<Zeroizing<String>>,
+    pub(in crate::app) client_key: Option<SecretText>,
     /// `true` if even the known key goes.
-    pub(crate) forget_key: bool,
+    pub(in crate::app) forget_key: bool,
 }
 
 /// The names of the three fields in errors.
-pub(crate) type Names = [&'static str; 3];
+pub(in crate::app) type Names = [&'static str; 3];
 
 impl TlsInput {
     /// Checks the fields for a URL. `old` holds the known key.
-    pub(crate) fn read(
+    pub(in crate::app) fn read(
         self,
         names: Names,
         url: &str,

@@ -9,7 +9,7 @@ use crate::executor::guard::TargetGuard;
 const LONGEST_URL: usize = 2_048;
 
 /// Checks the URL of a target, in whose path and query placeholders may stand; returns its origin.
-pub(crate) fn check_url(
+pub(in crate::app) fn check_url(
     field: &'static str,
     url: &str,
     guard: &TargetGuard,

@@ -1,14 +1,14 @@
 //! The settings of an executor whose kind reads them itself: an object under the name of its kind,
-//! which the executor of the kind validates and shows. `executor_patch` and `executor_view` call
-//! it; no kind is known here.
+//! which the executor of the kind validates and shows. `edit` calls it, and the API for what it
+//! shows; no kind is known here.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::api::http::error::Error;
-use crate::api::http::fields::Fields;
+use crate::app::error::Error;
 use crate::app::patch::Patch;
+use crate::app::state::App;
 use crate::delivery::executor::SharedExecutor;
 use crate::delivery::registry::Registry;
 use crate::model::target::{Executor, WEBHOOK_URL};
@@ -21,27 +21,44 @@ fn kinds(executors: &Registry) -> impl Iterator<Item = &SharedExecutor> {
 
 /// The types that an executor may have: those of the published clients, and the kinds with
 /// settings.
-pub(crate) fn types<'a>(published: &[&'a str], executors: &Registry) -> Vec<&'a str> {
+pub(super) fn types<'a>(published: &[&'a str], executors: &Registry) -> Vec<&'a str> {
     let own = kinds(executors).map(|executor| executor.kind());
     published.iter().copied().chain(own).collect()
 }
 
-/// The settings in a request, by kind.
-pub(crate) struct SettingsPatch(Vec<(&'static str, Patch<Value>)>);
+impl App {
+    /// The names of the kinds that have settings.
+    pub fn kinds_with_settings(&self) -> impl Iterator<Item = &'static str> {
+        kinds(&self.executors).map(|executor| executor.kind())
+    }
 
-impl SettingsPatch {
-    /// Takes the objects of all kinds out of the fields of a request.
-    pub(crate) fn read(fields: &mut Fields, executors: &Registry) -> Result<Self, Error> {
-        let given = kinds(executors).map(|executor| {
-            let kind = executor.kind();
-            Ok((kind, fields.patch(kind, |fields, name| Ok(fields.take(name)))?))
-        });
-        Ok(Self(given.collect::<Result<_, Error>>()?))
+    /// The settings of an executor as an answer shows them, under the name of their kind; `None`
+    /// without any.
+    pub fn show_settings(&self, executor: &Executor) -> Option<BTreeMap<String, Value>> {
+        show(executor, &self.executors)
+    }
+}
+
+/// The settings that a request gives, by kind.
+#[derive(Clone)]
+pub struct SettingsInput(Vec<(&'static str, Patch<Value>)>);
+
+/// The settings may hold secrets, so only the names of their kinds are printed.
+impl std::fmt::Debug for SettingsInput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(kind, _)| kind)).finish()
+    }
+}
+
+impl SettingsInput {
+    /// The settings of each of [`App::kinds_with_settings`].
+    pub fn new(given: Vec<(&'static str, Patch<Value>)>) -> Self {
+        Self(given)
     }
 
     /// The settings of an executor that has this type after the request. Settings of a type that
     /// this node does not know stay as they are.
-    pub(crate) fn apply_to(
+    pub(super) fn apply_to(
         &self,
         new_type: &str,
         old: &Executor,
@@ -71,8 +88,7 @@ impl SettingsPatch {
     }
 }
 
-/// The settings as an answer shows them, under the name of their kind; `None` without any.
-pub(crate) fn show(executor: &Executor, executors: &Registry) -> Option<BTreeMap<String, Value>> {
+fn show(executor: &Executor, executors: &Registry) -> Option<BTreeMap<String, Value>> {
     let (settings, kind) = (executor.settings.as_deref()?, executors.get(&executor.kind)?);
     Some(BTreeMap::from([(executor.kind.clone(), kind.show(settings))]))
 }
@@ -80,6 +96,8 @@ pub(crate) fn show(executor: &Executor, executors: &Registry) -> Option<BTreeMap
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use serde_json::json;
 
     use super::*;
     use crate::executor::memory::MemoryExecutor;
@@ -90,18 +108,19 @@ mod tests {
         Registry::new([Arc::new(MemoryExecutor::new(Arc::new(keys))) as _])
     }
 
-    fn patch(body: &str, executors: &Registry) -> SettingsPatch {
-        SettingsPatch::read(&mut Fields::parse(body.as_bytes()).unwrap(), executors).unwrap()
+    fn input(memory: Patch<Value>) -> SettingsInput {
+        SettingsInput::new(vec![("memory", memory)])
     }
 
     #[test]
     fn a_kind_that_is_registered_can_be_created_changed_and_shown() {
         let executors = executors();
         assert_eq!(types(&[WEBHOOK_URL], &executors), [WEBHOOK_URL, "memory"]);
-        let first = patch(r#"{"memory": {"queue": "a", "secret": "hush"}}"#, &executors);
+        let first = input(Patch::Set(json!({"queue": "a", "secret": "hush"})));
+        assert_eq!(format!("{first:?}"), r#"["memory"]"#, "a secret is not printed");
         let settings = first.apply_to("memory", &Executor::default(), &executors).unwrap();
         let old = Executor { kind: "memory".to_owned(), settings, ..Executor::default() };
-        let kept = patch("{}", &executors).apply_to("memory", &old, &executors).unwrap();
+        let kept = input(Patch::Keep).apply_to("memory", &old, &executors).unwrap();
         assert_eq!(kept, old.settings);
         let shown = serde_json::to_string(&show(&old, &executors)).unwrap();
         assert_eq!(shown, r#"{"memory":{"queue":"a","secretSet":true}}"#);
@@ -111,26 +130,25 @@ mod tests {
     #[test]
     fn settings_must_be_there_be_valid_and_belong_to_the_type() {
         let executors = executors();
-        let error = |body: &str, new_type: &str| {
-            let patch = patch(body, &executors);
-            let refused = patch.apply_to(new_type, &Executor::default(), &executors);
+        let error = |memory: Patch<Value>, new_type: &str| {
+            let refused = input(memory).apply_to(new_type, &Executor::default(), &executors);
             format!("{:?}", refused.unwrap_err())
         };
         let field = |field: &str| format!("field: Some({field:?})");
-        assert!(error("{}", "memory").contains("memory is required for type memory"));
-        assert!(error(r#"{"memory": null}"#, "memory").contains(&field("memory")));
-        let empty = error(r#"{"memory": {"queue": ""}}"#, "memory");
+        assert!(error(Patch::Keep, "memory").contains("memory is required for type memory"));
+        assert!(error(Patch::Clear, "memory").contains(&field("memory")));
+        let empty = error(Patch::Set(json!({"queue": ""})), "memory");
         assert!(empty.contains(&field("memory.queue")), "{empty}");
-        let other = error(r#"{"memory": {"queue": "a"}}"#, "container");
+        let other = error(Patch::Set(json!({"queue": "a"})), "container");
         assert!(other.contains("memory needs type memory, not container"), "{other}");
         let unknown = Executor {
             kind: "newer".to_owned(),
             settings: Some(Box::new(7.into())),
             ..Executor::default()
         };
-        let kept = patch("{}", &executors).apply_to("newer", &unknown, &executors).unwrap();
+        let kept = input(Patch::Keep).apply_to("newer", &unknown, &executors).unwrap();
         assert_eq!(kept, unknown.settings, "what this node does not know stays");
-        let gone = patch("{}", &executors).apply_to("container", &unknown, &executors).unwrap();
+        let gone = input(Patch::Keep).apply_to("container", &unknown, &executors).unwrap();
         assert_eq!(gone, None);
     }
 }

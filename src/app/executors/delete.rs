@@ -1,0 +1,31 @@
+//! Deletion of executors.
+
+use crate::app::actor::Actor;
+use crate::app::authz::Action;
+use crate::app::conditions::Conditions;
+use crate::app::error::{Error, refused};
+use crate::app::executors::read::{missing_executor, version_of};
+use crate::app::state::App;
+use crate::command::{Command, Outcome};
+
+impl App {
+    /// Deletes an executor.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` where there is no such executor; `Conflict` where jobs use it; `Stale` when a
+    /// condition does not hold.
+    pub async fn delete_executor(
+        &self,
+        actor: &Actor,
+        conditions: &Conditions,
+        id: u64,
+    ) -> Result<(), Error> {
+        self.authorize(actor, Action::ExecutorsWrite)?;
+        let command = |expect| Command::DeleteExecutor { id, expect };
+        match self.propose_if(actor, conditions, version_of(id), missing_executor, command).await? {
+            Outcome::Done => Ok(()),
+            other => Err(refused(other)),
+        }
+    }
+}

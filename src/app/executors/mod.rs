@@ -1,0 +1,13 @@
+//! Executors: named targets that many jobs share. Their secrets go in and never come out again.
+
+mod create;
+mod delete;
+mod edit;
+pub mod input;
+mod read;
+mod rotate;
+pub mod settings;
+mod tls;
+mod update;
+
+pub use crate::store::executors::Order;

@@ -1,0 +1,38 @@
+//! Changes of executors. Fields that a request does not name stay.
+
+use crate::app::actor::Actor;
+use crate::app::authz::Action;
+use crate::app::conditions::Conditions;
+use crate::app::error::Error;
+use crate::app::executors::input::ExecutorInput;
+use crate::app::reads::ReadPhase;
+use crate::app::state::App;
+use crate::command::Command;
+use crate::model::target::Executor;
+
+impl App {
+    /// Changes an executor.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` where there is no such executor; `Invalid` or `Unprocessable` where it could not
+    /// be called after the change; `Conflict` where the name is taken, or where jobs use what the
+    /// change takes away; `Stale` when a condition does not hold.
+    pub async fn update_executor(
+        &self,
+        actor: &Actor,
+        conditions: &Conditions,
+        id: u64,
+        input: ExecutorInput,
+    ) -> Result<Executor, Error> {
+        self.authorize(actor, Action::ExecutorsWrite)?;
+        let edit = |old: &Executor| {
+            let executor = input.apply_to(&self.executor_context(), old)?;
+            let expect = Some(old.version);
+            Ok(Some(Command::UpdateExecutor { id, expect, executor }))
+        };
+        let load = || self.load_executor(actor, id, ReadPhase::BeforeWrite);
+        self.update_with_retry(actor, conditions, None, load, edit).await?;
+        self.load_executor(actor, id, ReadPhase::AfterWrite).await
+    }
+}
