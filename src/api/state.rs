@@ -8,7 +8,6 @@ use crate::api::limits::answers::Answers;
 use crate::api::limits::body_permits::BodyPermits;
 use crate::api::limits::budget::Budget;
 use crate::app;
-use crate::auth::Auth;
 use crate::clock::SchedulerTime;
 use crate::cluster::Cluster;
 use crate::config::Config;
@@ -29,7 +28,6 @@ pub struct AppState {
     pub(crate) config: Arc<Config>,
     pub(crate) time: Arc<SchedulerTime>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) auth: Auth,
     pub(crate) echo: bool,
     pub(crate) body_permits: BodyPermits,
     /// The budget of bodies in memory.
@@ -46,7 +44,6 @@ impl AppState {
             config: app.config.clone(),
             time: app.time.clone(),
             metrics: app.metrics.clone(),
-            auth: app.auth.clone(),
             echo: false,
             body_permits: BodyPermits::default(),
             budget: Arc::default(),

@@ -10,6 +10,7 @@ pub mod backups;
 mod cluster;
 pub mod cluster_admin;
 pub mod conditions;
+pub mod credentials;
 mod error;
 pub mod executors;
 pub(crate) mod fields;

@@ -1,4 +1,4 @@
-//! The parts of a request that every handler may need beside the body: its caller, its route prefix
+//! The parts of a request that every handler may need beside the body: its actor, its route prefix
 //! and its query. `middleware` has put the first two there.
 
 use crate::api::http::fields::interval;
@@ -23,7 +23,6 @@ use crate::model::time::parse_rfc3339;
 #[derive(Debug)]
 pub(crate) struct RequestContext {
     pub(crate) prefix: RoutePrefix,
-    pub(crate) caller: Caller,
     pub(crate) actor: Actor,
     /// Values by canonical names. `http::query` has refused the names that the route does not know.
     parameters: Vec<(String, String)>,
@@ -124,7 +123,7 @@ impl FromRequestParts<Arc<AppState>> for RequestContext {
         // Only routes behind `authenticate` take a `RequestContext`.
         let caller: Caller = parts.extensions.get().copied().ok_or_else(Error::unauthorized)?;
         let actor = Actor::from(caller);
-        Ok(Self { prefix, caller, actor, parameters: known(parts.uri.query().unwrap_or_default()) })
+        Ok(Self { prefix, actor, parameters: known(parts.uri.query().unwrap_or_default()) })
     }
 }
 
@@ -135,7 +134,6 @@ mod tests {
     fn context(query: &str) -> RequestContext {
         RequestContext {
             prefix: RoutePrefix::Root,
-            caller: Caller::Operator,
             actor: Actor::from(Caller::Operator),
             parameters: known(query),
         }

@@ -81,19 +81,6 @@ impl RequestContext {
     }
 }
 
-/// The body of a list that was read as a whole and goes on by offset only.
-pub(crate) fn whole_list<O, T: Serialize>(
-    name: &str,
-    page: &Page<O>,
-    total: u64,
-    records: impl IntoIterator<Item = T>,
-    casing: Casing,
-) -> Vec<u8> {
-    let mut list = ListWriter::new(name, page, (total, false), casing);
-    let _ends = records.into_iter().find(|record| !list.push(record, || None));
-    list.end()
-}
-
 /// The index of an order. A cursor is valid in its own order alone.
 fn place<O: PartialEq>(orders: &Orders<O>, order: &O) -> usize {
     orders.iter().position(|(_, one)| one == order).unwrap_or(0)
