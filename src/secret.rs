@@ -2,7 +2,7 @@
 //! derived from `SecretKey`, verification of client secrets, sealing of secrets that are read
 //! again.
 //!
-//! `cli` writes the file, `node` loads it, `auth` and `api` check and make client keys, and `peer`
+//! `cli` writes the file, `node` loads it, `auth` and `app` check and make client keys, and `peer`
 //! takes its token. No log line, error or listing contains a secret.
 //!
 //! # Why a keyed hash verifies client secrets

@@ -1,7 +1,7 @@
 //! Targets that are not a plain callback: one HTTP request for each occurrence, and executors,
 //! which hold a target once for many jobs.
 //!
-//! `api` makes them from requests and seals their secrets, `store` keeps them, `executor` renders
+//! `app` makes them from requests and seals their secrets, `store` keeps them, `executor` renders
 //! them into requests, and `worker` opens the secrets right before it signs or sends. A [`Sealed`]
 //! never holds anything in the clear, so all of this may be logged, listed and stored in snapshots.
 

@@ -39,7 +39,7 @@ const LAYERS: &[&[&str]] = &[
 const FORBIDDEN: &[(&str, &[&str])] = &[
     ("api", &["store", "command", "raft"]),
     ("ui", &["store", "command", "raft"]),
-    ("app", &["axum"]),
+    ("app", &["axum", "api"]),
 ];
 
 const MAX_LINES: usize = 400;
