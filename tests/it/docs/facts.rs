@@ -133,7 +133,8 @@ fn error_codes() -> BTreeSet<String> {
             let given = after_status
                 || before.ends_with("refusal(")
                 || before.ends_with("code =")
-                || (is_of_errors && before.ends_with("&str ="));
+                || (is_of_errors
+                    && ["&str =", "=>", "code:"].iter().any(|end| before.ends_with(end)));
             let is_code =
                 !literal.is_empty() && literal.chars().all(|c| c.is_ascii_lowercase() || c == '_');
             if given && is_code {
