@@ -11,7 +11,8 @@ use crate::store::Tx;
 
 /// Applies one command at its log index and stamp, for the actor that asked for it. An `Err` is a
 /// failure of the store and stops the node; a command that is refused comes back as
-/// [`Outcome::Rejected`]. The command takes effect at its stamp, or at log time where that is later.
+/// [`Outcome::Rejected`]. The command takes effect at its stamp, or at log time where that is
+/// later.
 pub fn apply(
     tx: &mut Tx<'_>,
     index: u64,
