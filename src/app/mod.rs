@@ -2,7 +2,7 @@
 //! [`Actor`], who must be authorized for an [`Action`], and typed input; it gives a typed result or
 //! an [`Error`]. The API translates requests to use cases, and so do callers in this process. Only
 //! `app` reads the store and proposes commands for clients; it knows no HTTP. Of JSON it
-//! knows the objects that are kept as configuration of a target.
+//! knows the objects within a record: the target and the policies of a job.
 
 mod actor;
 mod authz;
@@ -11,6 +11,7 @@ mod cluster;
 pub mod cluster_admin;
 pub mod conditions;
 pub mod credentials;
+pub(crate) mod duration;
 mod error;
 pub mod executors;
 pub(crate) mod fields;
@@ -28,6 +29,7 @@ pub(crate) mod reads;
 pub mod signing;
 mod state;
 pub(crate) mod targets;
+pub mod warnings;
 pub(crate) mod write;
 
 pub use actor::{Actor, ActorKind};

@@ -2,7 +2,7 @@
 //!
 //! People create jobs by the thousand with one spec, zone and URL. The definition is stored once
 //! and counted; a job's row holds its data, its anchor and the number of its definition.
-//! `api::jobs` makes jobs, `store::jobs` stores them, `worker` fires them.
+//! `app::jobs` makes jobs, `store::jobs` stores them, `worker` fires them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -13,12 +13,12 @@ use crate::api::http::error::Error;
 use crate::api::http::ids::IdText;
 use crate::api::http::respond;
 use crate::api::jobs::stream::Jobs;
-use crate::api::state::App;
+use crate::api::state::ApiState;
 use crate::app::Action;
+use crate::app::jobs::missing_task;
 use crate::model::job::Casing;
 use crate::model::task::TaskState;
 use crate::model::time::rfc3339;
-use crate::store::tasks;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -40,21 +40,13 @@ pub(crate) fn router() -> ActionRouter {
 }
 
 async fn get_task(
-    State(app): App,
+    State(state): ApiState,
     context: RequestContext,
     IdText(id): IdText,
 ) -> Result<Response, Error> {
-    let missing = || Error::not_found("async task cannot be found");
-    let request = Uuid::parse_str(&id).map_err(|_| missing())?;
-    context.apply_consistency(&app.app).await?;
-    let read = move |conn: &rusqlite::Connection| tasks::get(conn, request.as_u128());
-    let mut found = app.read(read).await?;
-    if found.is_none() {
-        // Another node may have accepted the task a moment ago.
-        app.cluster.linearize().await?;
-        found = app.read(read).await?;
-    }
-    let task = found.ok_or_else(missing)?;
+    let request = Uuid::parse_str(&id).map_err(|_| missing_task())?;
+    context.apply_consistency(&state.app).await?;
+    let task = state.app.get_task(&context.actor, request.as_u128()).await?;
     let view = TaskView {
         id: task.id,
         request_id: request.to_string(),
@@ -73,6 +65,6 @@ async fn get_task(
     let mark = b"\"output\":\"";
     let found = body.windows(mark.len()).position(|part| part == mark);
     let (head, tail) = body.split_at(found.ok_or_else(Error::internal)? + mark.len());
-    let jobs = Jobs::new(&app, &task.jobs, context.casing(), true);
+    let jobs = Jobs::new(&state, task.jobs, context.casing(), true);
     jobs.answer(StatusCode::OK, head.to_vec(), tail.to_vec()).await
 }

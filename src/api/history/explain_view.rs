@@ -3,8 +3,8 @@
 
 use serde::Serialize;
 
-use crate::api::jobs::view::MisfireView;
 use crate::app::history::{Account, Explanation, FiringState, StoredAttempt};
+use crate::app::jobs::misfire::MisfireView;
 use crate::model::attempt::{SkipReason, Verdict, occurrence_id};
 use crate::model::job::PARKED;
 use crate::model::postponement::parts;

@@ -9,7 +9,6 @@ use serde::Serialize;
 use crate::api::http::casing;
 use crate::app::{self, ErrorKind};
 use crate::cluster;
-use crate::command::Rejection;
 use crate::model::job::Casing;
 
 /// An error that a client is told.
@@ -179,12 +178,6 @@ impl Error {
         self.map(|error| error.because(reason))
     }
 
-    /// See [`app::Error::says`].
-    #[must_use]
-    pub(crate) fn says(self, sentence: impl Into<String>) -> Self {
-        self.map(|error| error.says(sentence))
-    }
-
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         match self {
@@ -285,12 +278,6 @@ impl IntoResponse for Error {
 impl From<app::Error> for Error {
     fn from(error: app::Error) -> Self {
         Self::App(error)
-    }
-}
-
-impl From<Rejection> for Error {
-    fn from(rejection: Rejection) -> Self {
-        Self::App(rejection.into())
     }
 }
 

@@ -2,13 +2,13 @@
 //! previews are read with it; jobs have a faster parser of their own, since they come by the
 //! thousand.
 
-use crate::api::http::duration;
+use crate::app::duration;
 use serde_json::{Map, Value};
 
 use crate::api::http::error::Error;
-use crate::api::http::warnings::Warnings;
 use crate::app::fields::{canonical, check_text};
 use crate::app::patch::Patch;
+use crate::app::warnings::Warnings;
 use crate::model::Millis;
 use crate::model::time::parse_rfc3339;
 use crate::schedule::DstRule;
@@ -96,7 +96,7 @@ impl Fields {
         name: &'static str,
         bounds: (Millis, Millis),
     ) -> Result<Option<Millis>, Error> {
-        self.take(name).map(|value| duration::read(name, &value, bounds)).transpose()
+        Ok(self.take(name).map(|value| duration::read(name, &value, bounds)).transpose()?)
     }
 
     /// An instant: RFC 3339, or a date alone (its first instant in UTC).

@@ -4,14 +4,13 @@
 //! ```text
 //!   middleware ─> action_router ─> handler ─┬─ context, ids, body, fields     (in)
 //!                          ├─ version, idempotency, query    (conditions)
-//!                          └─ respond, page, warnings, error (out)
+//!                          └─ respond, page, error (out)
 //! ```
 
 pub(crate) mod action_router;
 pub(crate) mod body;
 pub(crate) mod casing;
 pub(crate) mod context;
-pub(crate) mod duration;
 pub(crate) mod error;
 pub(crate) mod fields;
 pub(crate) mod idempotency;
@@ -22,4 +21,3 @@ pub(crate) mod query;
 pub(crate) mod respond;
 pub(crate) mod route_prefix;
 pub(crate) mod version;
-pub(crate) mod warnings;

@@ -13,7 +13,7 @@ use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize;
 
 use crate::api::http::casing;
-use crate::api::http::warnings::Warnings;
+use crate::app::warnings::Warnings;
 use crate::model::job::Casing;
 
 /// The header that carries the warnings, a line each.

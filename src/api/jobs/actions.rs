@@ -1,6 +1,5 @@
 //! One job paused, resumed, or run out of turn.
 
-use crate::api::jobs::validate::own_fields::{LONGEST_BY, LONGEST_TIME};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -10,26 +9,18 @@ use crate::api::http::body::{JsonBody, SMALL};
 use crate::api::http::context::RequestContext;
 use crate::api::http::error::Error;
 use crate::api::http::fields::Fields;
-use crate::api::http::idempotency;
 use crate::api::http::ids::Id;
-use crate::api::http::respond;
 use crate::api::http::version::conditions;
-use crate::api::jobs::get::{load_job, missing_job, missing_record, respond_job, version_of};
-use crate::api::jobs::validate::instants::pause_until;
-use crate::api::jobs::validate::rules::Rules;
-use crate::api::state::{App, AppState};
-use crate::app::Actor;
-use crate::app::idempotency::Key;
-use crate::app::reads::ReadPhase;
-use crate::app::refused;
-use crate::command::{Command, JobAction, Outcome};
+use crate::api::http::{idempotency, respond};
+use crate::api::jobs::get::respond_job;
+use crate::api::state::ApiState;
+use crate::app::jobs::{LONGEST_BY, LONGEST_TIME};
 use crate::model::JobId;
-use crate::model::attempt::occurrence_id;
 use crate::model::time::rfc3339;
-use crate::store::meta;
 
+/// `{until?, modifiedBy?}`.
 pub(crate) async fn pause_job(
-    State(app): App,
+    State(state): ApiState,
     context: RequestContext,
     headers: HeaderMap,
     Id(id): Id,
@@ -38,23 +29,14 @@ pub(crate) async fn pause_job(
     let mut fields = Fields::parse(&body)?;
     let until = fields.text("until", LONGEST_TIME)?;
     let by = fields.text("modifiedBy", LONGEST_BY)?;
-    let until = match until {
-        None => None,
-        Some(text) => {
-            let job = load_job(&app, id).await?;
-            let rules = Rules::new(&app, context.casing());
-            Some(pause_until("until", &rules, &job.definition, &text)?)
-        }
-    };
-    change(&app, &context.actor, &headers, id, JobAction::Pause { until }, by).await?;
-    Ok(respond::warn(
-        respond_job(&app, &context, id, ReadPhase::AfterWrite).await?,
-        &fields.warnings(),
-    ))
+    let (actor, conditions) = (&context.actor, conditions(&headers));
+    let record = state.app.pause_job(actor, &conditions, id, until.as_deref(), by).await?;
+    Ok(respond::warn(respond_job(record, context.casing()), &fields.warnings()))
 }
 
+/// `{modifiedBy?}`.
 pub(crate) async fn resume_job(
-    State(app): App,
+    State(state): ApiState,
     context: RequestContext,
     headers: HeaderMap,
     Id(id): Id,
@@ -62,35 +44,8 @@ pub(crate) async fn resume_job(
 ) -> Result<Response, Error> {
     let mut fields = Fields::parse(&body)?;
     let by = fields.text("modifiedBy", LONGEST_BY)?;
-    change(&app, &context.actor, &headers, id, JobAction::Resume, by).await?;
-    Ok(respond::warn(
-        respond_job(&app, &context, id, ReadPhase::AfterWrite).await?,
-        &fields.warnings(),
-    ))
-}
-
-async fn change(
-    app: &AppState,
-    actor: &Actor,
-    headers: &HeaderMap,
-    id: JobId,
-    action: JobAction,
-    by: Option<String>,
-) -> Result<(), Error> {
-    if id == 0 {
-        return Err(missing_job());
-    }
-    // The command leaves a job that is already so as it is. A job that does not exist is missing
-    // when it is shown.
-    let command = |version| {
-        let jobs = vec![(id, 1)];
-        Command::ChangeJobs { jobs, action, by: by.clone() }.for_version(id, version)
-    };
-    let (of, missing) = (version_of(id), missing_record);
-    match app.app.propose_if(actor, &conditions(headers), of, missing, command).await? {
-        Outcome::Changed(_) => Ok(()),
-        other => Err(refused(other).into()),
-    }
+    let record = state.app.resume_job(&context.actor, &conditions(&headers), id, by).await?;
+    Ok(respond::warn(respond_job(record, context.casing()), &fields.warnings()))
 }
 
 /// The run that `POST /jobs/{id}/run` made.
@@ -102,31 +57,25 @@ struct ManualRunView {
     scheduled_at: String,
 }
 
+/// `{force?}`.
 pub(crate) async fn run_job(
-    State(app): App,
+    State(state): ApiState,
     context: RequestContext,
     headers: HeaderMap,
     Id(id): Id,
     JsonBody(body, _hold): JsonBody<SMALL>,
 ) -> Result<Response, Error> {
+    let actor = &context.actor;
     let mut fields = Fields::parse(&body)?;
     let forced = fields.flag("force")?.unwrap_or(false);
     fields.ignore(&["modifiedBy", "createdBy"]);
-    let key = idempotency::key(&headers, &context.actor, &format!("POST /jobs/{id}/run"), &body)?;
-    let command = |version| Key::wrap(key, Command::RunJob { id, forced }.for_version(id, version));
-    let (of, missing) = (version_of(id), missing_record);
-    match app.app.propose_if(&context.actor, &conditions(&headers), of, missing, command).await? {
-        Outcome::Run(occurrence) => {
-            let cluster = app.read_at(ReadPhase::AfterWrite, meta::cluster_id).await?;
-            let cluster = cluster.unwrap_or_default();
-            let run = ManualRunView {
-                job_id: id,
-                execution_id: occurrence_id(cluster, occurrence),
-                scheduled_at: rfc3339(occurrence.scheduled),
-            };
-            let body = respond::envelope(&run, context.casing());
-            Ok(respond::warn(respond::json(StatusCode::ACCEPTED, body), &fields.warnings()))
-        }
-        other => Err(refused(other).into()),
-    }
+    let key = idempotency::key(&headers, actor, &format!("POST /jobs/{id}/run"), &body)?;
+    let run = state.app.run_job(actor, &conditions(&headers), key, id, forced).await?;
+    let view = ManualRunView {
+        job_id: id,
+        execution_id: run.execution_id,
+        scheduled_at: rfc3339(run.scheduled),
+    };
+    let body = respond::envelope(&view, context.casing());
+    Ok(respond::warn(respond::json(StatusCode::ACCEPTED, body), &fields.warnings()))
 }

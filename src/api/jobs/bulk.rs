@@ -1,91 +1,80 @@
 //! Many jobs paused, resumed or deleted at once: those that a filter finds.
-//!
-//! The jobs are looked up on this node, [`MAX_SCANNED`] at a time whether they match or not, so
-//! that no read takes long when few match. They are changed in entries of at most about 1,000. Jobs
-//! that are created in the meantime are left alone. A client that was cut off sends the same
-//! request again: all jobs are looked up again, and those that are done already are passed over.
-//! With an `Idempotency-Key` a request that came to its end is not carried out again, but answered
-//! as before.
-
-use crate::api::http::respond;
-use crate::api::jobs::list::status_named;
-use crate::api::jobs::validate::own_fields::{LONGEST_BY, LONGEST_TIME};
-use crate::api::jobs::validate::policy::label;
-use crate::store::jobs::{Filter, Walked};
-use rusqlite::Connection;
-use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::api::http::body::{JsonBody, SMALL};
 use crate::api::http::context::RequestContext;
 use crate::api::http::error::Error;
 use crate::api::http::fields::Fields;
-use crate::api::http::idempotency;
-use crate::api::jobs::validate::refusals::unprocessable;
-use crate::api::state::{App, AppState};
-use crate::app::idempotency::Key;
-use crate::app::refused;
-use crate::command::{Command, JobAction, Outcome};
+use crate::api::http::{idempotency, respond};
+use crate::api::jobs::list::status_named;
+use crate::api::state::ApiState;
+use crate::app::jobs::{
+    BulkInput, BulkResult, Filter, LONGEST_BY, LONGEST_TIME, MOST_NAMED, bulk_filter,
+    bulk_pause_end, check_label,
+};
+use crate::model::Millis;
 use crate::model::time::parse_rfc3339;
-use crate::model::{JobId, Millis};
-use crate::store::jobs;
 
-/// The most jobs changed by one entry of the log.
-const CHUNK: u64 = 1_000;
-/// The most jobs that one read looks at.
-const MAX_SCANNED: usize = 20_000;
-/// The most ids, and the most external ids, that a filter may name.
-const MOST_NAMED: usize = 10_000;
 const LONGEST_STATUS: usize = 20;
 
-#[derive(Debug, Serialize, Deserialize)]
+/// The result as answers show it.
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct BulkResult {
-    /// The number of jobs that the filter finds.
+struct BulkView {
     matched: u64,
-    /// The number of those that were not so already.
     changed: u64,
     dry_run: bool,
 }
 
+fn respond_bulk(result: BulkResult, context: &RequestContext) -> Response {
+    let BulkResult { matched, changed, dry_run } = result;
+    respond::ok(&BulkView { matched, changed, dry_run }, context.casing())
+}
+
 pub(crate) async fn pause_jobs(
-    State(app): App,
+    State(state): ApiState,
     context: RequestContext,
     headers: HeaderMap,
     JsonBody(body, _hold): JsonBody<SMALL>,
 ) -> Result<Response, Error> {
+    let (app, actor) = (&state.app, &context.actor);
     let mut fields = Fields::parse(&body)?;
     let until = match fields.text("until", LONGEST_TIME)? {
         None => None,
-        Some(text) => Some(end(&text, app.time.now())?),
+        Some(text) => Some(end(&text, app.now())?),
     };
-    let key = idempotency::key(&headers, &context.actor, "POST /jobs/pause", &body)?;
-    change_all(&app, &context, fields, JobAction::Pause { until }, key).await
+    let key = idempotency::key(&headers, actor, "POST /jobs/pause", &body)?;
+    let input = read_input(fields, app.now())?;
+    Ok(respond_bulk(app.pause_jobs(actor, key, input, until).await?, &context))
 }
 
 pub(crate) async fn resume_jobs(
-    State(app): App,
+    State(state): ApiState,
     context: RequestContext,
     headers: HeaderMap,
     JsonBody(body, _hold): JsonBody<SMALL>,
 ) -> Result<Response, Error> {
-    let key = idempotency::key(&headers, &context.actor, "POST /jobs/resume", &body)?;
-    change_all(&app, &context, Fields::parse(&body)?, JobAction::Resume, key).await
+    let (app, actor) = (&state.app, &context.actor);
+    let key = idempotency::key(&headers, actor, "POST /jobs/resume", &body)?;
+    let input = read_input(Fields::parse(&body)?, app.now())?;
+    Ok(respond_bulk(app.resume_jobs(actor, key, input).await?, &context))
 }
 
 pub(crate) async fn delete_jobs(
-    State(app): App,
+    State(state): ApiState,
     context: RequestContext,
     headers: HeaderMap,
     JsonBody(body, _hold): JsonBody<SMALL>,
 ) -> Result<Response, Error> {
-    let key = idempotency::key(&headers, &context.actor, "POST /jobs/delete", &body)?;
-    change_all(&app, &context, Fields::parse(&body)?, JobAction::Delete, key).await
+    let (app, actor) = (&state.app, &context.actor);
+    let key = idempotency::key(&headers, actor, "POST /jobs/delete", &body)?;
+    let input = read_input(Fields::parse(&body)?, app.now())?;
+    Ok(respond_bulk(app.delete_jobs(actor, key, input).await?, &context))
 }
 
 /// The end of a pause, which must lie in the future. It needs an offset, since the jobs may have
@@ -96,20 +85,12 @@ fn end(text: &str, now: Millis) -> Result<Millis, Error> {
                        2026-11-20T20:18:07Z";
         unprocessable("until", message)
     })?;
-    if until <= now {
-        return Err(unprocessable("until", "until must lie in the future"));
-    }
-    Ok(until)
+    Ok(bulk_pause_end(until, now)?)
 }
 
-async fn change_all(
-    app: &AppState,
-    context: &RequestContext,
-    mut fields: Fields,
-    action: JobAction,
-    key: Option<Key>,
-) -> Result<Response, Error> {
-    let filter = Arc::new(wanted(&mut fields, app.time.now())?);
+/// Reads what a request asks for beside the end of a pause.
+fn read_input(mut fields: Fields, now: Millis) -> Result<BulkInput, Error> {
+    let filter = wanted(&mut fields, now)?;
     let dry_run = fields.flag("dryRun")?.unwrap_or(false);
     let by = fields.text("modifiedBy", LONGEST_BY)?.or(fields.text("deletedBy", LONGEST_BY)?);
     // An unknown field might be meant to narrow the filter.
@@ -117,35 +98,7 @@ async fn change_all(
         let message = format!("there is no field {name}: give filter, all, dryRun, until");
         return Err(Error::unprocessable(message));
     }
-    let key = key.filter(|_| !dry_run);
-    if let Some(done) = app.app.replay::<BulkResult>(&context.actor, key).await? {
-        return Ok(respond::ok(&done, context.casing()));
-    }
-    app.cluster.linearize().await?;
-    let last = app.read(jobs::last_id).await?;
-    let mut done = BulkResult { matched: 0, changed: 0, dry_run };
-    let mut after = 0;
-    loop {
-        let filter = Arc::clone(&filter);
-        let read = move |conn: &Connection| jobs::walk(conn, &filter, (after, last), MAX_SCANNED);
-        let Walked { found, on } = app.read(read).await?;
-        done.matched += found.len() as u64;
-        if !dry_run {
-            for jobs in chunks(&found) {
-                let command = Command::ChangeJobs { jobs, action, by: by.clone() };
-                match app.cluster.propose(command).await? {
-                    Outcome::Changed(n) => done.changed += u64::from(n),
-                    other => return Err(refused(other).into()),
-                }
-            }
-        }
-        match on {
-            Some(id) => after = id,
-            None => break,
-        }
-    }
-    let done = app.app.conclude(&context.actor, key, done).await?;
-    Ok(respond::ok(&done, context.casing()))
+    Ok(BulkInput { filter, dry_run, by })
 }
 
 /// The jobs that a request is about: its `filter`, or `all`.
@@ -168,7 +121,7 @@ fn wanted(fields: &mut Fields, now: Millis) -> Result<Filter, Error> {
         let Value::Object(labels) = labels else { return Err(wrong()) };
         for (key, value) in labels {
             let Value::String(value) = value else { return Err(wrong()) };
-            label(&key, &value)?;
+            check_label(&key, &value)?;
             filter.labels.push((key, value));
         }
     }
@@ -181,20 +134,7 @@ fn wanted(fields: &mut Fields, now: Millis) -> Result<Filter, Error> {
         );
         return Err(unprocessable("filter", message));
     }
-    let narrow = filter != Filter::default();
-    if !narrow && !all {
-        let message = "filter is empty: name some jobs, or say \"all\": true";
-        return Err(unprocessable("filter", message));
-    }
-    if narrow && all {
-        return Err(unprocessable("all", "give a filter or all, not both"));
-    }
-    if filter.external_ids.is_some() && filter.project.is_none() {
-        // Without a project each name would be looked up in every project.
-        let message = "filter.externalIds are names within a project: give filter.projectId too";
-        return Err(Error::invalid("projectId", message));
-    }
-    Ok(filter)
+    Ok(bulk_filter(filter, all)?)
 }
 
 fn list<T>(
@@ -211,31 +151,14 @@ fn list<T>(
     list.iter().map(read).collect::<Option<_>>().map(Some).ok_or_else(wrong)
 }
 
-/// Cuts ascending ids into runs of consecutive ones, at most [`CHUNK`] ids in a command.
-fn chunks(ids: &[JobId]) -> impl Iterator<Item = Vec<(JobId, u64)>> + '_ {
-    ids.chunks(CHUNK as usize).map(|some| {
-        let mut runs: Vec<(JobId, u64)> = Vec::new();
-        for id in some {
-            match runs.last_mut() {
-                Some((first, n)) if *first + *n == *id => *n += 1,
-                _ => runs.push((*id, 1)),
-            }
-        }
-        runs
-    })
+/// 422: a value that is understood, but does not fit the rest.
+fn unprocessable(field: &'static str, message: impl Into<String>) -> Error {
+    Error::unprocessable(message).field(field)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_are_cut_into_short_lists_of_runs() {
-        let ids: Vec<_> = (1..=1_500).chain([2_000, 2_002, 2_003]).collect();
-        let cut: Vec<_> = chunks(&ids).collect();
-        assert_eq!(cut, [vec![(1, 1_000)], vec![(1_001, 500), (2_000, 1), (2_002, 2)]]);
-        assert_eq!(chunks(&[]).count(), 0);
-    }
 
     #[test]
     fn a_filter_that_says_nothing_or_too_much_is_refused() {

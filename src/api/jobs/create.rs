@@ -1,15 +1,5 @@
 //! `POST /jobs`: one job or thousands, answered with a receipt or with the jobs themselves.
 
-use crate::api::http::error::Error;
-use crate::api::http::respond;
-use crate::api::http::route_prefix::RoutePrefix;
-use crate::api::http::version;
-use crate::api::jobs::input::parse;
-use crate::api::jobs::submission;
-use crate::api::jobs::view::Views;
-use crate::store::jobs;
-use crate::store::tasks;
-use rusqlite::Connection;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -20,55 +10,61 @@ use uuid::Uuid;
 
 use crate::api::http::body::{BULK, JsonBody};
 use crate::api::http::context::RequestContext;
-use crate::api::http::idempotency;
-use crate::api::http::warnings::Warnings;
+use crate::api::http::error::Error;
+use crate::api::http::route_prefix::RoutePrefix;
+use crate::api::http::{idempotency, respond, version};
+use crate::api::jobs::input::parse;
 use crate::api::jobs::stream::Jobs;
-use crate::api::jobs::submission::{CreatedJobs, Submission};
-use crate::api::jobs::validate::batch::Batch;
-use crate::api::jobs::validate::rules::Rules;
-use crate::api::state::{App, AppState};
-use crate::app::reads::ReadPhase;
+use crate::api::jobs::view::JobView;
+use crate::api::state::{ApiState, AppState};
+use crate::app::jobs::{Batch, CreatedJobs};
+use crate::app::warnings::Warnings;
+
+/// The route that idempotency keys are bound to.
+const ROUTE: &str = "POST /jobs";
 
 /// Bodies above this many bytes are read on a thread of their own, since the runtime serves others
 /// too.
 const MAX_INLINE: usize = 64 * 1_024;
 
 pub(crate) async fn create_jobs(
-    State(app): App,
+    State(state): ApiState,
     context: RequestContext,
     headers: HeaderMap,
     JsonBody(body, _hold): JsonBody<BULK>,
 ) -> Result<Response, Error> {
-    let rules = Rules::new(&app, context.casing());
+    let app = &state.app;
+    let rules = app.job_rules(context.casing());
     let whole = wants_jobs(&headers);
     let actor = context.actor;
     let read = move |body: Bytes| {
-        let key = idempotency::key(&headers, &actor, submission::ROUTE, &body)?;
+        let key = idempotency::key(&headers, &actor, ROUTE, &body)?;
         let mut batch = Batch::new(rules);
-        let submission =
-            parse::each(&body, &mut |_, job| batch.add(job)).and_then(|mut warnings| {
+        let jobs =
+            parse::each(&body, &mut |_, job| Ok(batch.add(job)?)).and_then(|mut warnings| {
                 warnings.merge(batch.warnings());
-                Ok((Submission::new(batch, key)?, warnings))
+                Ok((batch.finish()?, warnings))
             });
-        Ok::<_, Error>((key, submission))
+        Ok::<_, Error>((key, jobs))
     };
-    let (key, submission) = if body.len() > MAX_INLINE {
+    let (key, jobs) = if body.len() > MAX_INLINE {
         // The task fails only when the reading panics, which no input makes it do.
         tokio::task::spawn_blocking(move || read(body)).await.map_err(|_| Error::internal())??
     } else {
         read(body)?
     };
-    let (made, warnings) = match submission {
-        Ok((submission, warnings)) => (submission.commit(&app).await?, warnings),
+    let (created, warnings) = match jobs {
+        Ok((jobs, warnings)) => (app.create_jobs(&actor, key, jobs).await?, warnings),
         // The body was valid when it was first sent, and an instant in it has passed since.
         Err(error) => {
-            (submission::created_before(&app, key).await?.ok_or(error)?, Warnings::default())
+            let before = app.jobs_created_before(&actor, key).await?;
+            (before.ok_or(error)?, Warnings::default())
         }
     };
     let response = if whole {
-        representation(&app, &context, &made).await
+        representation(&state, &context, created).await
     } else {
-        receipt(&app, &context, &made).await
+        receipt(&state, &context, &created).await
     };
     Ok(respond::warn(response?, &warnings))
 }
@@ -87,19 +83,16 @@ fn wants_jobs(headers: &HeaderMap) -> bool {
 
 /// Answers 202 with the place of the task. The jobs are there already: the task is a receipt.
 async fn receipt(
-    app: &AppState,
+    state: &AppState,
     context: &RequestContext,
-    made: &CreatedJobs,
+    created: &CreatedJobs,
 ) -> Result<Response, Error> {
-    let request = made.request;
-    let id = Uuid::from_u128(request).to_string();
+    let id = Uuid::from_u128(created.request).to_string();
     let body = if context.prefix == RoutePrefix::ApiV1 {
         respond::envelope(&id, context.casing())
     } else {
-        let read = move |conn: &Connection| tasks::get(conn, request);
-        let task = app.read_at(ReadPhase::AfterWrite, read).await?;
-        let numbers: Vec<u64> = task.iter().map(|task| task.id).collect();
-        respond::envelope(&numbers, context.casing())
+        let number = state.app.task_number(&context.actor, created).await?;
+        respond::envelope(&Vec::from_iter(number), context.casing())
     };
     let mut response = respond::json(StatusCode::ACCEPTED, body);
     let location = format!("{}/async-tasks/{id}", context.prefix.as_str());
@@ -111,25 +104,26 @@ async fn receipt(
 
 /// Answers 201 with the jobs, in the order of the request.
 async fn representation(
-    app: &Arc<AppState>,
+    state: &Arc<AppState>,
     context: &RequestContext,
-    made: &CreatedJobs,
+    created: CreatedJobs,
 ) -> Result<Response, Error> {
-    let mut response = if let [(id, 1)] = made.jobs[..] {
-        let (now, retry_max) = (app.time.now(), app.config.job_execution_retry_max);
-        let read = move |conn: &Connection| {
-            let job = jobs::get(conn, id)?;
-            job.map(|job| Views::new(conn, now, retry_max)?.job(job)).transpose()
+    let CreatedJobs { mut jobs, .. } = created;
+    let mut response = if jobs.is_single() {
+        let add = |only: &mut Option<_>, record| {
+            *only = Some(record);
+            true
         };
-        let job = app.read_at(ReadPhase::AfterWrite, read).await?;
-        let body = respond::envelope(&Vec::from_iter(&job), context.casing());
+        let record = state.app.read_piece(&mut jobs, None, add).await?;
+        let version = record.as_ref().map(|record| record.job.version);
+        let body = respond::envelope(&Vec::from_iter(record.map(JobView::of)), context.casing());
         let response = respond::json(StatusCode::CREATED, body);
-        match job {
-            Some(job) => version::tag(response, job.version),
+        match version {
+            Some(version) => version::tag(response, version),
             None => response,
         }
     } else {
-        let jobs = Jobs::new(app, &made.jobs, context.casing(), false);
+        let jobs = Jobs::new(state, jobs, context.casing(), false);
         let (head, tail) = (b"{\"data\":".to_vec(), b",\"success\":true}".to_vec());
         jobs.answer(StatusCode::CREATED, head, tail).await?
     };

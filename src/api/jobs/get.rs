@@ -1,70 +1,32 @@
-//! One job as answers show it. All routes that answer with a job end in [`respond_job`].
+//! `GET /jobs/{id}`, and the answer with one job that other routes give too.
 
-use crate::api::http::error::Error;
-use crate::api::http::respond;
-use crate::api::http::version;
-use crate::store::jobs;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use rusqlite::Connection;
 
 use crate::api::http::context::RequestContext;
+use crate::api::http::error::Error;
 use crate::api::http::ids::Id;
-use crate::api::http::version::conditions;
-use crate::api::jobs::view::Views;
-use crate::api::state::{App, AppState};
-use crate::app::reads::ReadPhase;
-use crate::model::JobId;
-use crate::model::job::Job;
-
-/// 404, with the original's message.
-pub(crate) fn missing_job() -> Error {
-    missing_record().into()
-}
-
-/// The error of a use case where there is no such job.
-pub(crate) fn missing_record() -> crate::app::Error {
-    crate::app::jobs::missing_job()
-}
+use crate::api::http::respond;
+use crate::api::http::version::{self, conditions};
+use crate::api::jobs::view::JobView;
+use crate::api::state::ApiState;
+use crate::app::jobs::JobRecord;
+use crate::model::job::Casing;
 
 pub(crate) async fn get_job(
-    State(app): App,
+    State(state): ApiState,
     context: RequestContext,
     headers: HeaderMap,
     Id(id): Id,
 ) -> Result<Response, Error> {
-    context.apply_consistency(&app.app).await?;
-    version::answer(
-        &conditions(&headers),
-        respond_job(&app, &context, id, ReadPhase::BeforeWrite).await?,
-    )
+    context.apply_consistency(&state.app).await?;
+    let record = state.app.get_job(&context.actor, id).await?;
+    version::answer(&conditions(&headers), respond_job(record, context.casing()))
 }
 
 /// Answers 200 with a job and its version.
-pub(crate) async fn respond_job(
-    app: &AppState,
-    context: &RequestContext,
-    id: JobId,
-    stage: ReadPhase,
-) -> Result<Response, Error> {
-    let (now, retry_max) = (app.time.now(), app.config.job_execution_retry_max);
-    let found = app.read_at(stage, move |conn| {
-        let Some(job) = jobs::get(conn, id)? else { return Ok(None) };
-        Views::new(conn, now, retry_max)?.job(job).map(Some)
-    });
-    let job = found.await?.ok_or_else(missing_job)?;
-    Ok(version::tag(respond::ok(&job, context.casing()), job.version))
-}
-
-/// Reads the version of a job.
-pub(crate) fn version_of(
-    id: JobId,
-) -> impl Fn(&Connection) -> rusqlite::Result<Option<u64>> + Clone {
-    move |conn| Ok(jobs::get(conn, id)?.map(|job| job.version))
-}
-
-/// Reads a job before it is changed; 404 where there is none.
-pub(crate) async fn load_job(app: &AppState, id: JobId) -> Result<Job, Error> {
-    app.read(move |conn| jobs::get(conn, id)).await?.ok_or_else(missing_job)
+pub(crate) fn respond_job(record: JobRecord, casing: Casing) -> Response {
+    let version = record.job.version;
+    version::tag(respond::ok(&JobView::of(record), casing), version)
 }

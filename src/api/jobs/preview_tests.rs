@@ -10,7 +10,7 @@ use crate::model::time::parse_rfc3339;
 fn context(body: &Value) -> Result<Value, Error> {
     let now = parse_rfc3339("2026-11-20T20:00:00.250Z").unwrap();
     let mut fields = Fields::parse(body.to_string().as_bytes())?;
-    let shown = PreviewRequest::read(&mut fields, now)?.answer()?;
+    let shown = PreviewView::of(read_preview(&mut fields, now)?.preview()?);
     Ok(serde_json::from_slice(&respond::envelope(&shown, Casing::Snake)).unwrap())
 }
 
@@ -67,7 +67,7 @@ fn what_is_probably_not_meant_is_warned_of() {
     let now = 0;
     let warned = |body: Value| {
         let mut fields = Fields::parse(body.to_string().as_bytes()).unwrap();
-        PreviewRequest::read(&mut fields, now).unwrap().warnings()
+        read_preview(&mut fields, now).unwrap().warnings()
     };
     let said = warned(json!({"spec": "0 */24 * * *"}));
     assert_eq!(said.len(), 1);

@@ -2,9 +2,9 @@
 
 use crate::api::http::action_router::{ActionRouter, get, post};
 use crate::api::jobs::create::create_jobs;
-use crate::api::jobs::edit::{patch_job, put_job};
 use crate::api::jobs::get::get_job;
 use crate::api::jobs::list::list_jobs;
+use crate::api::jobs::update::{patch_job, put_job};
 use crate::api::jobs::{actions, bulk, delete, external_id};
 
 use crate::app::Action;

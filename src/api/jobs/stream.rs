@@ -2,9 +2,8 @@
 //! piece by piece, the next one when the client has taken the one before. A short answer is sent as
 //! a whole. `history::async_tasks` and `POST /jobs` with `Prefer: return=representation` use it.
 //!
-//! Each piece is a read of its own: a job is shown as it is when its piece is read, and a job that
-//! was deleted before is not shown. A client that takes no more causes no more reads. A piece that
-//! cannot be read breaks the answer off, and the client sees that it is not whole.
+//! A client that takes no more causes no more reads. A piece that cannot be read breaks the answer
+//! off, and the client sees that it is not whole.
 
 use std::io;
 use std::sync::Arc;
@@ -16,26 +15,22 @@ use futures_util::stream;
 
 use crate::api::http::error::Error;
 use crate::api::http::{casing, respond};
-use crate::api::jobs::view::Views;
+use crate::api::jobs::view::JobView;
 use crate::api::limits::answers;
 use crate::api::limits::reader::Reader;
 use crate::api::state::AppState;
-use crate::app::reads::ReadPhase;
+use crate::app::jobs::JobsLeft;
 use crate::model::job::Casing;
-use crate::model::{JobId, Millis};
-use crate::store::jobs;
 
 /// The size at which a piece ends. The job that crosses it is the last of its piece.
 const PIECE: usize = 256 * 1_024;
 
 /// The jobs of a request, on their way into an answer.
 pub(crate) struct Jobs {
-    app: Arc<AppState>,
+    state: Arc<AppState>,
     reader: Reader,
-    /// The jobs that are left, as (first id, how many), in order.
-    left: Vec<(JobId, u64)>,
+    left: JobsLeft,
     any: bool,
-    now: Millis,
     casing: Casing,
     /// `true` if the jobs are JSON within a JSON text.
     quoted: bool,
@@ -44,19 +39,13 @@ pub(crate) struct Jobs {
 }
 
 impl Jobs {
-    /// The jobs of these ranges as a JSON array, or as a text that holds one.
-    pub(crate) fn new(
-        app: &Arc<AppState>,
-        ranges: &[(JobId, u64)],
-        casing: Casing,
-        quoted: bool,
-    ) -> Self {
+    /// The jobs as a JSON array, or as a text that holds one.
+    pub(crate) fn new(state: &Arc<AppState>, left: JobsLeft, casing: Casing, quoted: bool) -> Self {
         Self {
-            app: Arc::clone(app),
+            state: Arc::clone(state),
             reader: Reader::current(),
-            left: ranges.to_vec(),
+            left,
             any: false,
-            now: app.time.now(),
             casing,
             quoted,
             tail: Vec::new(),
@@ -79,8 +68,8 @@ impl Jobs {
             return Ok(respond::json(status, first));
         }
         let owed = status != StatusCode::OK;
-        let Some(first) = self.app.answers.hold(self.reader, first.into(), owed) else {
-            return Err(answers::no_room(&self.app.metrics));
+        let Some(first) = self.state.answers.hold(self.reader, first.into(), owed) else {
+            return Err(answers::no_room(&self.state.metrics));
         };
         let rest = stream::unfold((Some(first), self), |(first, mut jobs)| async move {
             if let Some(first) = first {
@@ -102,8 +91,8 @@ impl Jobs {
         let mut out = Vec::new();
         let read = self.piece(&mut out).await;
         let held = read.and_then(|()| {
-            let held = self.app.answers.hold(self.reader, out.into(), false);
-            held.ok_or_else(|| answers::no_room(&self.app.metrics))
+            let held = self.state.answers.hold(self.reader, out.into(), false);
+            held.ok_or_else(|| answers::no_room(&self.state.metrics))
         });
         held.map_err(|error| {
             tracing::debug!(?error, "an answer was broken off");
@@ -113,39 +102,18 @@ impl Jobs {
 
     /// Reads some jobs and adds them to `out`, with the tail when none are left.
     async fn piece(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
-        let (now, casing) = (self.now, self.casing);
-        let retry_max = self.app.config.job_execution_retry_max;
-        let mut left = std::mem::take(&mut self.left);
-        let mut any = self.any;
-        let read = move |conn: &rusqlite::Connection| {
-            let mut views = Views::new(conn, now, retry_max)?;
-            let mut text = Vec::new();
-            while let Some((first, n)) = left.first().copied() {
-                let mut last = None;
-                jobs::each_of_range(conn, first, n, |job| {
-                    if any {
-                        text.push(b',');
-                    }
-                    any = true;
-                    last = Some(job.id);
-                    casing::write_json(&mut text, &views.job(job)?, casing);
-                    Ok(text.len() < PIECE)
-                })?;
-                match last.filter(|_| text.len() >= PIECE) {
-                    // The next piece begins behind the last job.
-                    Some(id) if id + 1 < first + n => left[0] = (id + 1, first + n - id - 1),
-                    _ => {
-                        left.remove(0);
-                    }
-                }
-                if text.len() >= PIECE {
-                    break;
-                }
+        let casing = self.casing;
+        let add = move |(text, any): &mut (Vec<u8>, bool), record| {
+            if *any {
+                text.push(b',');
             }
-            Ok((text, left, any))
+            *any = true;
+            casing::write_json(text, &JobView::of(record), casing);
+            text.len() < PIECE
         };
-        let (text, left, any) = self.app.read_for(self.reader, ReadPhase::AfterWrite, read).await?;
-        (self.left, self.any) = (left, any);
+        let begun = (Vec::new(), self.any);
+        let (text, any) = self.state.app.read_piece(&mut self.left, begun, add).await?;
+        self.any = any;
         if self.quoted {
             // JSON as it is written here is text: the quotes around it are those of the whole.
             let quoted = serde_json::Value::from(String::from_utf8_lossy(&text)).to_string();

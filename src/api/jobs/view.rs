@@ -1,23 +1,19 @@
 //! A job as answers show it: the stored fields, and the runs that follow from its schedule at the
-//! moment of asking (`app::jobs::next_runs`). A client may send back what it was shown. Used on the
-//! thread that reads the store.
+//! moment of asking. A client may send back what it was shown.
 
-use crate::app::fields::verbatim;
 use std::collections::BTreeMap;
 
-use rusqlite::Connection;
 use serde::Serialize;
 
-use crate::api::http::duration;
-use crate::app::jobs::next_runs::ScheduleCache;
+use crate::app::fields::verbatim;
+use crate::app::jobs::JobRecord;
+use crate::app::jobs::misfire::MisfireView;
 use crate::app::targets::http::view::{HttpView, show};
 use crate::model::Millis;
-use crate::model::attempt::execution_id;
-use crate::model::delivery::{Misfire, MisfirePolicy, Overlap};
-use crate::model::job::{Job, JobDefinition, JobStatus, Timing};
+use crate::model::delivery::{Misfire, Overlap};
+use crate::model::job::{JobDefinition, Timing};
 use crate::model::time::rfc3339;
-use crate::schedule::DstRule;
-use crate::store::meta;
+use crate::schedule::{DstRule, show_duration};
 
 /// A job in camelCase. The casing of the prefix is made when it is written.
 #[derive(Debug, Serialize)]
@@ -73,7 +69,7 @@ pub(crate) struct JobView {
     #[serde(skip_serializing_if = "Option::is_none")]
     date_modified: Option<String>,
     /// The version, which `ETag` shows.
-    pub(crate) version: u64,
+    version: u64,
 }
 
 /// The fields that few jobs have, in the form of a request.
@@ -102,34 +98,10 @@ struct Policies {
     delete_after_run: Option<bool>,
 }
 
-/// The misfire policy, in the form of a request.
-#[derive(Debug, Serialize)]
-pub(crate) struct MisfireView {
-    policy: MisfirePolicy,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    grace: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    window: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max: Option<u32>,
-}
-
-impl MisfireView {
-    /// The view of a misfire policy.
-    pub(crate) fn of(misfire: &Misfire) -> Self {
-        Self {
-            policy: misfire.policy,
-            grace: misfire.grace.map(duration::show),
-            window: misfire.window.map(duration::show),
-            max: misfire.max,
-        }
-    }
-}
-
 impl Policies {
     fn of(definition: &JobDefinition) -> Self {
         let JobDefinition { delivery, misfire, .. } = definition;
-        let shown = |length: Option<Millis>| length.map(duration::show);
+        let shown = |length: Option<Millis>| length.map(show_duration);
         Self {
             jitter: shown(Some(definition.jitter).filter(|jitter| *jitter > 0)),
             misfire: (*misfire != Misfire::default()).then(|| MisfireView::of(misfire)),
@@ -145,43 +117,18 @@ impl Policies {
     }
 }
 
-/// Makes views of jobs for one answer.
-pub(crate) struct Views<'c> {
-    cluster: u128,
-    now: Millis,
-    schedules: ScheduleCache<'c>,
-}
-
-impl<'c> Views<'c> {
-    /// Views as of now. `retry_max` is the configuration's, for jobs that have none of their own.
-    pub(crate) fn new(conn: &'c Connection, now: Millis, retry_max: u32) -> rusqlite::Result<Self> {
-        let cluster = meta::cluster_id(conn)?.unwrap_or_default();
-        Ok(Self { cluster, now, schedules: ScheduleCache::new(conn, now, retry_max) })
-    }
-
+impl JobView {
     /// The view of a job.
-    pub(crate) fn job(&mut self, job: Job) -> rusqlite::Result<JobView> {
-        let last = self.schedules.last(&job)?;
-        let (next, due) = self.schedules.next(&job, self.now)?.unzip();
-        let due = due.filter(|due| next != Some(*due) || job.definition.jitter > 0);
-        let retry_max = match job.definition.retry_max {
-            Some(own) => own,
-            None => self.schedules.project(job.definition.project)?.retry_max,
-        };
-        let offset = self.schedules.offset(job.definition_id, &job.definition);
-        let (status, paused) = if self.schedules.is_over(&job)? {
-            (JobStatus::Completed, None)
-        } else {
-            (job.status_at(self.now), job.paused_until(self.now))
-        };
+    pub(crate) fn of(record: JobRecord) -> Self {
+        let job = record.job;
         let definition = &*job.definition;
-        Ok(JobView {
+        Self {
             id: job.id,
             project_id: definition.project,
             spec: definition.spec.clone(),
             at: (definition.timing == Timing::At).then(|| rfc3339(job.anchor)),
             after: match definition.timing {
-                Timing::After(delay) => Some(duration::show(delay)),
+                Timing::After(delay) => Some(show_duration(delay)),
                 Timing::At | Timing::Spec => None,
             },
             callback_url: definition.callback_url.clone(),
@@ -190,11 +137,10 @@ impl<'c> Views<'c> {
             data: job.data,
             execution_type: definition.execution_type.clone(),
             timezone: definition.timezone.clone(),
-            timezone_offset: offset,
-            retry_max,
-            // A paused job fires again by itself, but not now.
-            status: status.name(),
-            pause_until: paused.map(rfc3339),
+            timezone_offset: record.timezone_offset,
+            retry_max: record.retry_max,
+            status: record.status.name(),
+            pause_until: record.paused_until.map(rfc3339),
             external_id: job.external_id,
             labels: definition.labels.clone(),
             policies: Policies::of(definition),
@@ -203,13 +149,13 @@ impl<'c> Views<'c> {
             end_date: definition.end.map(rfc3339),
             created_by: definition.created_by.clone(),
             modified_by: job.modified_by,
-            last_execution_date: last.map(rfc3339),
-            next_execution_date: next.map(rfc3339),
-            next_due_date: due.map(rfc3339),
-            execution_id: last.map(|last| execution_id(self.cluster, job.id, last)),
+            last_execution_date: record.last.map(rfc3339),
+            next_execution_date: record.next.map(rfc3339),
+            next_due_date: record.next_due.map(rfc3339),
+            execution_id: record.last_execution_id,
             date_created: rfc3339(job.created),
             date_modified: job.modified.map(rfc3339),
             version: job.version,
-        })
+        }
     }
 }

@@ -23,31 +23,7 @@ impl AppState {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.read_for(Reader::current(), phase, read).await
-    }
-
-    /// Reads for a reader that this task does not know, such as for the rest of an answer whose
-    /// handler is over.
-    pub(crate) async fn read_for<T, F>(
-        &self,
-        reader: Reader,
-        phase: ReadPhase,
-        read: F,
-    ) -> Result<T, Error>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    {
-        let actor = reader.actor().ok_or_else(Error::unauthorized)?;
-        Ok(self.app.read_at(&actor, phase, read).await?)
-    }
-
-    /// Computes on a thread for the client of this request, with a read's permit.
-    pub(crate) async fn compute<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Error> {
         let actor = Reader::current().actor().ok_or_else(Error::unauthorized)?;
-        Ok(self.app.compute(&actor, work).await?)
+        Ok(self.app.read_at(&actor, phase, read).await?)
     }
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::api::http::duration;
 use crate::api::http::error::Error;
 use crate::api::http::fields::Fields;
 use crate::api::targets::signing;
+use crate::app::duration;
 use crate::app::projects::settings::{LONGEST_DELAY, SettingsInput, retry_factor, retry_max};
 use crate::model::Millis;
 use crate::model::project::ProjectSettings;
+use crate::schedule::show_duration;
 
 /// Reads the settings that a request names. Null leaves a field to the configuration again.
 pub(crate) fn read(fields: &mut Fields, max_timeout: Duration) -> Result<SettingsInput, Error> {
@@ -28,7 +29,7 @@ pub(crate) fn read(fields: &mut Fields, max_timeout: Duration) -> Result<Setting
         retry_max_delay: fields.patch("retryMaxDelay", delay)?,
         timeout: fields.patch("timeout", |fields, name| {
             let given = fields.take(name);
-            given.map(|value| duration::timeout(&value, max_timeout)).transpose()
+            Ok(given.map(|value| duration::timeout(&value, max_timeout)).transpose()?)
         })?,
         secret: fields.patch("webhookSecret", |fields, _| signing::read_secret(fields))?,
     })
@@ -59,10 +60,10 @@ impl SettingsView {
         let delivery = settings.delivery;
         Self {
             retry_max: delivery.retry_max,
-            retry_delay: delivery.retry_delay.map(duration::show),
+            retry_delay: delivery.retry_delay.map(show_duration),
             retry_factor: delivery.retry_factor.map(|factor| f64::from(factor) / 1_000.0),
-            retry_max_delay: delivery.retry_max_delay.map(duration::show),
-            timeout: delivery.timeout.map(duration::show),
+            retry_max_delay: delivery.retry_max_delay.map(show_duration),
+            timeout: delivery.timeout.map(show_duration),
             webhook_secret_set: !settings.signing.is_empty(),
             previous_secret_until: signing::previous_until(&settings.signing, now),
         }

@@ -8,11 +8,9 @@ use std::collections::hash_map::Entry;
 use chrono::{Offset, TimeZone};
 use chrono_tz::Tz;
 use rusqlite::Connection;
-use serde::Serialize;
 
 use crate::model::job::{Job, JobDefinition, JobStatus, LONGEST_JITTER};
 use crate::model::target::ProjectPause;
-use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis, ProjectId};
 use crate::schedule::{Jittered, Preview, Schedule, parse_zone, preview_in};
 use crate::store::jobs::{self, JobRow};
@@ -31,7 +29,7 @@ struct ParsedSchedule {
 
 /// The schedules of jobs at one instant. The schedule of each definition is read once, and so is
 /// each project.
-pub(crate) struct ScheduleCache<'c> {
+pub(in crate::app) struct ScheduleCache<'c> {
     conn: &'c Connection,
     now: Millis,
     retry_max: u32,
@@ -40,11 +38,11 @@ pub(crate) struct ScheduleCache<'c> {
 }
 
 /// The settings of a project that concern the runs of its jobs.
-pub(crate) struct InProject {
+pub(in crate::app) struct InProject {
     /// Its pauses, oldest first.
-    pub(crate) pauses: Vec<ProjectPause>,
+    pub(in crate::app) pauses: Vec<ProjectPause>,
     /// The retries of a job that has no number of its own.
-    pub(crate) retry_max: u32,
+    pub(in crate::app) retry_max: u32,
 }
 
 /// An interval of a job's time under one schedule.
@@ -56,24 +54,22 @@ struct Interval<'s> {
 }
 
 /// An occurrence that is yet to come.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Upcoming {
-    #[serde(flatten)]
-    preview: Preview,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upcoming {
+    /// Its scheduled instant.
+    pub preview: Preview,
     /// The instant at which it is due, where jitter makes that another one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    due_at: Option<String>,
+    pub due_at: Option<Millis>,
 }
 
 impl<'c> ScheduleCache<'c> {
     /// A cache as of `now`. `retry_max` is the configuration's, for jobs whose project has none.
-    pub(crate) fn new(conn: &'c Connection, now: Millis, retry_max: u32) -> Self {
+    pub(in crate::app) fn new(conn: &'c Connection, now: Millis, retry_max: u32) -> Self {
         Self { conn, now, retry_max, schedules: HashMap::new(), projects: HashMap::new() }
     }
 
     /// Says whether a recurring job has no occurrence left, and so counts as completed.
-    pub(crate) fn is_over(&mut self, job: &Job) -> rusqlite::Result<bool> {
+    pub(in crate::app) fn is_over(&mut self, job: &Job) -> rusqlite::Result<bool> {
         if job.definition.end.is_none() || job.definition.is_one_off() {
             return Ok(false);
         }
@@ -125,7 +121,7 @@ impl<'c> ScheduleCache<'c> {
     }
 
     /// The first occurrence due after an instant, as (scheduled, due).
-    pub(crate) fn next(
+    pub(in crate::app) fn next(
         &mut self,
         job: &Job,
         after: Millis,
@@ -134,7 +130,11 @@ impl<'c> ScheduleCache<'c> {
     }
 
     /// The job's first occurrences due after now, at most `count`.
-    pub(crate) fn upcoming(&mut self, job: &Job, count: usize) -> rusqlite::Result<Vec<Upcoming>> {
+    pub(in crate::app) fn upcoming(
+        &mut self,
+        job: &Job,
+        count: usize,
+    ) -> rusqlite::Result<Vec<Upcoming>> {
         let ahead = self.ahead(job, self.now, count)?;
         let zone = parse_zone(&job.definition.timezone).unwrap_or(Tz::UTC);
         let Some(schedule) = self.schedule(job.id, job.definition_id, &job.definition) else {
@@ -151,7 +151,7 @@ impl<'c> ScheduleCache<'c> {
             let own = preview_in(zone, &schedule, job.anchor, from, 1);
             let own = own.into_iter().find(|one| one.utc == scheduled);
             let plain = || preview_in(zone, &Schedule::at(scheduled), 0, scheduled - 1, 1).pop();
-            let due_at = (due != scheduled).then(|| rfc3339(due));
+            let due_at = (due != scheduled).then_some(due);
             shown.extend(own.or_else(plain).map(|preview| Upcoming { preview, due_at }));
             before = Some(scheduled);
         }
@@ -159,7 +159,7 @@ impl<'c> ScheduleCache<'c> {
     }
 
     /// The settings of a project, read once.
-    pub(crate) fn project(&mut self, id: ProjectId) -> rusqlite::Result<&InProject> {
+    pub(in crate::app) fn project(&mut self, id: ProjectId) -> rusqlite::Result<&InProject> {
         Ok(match self.projects.entry(id) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
@@ -176,7 +176,7 @@ impl<'c> ScheduleCache<'c> {
     }
 
     /// The last planned instant that has passed, under this plan or an earlier one.
-    pub(crate) fn last(&mut self, job: &Job) -> rusqlite::Result<Option<Millis>> {
+    pub(in crate::app) fn last(&mut self, job: &Job) -> rusqlite::Result<Option<Millis>> {
         if job.definition.is_one_off() && job.status == JobStatus::Completed {
             return Ok(Some(job.anchor).filter(|at| *at <= self.now));
         }
@@ -234,7 +234,7 @@ impl<'c> ScheduleCache<'c> {
     }
 
     /// The offset of a definition's zone from UTC, now, in seconds.
-    pub(crate) fn offset(&mut self, definition_id: u64, definition: &JobDefinition) -> i32 {
+    pub(in crate::app) fn offset(&mut self, definition_id: u64, definition: &JobDefinition) -> i32 {
         self.parsed(definition_id, definition).offset
     }
 
@@ -262,7 +262,7 @@ impl Interval<'_> {
 }
 
 /// Says whether the present plan of a recurring job has no occurrence left.
-pub(crate) fn is_over(job: &Job, now: Millis) -> bool {
+pub(in crate::app) fn is_over(job: &Job, now: Millis) -> bool {
     let schedule = jobs::parse(&job.definition, job.id);
     schedule
         .is_some_and(|schedule| jobs::has_nothing_left(&row(job), &job.definition, &schedule, now))

@@ -1,4 +1,4 @@
-//! The JSON of jobs, read into [`parse::JobInput`]: names and types of fields, and nothing of what
+//! The JSON of jobs, read into `JobInput`: names and types of fields, and nothing of what
 //! their values may be.
 
 pub(crate) mod names;

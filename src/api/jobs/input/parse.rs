@@ -14,52 +14,10 @@ use serde_json::value::RawValue;
 
 use crate::api::http::error::Error;
 use crate::api::http::fields::bad_json;
-use crate::api::http::warnings::Warnings;
-use crate::api::jobs::input::names::{Name, Names};
+use crate::api::jobs::input::names::named;
 use crate::api::jobs::input::values::{Number, Text, data};
-
-/// A job as a request gives it. A field that is absent, null or empty is `None`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct JobInput<'a> {
-    /// The fields that many jobs share.
-    pub(crate) definition: DefinitionInput<'a>,
-    /// A text, or the JSON of another value.
-    pub(crate) data: Option<Cow<'a, str>>,
-    pub(crate) status: Option<Cow<'a, str>>,
-    pub(crate) at: Option<Cow<'a, str>>,
-    pub(crate) pause_until: Option<Cow<'a, str>>,
-    pub(crate) external_id: Option<Cow<'a, str>>,
-    pub(crate) modified_by: Option<Cow<'a, str>>,
-    /// The fields that were given as null: a `PATCH` clears them.
-    pub(crate) nulls: Names,
-}
-
-/// The fields of a job that make its definition.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct DefinitionInput<'a> {
-    pub(crate) project: Option<u64>,
-    pub(crate) spec: Option<Cow<'a, str>>,
-    pub(crate) timezone: Option<Cow<'a, str>>,
-    pub(crate) callback_url: Option<Cow<'a, str>>,
-    pub(crate) execution_type: Option<Cow<'a, str>>,
-    pub(crate) start_date: Option<Cow<'a, str>>,
-    pub(crate) end_date: Option<Cow<'a, str>>,
-    pub(crate) executor: Option<u64>,
-    pub(crate) retry_max: Option<u64>,
-    pub(crate) created_by: Option<Cow<'a, str>>,
-    /// `true` if the job has `at`. The instant itself is the job's own.
-    pub(crate) at: bool,
-    /// The fields that few jobs have, as the JSON in which they were given, without nulls. The last
-    /// of equal names counts.
-    pub(crate) rare: Vec<(Name, Cow<'a, str>)>,
-}
-
-impl DefinitionInput<'_> {
-    /// The JSON of a field that few jobs have.
-    pub(crate) fn rare(&self, name: Name) -> Option<&str> {
-        self.rare.iter().find(|(known, _)| *known == name).map(|(_, json)| &**json)
-    }
-}
+use crate::app::jobs::input::{JobInput, Name, Names};
+use crate::app::warnings::Warnings;
 
 /// Reads a list of jobs, or a single one, and hands each to `sink` with its index. Stops at the
 /// first job that cannot be read or that `sink` refuses; the error names the index.
@@ -308,7 +266,7 @@ impl Visitor<'_> for NameSeed<'_> {
     }
 
     fn visit_str<E>(self, given: &str) -> Result<Name, E> {
-        Ok(Name::of(given).unwrap_or_else(|| {
+        Ok(named(given).unwrap_or_else(|| {
             self.0.warnings.borrow_mut().unknown_field(given);
             Name::Ignored
         }))

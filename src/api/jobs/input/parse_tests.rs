@@ -1,6 +1,7 @@
 //! Requests that are read, and the errors of those that are not.
 
 use super::*;
+use crate::app::jobs::{Batch, test_rules};
 
 fn read(body: &str) -> Result<(Vec<JobInput<'_>>, Vec<String>), Error> {
     let mut jobs = Vec::new();
@@ -156,4 +157,33 @@ fn the_first_refusal_ends_the_reading() {
     });
     assert!(format!("{:?}", refused.unwrap_err()).contains("index: Some(1)"));
     assert_eq!(seen, 2);
+}
+
+/// The README's client posts bodies like this one. Run it optimised:
+#[test]
+#[ignore = "a measurement, for an optimised build"]
+fn a_thousand_jobs_are_read_and_checked_fast() {
+    let row = |i: usize| {
+        format!(
+            "{{\"spec\":\"@every 1m\",\"project_id\":7,\"execution_type\":\"http\",\
+             \"data\":\"{{\\\"jobId\\\":{i}}}\",\"timezone\":\"America/New_York\",\
+             \"callback_url\":\"http://localhost:3000/callback\"}}"
+        )
+    };
+    let alike = format!("[{}]", (0..1_000).map(row).collect::<Vec<_>>().join(","));
+    let distinct: Vec<_> =
+        (0..1_000).map(|i| row(i).replace("3000/", &format!("3000/{i}"))).collect();
+    for (name, body) in [("alike", alike), ("distinct", format!("[{}]", distinct.join(",")))] {
+        let mut best = f64::MAX;
+        for _ in 0..50 {
+            let begun = std::time::Instant::now();
+            let mut batch = Batch::new(test_rules());
+            each(body.as_bytes(), &mut |_, job| Ok(batch.add(job)?)).unwrap();
+            let jobs = batch.finish();
+            best = best.min(begun.elapsed().as_secs_f64());
+            assert!(jobs.is_ok());
+        }
+        println!("{name}: {:.0} jobs/s", 1_000.0 / best);
+        assert!(best < 0.010, "{name}: {best} s for 1,000 jobs");
+    }
 }

@@ -2,14 +2,14 @@
 //! it for new jobs (the base is blank) and `edit` for edits, so that the same rules hold for both.
 //! The messages are the original's where it had one.
 
-use crate::api::http::error::Error;
-use crate::api::jobs::input::names::{Name, Names};
-use crate::api::jobs::input::parse::DefinitionInput;
-use crate::api::jobs::validate::policy;
-use crate::api::jobs::validate::refusals::{not_in_batches, shortened, unprocessable};
-use crate::api::jobs::validate::rules::Rules;
-use crate::api::jobs::validate::seen::SeenValues;
-use crate::api::jobs::validate::timing::zone;
+use crate::app::error::Error;
+use crate::app::jobs::input::DefinitionInput;
+use crate::app::jobs::input::{Name, Names};
+use crate::app::jobs::validate::policy;
+use crate::app::jobs::validate::refusals::{not_in_batches, shortened, unprocessable};
+use crate::app::jobs::validate::rules::Rules;
+use crate::app::jobs::validate::seen::SeenValues;
+use crate::app::jobs::validate::timing::zone;
 use crate::model::Millis;
 use crate::model::delivery::{Misfire, Overlap};
 use crate::model::job::JobDefinition;
@@ -20,18 +20,18 @@ use crate::schedule::{DstRule, parse_at};
 const MOST_RETRIES: u64 = 100;
 
 /// The base that a request's fields are put over.
-pub(crate) struct Base<'j> {
+pub(in crate::app::jobs) struct Base<'j> {
     /// The fields where the request names none.
-    pub(crate) definition: JobDefinition,
+    pub(in crate::app::jobs) definition: JobDefinition,
     /// The target before an edit: its secrets stay where the request does not name them.
-    pub(crate) http: Option<&'j HttpTarget>,
+    pub(in crate::app::jobs) http: Option<&'j HttpTarget>,
     /// The fields that the request clears.
-    pub(crate) nulls: Names,
+    pub(in crate::app::jobs) nulls: Names,
 }
 
 impl SeenValues {
     /// The definition that a request's fields make of a base.
-    pub(crate) fn definition(
+    pub(in crate::app::jobs) fn definition(
         &mut self,
         rules: &Rules,
         base: Base<'_>,

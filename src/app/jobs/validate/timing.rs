@@ -3,13 +3,13 @@
 
 use serde_json::Value;
 
-use crate::api::http::error::Error;
-use crate::api::jobs::input::names::{Name, Names};
-use crate::api::jobs::input::parse::DefinitionInput;
-use crate::api::jobs::validate::policy;
-use crate::api::jobs::validate::refusals::{at_most_one, shortened, unprocessable};
-use crate::api::jobs::validate::rules::Rules;
-use crate::api::jobs::validate::seen::SeenValues;
+use crate::app::error::Error;
+use crate::app::jobs::input::DefinitionInput;
+use crate::app::jobs::input::{Name, Names};
+use crate::app::jobs::validate::policy;
+use crate::app::jobs::validate::refusals::{at_most_one, shortened, unprocessable};
+use crate::app::jobs::validate::rules::Rules;
+use crate::app::jobs::validate::seen::SeenValues;
 use crate::model::Millis;
 use crate::model::job::{JobDefinition, Timing};
 use crate::schedule::{
@@ -21,7 +21,7 @@ const LONGEST_ZONE: usize = 64;
 
 impl SeenValues {
     /// Sets the schedule from exactly one of `spec`, `at` and `after`.
-    pub(crate) fn timing(
+    pub(in crate::app::jobs) fn timing(
         &mut self,
         rules: &Rules,
         definition: &mut JobDefinition,
@@ -110,7 +110,7 @@ impl SeenValues {
 }
 
 /// The zone of a name.
-pub(crate) fn zone(given: &str) -> Result<chrono_tz::Tz, Error> {
+pub(in crate::app::jobs) fn zone(given: &str) -> Result<chrono_tz::Tz, Error> {
     let bad = || {
         let shown = shortened(given);
         let message = format!("job timezone is not valid, provided timezone is {shown}");

@@ -3,14 +3,14 @@
 
 use serde_json::Value;
 
-use crate::api::http::error::Error;
-use crate::api::jobs::input::names::{Name, Names};
-use crate::api::jobs::input::parse::DefinitionInput;
-use crate::api::jobs::validate::policy;
-use crate::api::jobs::validate::refusals::{at_most_one, unprocessable};
-use crate::api::jobs::validate::rules::Rules;
-use crate::api::jobs::validate::seen::SeenValues;
+use crate::app::error::Error;
 use crate::app::fields::canonical;
+use crate::app::jobs::input::DefinitionInput;
+use crate::app::jobs::input::{Name, Names};
+use crate::app::jobs::validate::policy;
+use crate::app::jobs::validate::refusals::{at_most_one, unprocessable};
+use crate::app::jobs::validate::rules::Rules;
+use crate::app::jobs::validate::seen::SeenValues;
 use crate::app::targets::http::read::read_target;
 use crate::app::targets::http::url::address;
 use crate::model::Millis;
@@ -19,7 +19,7 @@ use crate::model::target::HttpTarget;
 
 impl SeenValues {
     /// Sets the target from exactly one of `callbackUrl`, `http` and `executorId`.
-    pub(crate) fn target(
+    pub(in crate::app::jobs) fn target(
         &mut self,
         rules: &Rules,
         definition: &mut JobDefinition,

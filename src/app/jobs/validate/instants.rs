@@ -1,18 +1,20 @@
 //! The instants of a job: `at`, the end of a pause, and an end that lies after the first
 //! occurrence.
 
-use crate::api::http::duration;
-use crate::api::http::error::Error;
-use crate::api::jobs::validate::refusals::unprocessable;
-use crate::api::jobs::validate::rules::Rules;
-use crate::api::jobs::validate::timing::zone;
+use crate::app::error::Error;
+use crate::app::jobs::validate::refusals::unprocessable;
+use crate::app::jobs::validate::rules::Rules;
+use crate::app::jobs::validate::timing::zone;
 use crate::model::Millis;
 use crate::model::job::JobDefinition;
 use crate::model::time::rfc3339;
-use crate::schedule::{Schedule, names_its_offset, parse_at};
+use crate::schedule::{Schedule, names_its_offset, parse_at, show_duration};
 
 /// Refuses a new job that would never fire. (In an edit, an end that has passed ends the job.)
-pub(crate) fn ends_after_it_begins(rules: &Rules, definition: &JobDefinition) -> Result<(), Error> {
+pub(in crate::app::jobs) fn ends_after_it_begins(
+    rules: &Rules,
+    definition: &JobDefinition,
+) -> Result<(), Error> {
     const FIELD: &str = "endDate";
     let Some(end) = definition.end else { return Ok(()) };
     let understood = rfc3339(end);
@@ -43,7 +45,7 @@ pub(crate) fn ends_after_it_begins(rules: &Rules, definition: &JobDefinition) ->
 
 /// The instant of a one-off. It may lie in the past within the grace, or where it was `old` before.
 /// A local time needs a zone that the job names.
-pub(crate) fn at(
+pub(in crate::app::jobs) fn at(
     rules: &Rules,
     definition: &JobDefinition,
     text: &str,
@@ -66,7 +68,7 @@ pub(crate) fn at(
         let message = format!(
             "understood as {}, which has passed by more than the grace of {}",
             rfc3339(at),
-            duration::show(grace)
+            show_duration(grace)
         );
         return Err(not_valid(FIELD, message));
     }
@@ -74,15 +76,15 @@ pub(crate) fn at(
 }
 
 /// The end of a pause: an instant in the future, in the forms of `at`.
-pub(crate) fn pause_until(
+pub(in crate::app::jobs) fn pause_until(
     field: &'static str,
-    rules: &Rules,
+    now: Millis,
     definition: &JobDefinition,
     text: &str,
 ) -> Result<Millis, Error> {
     let until = parse_at(text, zone(&definition.timezone)?, definition.dst)
         .map_err(|e| not_valid(field, e))?;
-    if until <= rules.now {
+    if until <= now {
         let message = format!("understood as {}, which has passed", rfc3339(until));
         return Err(not_valid(field, message));
     }

@@ -1,8 +1,9 @@
 //! The table of what may be wrong with a job, and what is said of it.
 
 use super::*;
-use crate::api::jobs::validate::fixtures::{SPEC, bare, read, rules, with};
-use crate::api::jobs::validate::payload::{MOST_BYTES, definition_bytes};
+use crate::app::error::ErrorKind;
+use crate::app::jobs::validate::fixtures::{SPEC, bare, read, rules, with};
+use crate::app::jobs::validate::payload::{MOST_BYTES, definition_bytes};
 use crate::cluster::MAX_COMMAND;
 use crate::command::{Command, CreateJobs, LEVEL};
 use crate::model::actor::ActorRef;
@@ -101,7 +102,7 @@ fn what_is_wrong_names_its_field() {
     ] {
         let error = read(&format!("[{},{}]", with("x", "1"), with(field, value)), rules());
         let error = error.expect_err(value);
-        assert_eq!(error.status(), 400, "{field} {value}");
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{field} {value}");
         let shown = format!("{error:?}");
         assert!(shown.contains(&format!("message: \"{message}")), "{message} is not in {shown}");
         assert!(shown.contains(&format!("field: Some(\"{camel}\"), index: Some(1)")), "{shown}");
@@ -146,7 +147,7 @@ fn a_new_job_that_would_never_fire_is_refused() {
             Ok(_) => assert_eq!(said, "", "{body}"),
             Err(error) => {
                 let shown = format!("{error:?}");
-                assert_eq!(error.status(), 422, "{shown}");
+                assert_eq!(error.kind(), ErrorKind::Unprocessable, "{shown}");
                 assert!(shown.contains("field: Some(\"endDate\")"), "{shown}");
                 assert!(!said.is_empty() && shown.contains(said), "{body}: {shown}");
             }
@@ -163,7 +164,7 @@ fn a_job_that_fits_into_no_callback_is_413() {
     assert!(read(&fits, small.clone()).is_ok());
     for job in [too_long, escapes] {
         let error = read(&format!("[{job}]"), small.clone()).unwrap_err();
-        assert_eq!(error.status(), 413);
+        assert_eq!(error.kind(), ErrorKind::TooLarge);
         assert!(format!("{error:?}").contains("field: Some(\"data\"), index: Some(0)"));
     }
 }
@@ -180,7 +181,7 @@ fn a_job_may_be_as_large_as_the_log_and_a_call_have_room() {
     let proposal = once.asked_by(ActorRef::Client { credential: u64::MAX });
     assert!(proposal.encode(LEVEL).unwrap().len() < MAX_COMMAND);
     let error = read(&sized(most + 1), rules()).unwrap_err();
-    assert_eq!(error.status(), 413);
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
     let shown = format!("{error:?}");
     let says = format!(
         "job data is too large: with its {} bytes the job has 1000001, at most 1000000 are allowed",
@@ -206,7 +207,7 @@ fn a_url_with_blanks_control_characters_or_placeholders_is_refused() {
     ] {
         let error = read(&with("callback_url", &format!("\"{url}\"")), rules()).unwrap_err();
         let shown = format!("{error:?}");
-        assert_eq!(error.status(), 400, "{url}");
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{url}");
         assert!(shown.contains(says) && shown.contains("Some(\"callbackUrl\")"), "{url}: {shown}");
         let http = bare(&format!("{SPEC},\"http\":{{\"url\":\"{url}\"}}"));
         if !url.contains("/{{") {
@@ -228,22 +229,28 @@ fn a_job_whose_request_cannot_be_rendered_is_refused_whatever_its_target_repeats
     let small = r#"{"url":"http://localhost/","body":"{{data}}{{data}}"}"#;
     let fragment = r#"{"url":"http://localhost/#{{data}}"}"#;
     let long = |n: usize| "x".repeat(n);
-    for (http, data, status, field, says) in [
-        (&*query, "é".repeat(450_000), 422, "http.url", "16384"),
-        (&query, long(17), 422, "http.url", "16384"),
-        (fragment, long(17_000), 422, "http.url", "16384"),
-        (header, long(8_190), 422, "http.headers", "8192"),
-        (header, "a\\nb".to_owned(), 422, "http.headers", "one line"),
-        (five, long(7_000), 422, "http.headers", "32768"),
-        (segment, String::new(), 422, "http.url", "empty, . or .."),
-        (segment, "..".to_owned(), 422, "http.url", "empty, . or .."),
-        (small, long(500_001), 413, "data", "HTTPExecutorPayloadMaxSizeMb allows 1000000"),
+    for (http, data, kind, field, says) in [
+        (&*query, "é".repeat(450_000), ErrorKind::Unprocessable, "http.url", "16384"),
+        (&query, long(17), ErrorKind::Unprocessable, "http.url", "16384"),
+        (fragment, long(17_000), ErrorKind::Unprocessable, "http.url", "16384"),
+        (header, long(8_190), ErrorKind::Unprocessable, "http.headers", "8192"),
+        (header, "a\\nb".to_owned(), ErrorKind::Unprocessable, "http.headers", "one line"),
+        (five, long(7_000), ErrorKind::Unprocessable, "http.headers", "32768"),
+        (segment, String::new(), ErrorKind::Unprocessable, "http.url", "empty, . or .."),
+        (segment, "..".to_owned(), ErrorKind::Unprocessable, "http.url", "empty, . or .."),
+        (
+            small,
+            long(500_001),
+            ErrorKind::TooLarge,
+            "data",
+            "HTTPExecutorPayloadMaxSizeMb allows 1000000",
+        ),
     ] {
         let body = bare(&format!("{SPEC},\"http\":{http},\"data\":\"{data}\""));
         let rules = Rules { payload_max: 1_000_000, ..rules() };
         let error = read(&format!("[{body}]"), rules).unwrap_err();
         let shown = format!("{error:?}");
-        assert_eq!(error.status(), status, "{shown}");
+        assert_eq!(error.kind(), kind, "{shown}");
         assert!(shown.contains(&format!("field: Some(\"{field}\")")), "{field}: {shown}");
         assert!(shown.contains(says), "{says}: {shown}");
         assert!(shown.len() < 1_000, "no message repeats the data");
@@ -256,32 +263,5 @@ fn a_job_whose_request_cannot_be_rendered_is_refused_whatever_its_target_repeats
     ] {
         let body = bare(&format!("{SPEC},\"http\":{http},\"data\":\"{data}\""));
         assert!(read(&body, rules()).is_ok(), "{http}");
-    }
-}
-
-/// The README's client posts bodies like this one. Run it optimised:
-#[test]
-#[ignore = "a measurement, for an optimised build"]
-fn a_thousand_jobs_are_read_and_checked_fast() {
-    let row = |i: usize| {
-        format!(
-            "{{\"spec\":\"@every 1m\",\"project_id\":7,\"execution_type\":\"http\",\
-             \"data\":\"{{\\\"jobId\\\":{i}}}\",\"timezone\":\"America/New_York\",\
-             \"callback_url\":\"http://localhost:3000/callback\"}}"
-        )
-    };
-    let alike = format!("[{}]", (0..1_000).map(row).collect::<Vec<_>>().join(","));
-    let distinct: Vec<_> =
-        (0..1_000).map(|i| row(i).replace("3000/", &format!("3000/{i}"))).collect();
-    for (name, body) in [("alike", alike), ("distinct", format!("[{}]", distinct.join(",")))] {
-        let mut best = f64::MAX;
-        for _ in 0..50 {
-            let begun = std::time::Instant::now();
-            let (definitions, jobs) = read(&body, rules()).unwrap();
-            best = best.min(begun.elapsed().as_secs_f64());
-            assert_eq!((jobs.len(), definitions.is_empty()), (1_000, false));
-        }
-        println!("{name}: {:.0} jobs/s", 1_000.0 / best);
-        assert!(best < 0.010, "{name}: {best} s for 1,000 jobs");
     }
 }

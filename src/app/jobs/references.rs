@@ -3,23 +3,23 @@
 
 use std::collections::BTreeSet;
 
-use crate::api::http::error::Error;
-use crate::api::state::AppState;
-use crate::app::refused;
+use crate::app::actor::Actor;
+use crate::app::error::{Error, refused};
+use crate::app::state::App;
 use crate::command::{NewJob, Outcome, RejectionKind};
 use crate::model::ProjectId;
 use crate::model::job::JobDefinition;
 use crate::store::{executors, jobs, projects};
 
 /// The references of all jobs of a request.
-pub(crate) struct References {
+pub(super) struct References {
     projects: Vec<ProjectId>,
     executors: Vec<Option<u64>>,
     externals: Vec<(usize, ProjectId, String)>,
 }
 
 impl References {
-    pub(crate) fn of(definitions: &[JobDefinition], jobs: &[NewJob]) -> Self {
+    pub(super) fn of(definitions: &[JobDefinition], jobs: &[NewJob]) -> Self {
         let definition = |job: &NewJob| &definitions[job.definition as usize];
         let external = |(index, job): (usize, &NewJob)| {
             Some((index, definition(job).project, job.external_id.clone()?))
@@ -33,15 +33,15 @@ impl References {
 
     /// The error of a refusal. `command::apply` says only that a reference is missing or taken; the
     /// lookup here finds the first job with it.
-    pub(crate) async fn refusal(&self, app: &AppState, outcome: Outcome) -> Error {
-        let Outcome::Rejected(rejection) = outcome else { return refused(outcome).into() };
+    pub(super) async fn refusal(&self, app: &App, actor: &Actor, outcome: Outcome) -> Error {
+        let Outcome::Rejected(rejection) = outcome else { return refused(outcome) };
         let kind = rejection.kind;
         let error = Error::from(rejection);
         match kind {
             RejectionKind::Invalid => {
                 let projects = distinct(self.projects.iter().copied());
                 let executors = distinct(self.executors.iter().copied().flatten());
-                let missing = app.read(move |conn| {
+                let missing = app.read(actor, move |conn| {
                     let projects = absent(projects, |id| projects::exists(conn, id))?;
                     let executors =
                         absent(executors, |id| Ok(executors::get(conn, id)?.is_some()))?;
@@ -60,7 +60,7 @@ impl References {
             }
             RejectionKind::Conflict if !self.externals.is_empty() => {
                 let wanted = self.externals.clone();
-                let taken = app.read(move |conn| {
+                let taken = app.read(actor, move |conn| {
                     for (index, project, id) in &wanted {
                         if jobs::id_by_external_id(conn, *project, id)?.is_some() {
                             return Ok(Some(*index));

@@ -6,28 +6,35 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::api::http::error::Error;
-use crate::api::http::warnings::Warnings;
-use crate::api::jobs::input::names::Names;
-use crate::api::jobs::input::parse::{DefinitionInput, JobInput};
-use crate::api::jobs::validate::definition::Base;
-use crate::api::jobs::validate::instants::{self, ends_after_it_begins, pause_until};
-use crate::api::jobs::validate::own_fields::{self, by, external_id};
-use crate::api::jobs::validate::payload::{Measure, check_payload};
-use crate::api::jobs::validate::refusals::unprocessable;
-use crate::api::jobs::validate::rules::Rules;
-use crate::api::jobs::validate::seen::SeenValues;
+use crate::app::error::Error;
+use crate::app::jobs::input::Names;
+use crate::app::jobs::input::{DefinitionInput, JobInput};
+use crate::app::jobs::validate::definition::Base;
+use crate::app::jobs::validate::instants::{self, ends_after_it_begins, pause_until};
+use crate::app::jobs::validate::own_fields::{self, by, external_id};
+use crate::app::jobs::validate::payload::{Measure, check_payload};
+use crate::app::jobs::validate::refusals::unprocessable;
+use crate::app::jobs::validate::rules::Rules;
+use crate::app::jobs::validate::seen::SeenValues;
+use crate::app::warnings::Warnings;
 use crate::command::NewJob;
 use crate::model::ProjectId;
 use crate::model::job::{JobDefinition, JobStatus};
 
-/// The jobs of one request, checked and grouped by definition.
-pub(crate) struct Batch<'a> {
-    rules: Rules,
+/// The checked jobs of one request, grouped by definition.
+#[derive(Debug)]
+pub struct NewJobs {
     /// The definitions that `jobs` refer to.
-    pub(crate) definitions: Vec<JobDefinition>,
+    pub(in crate::app::jobs) definitions: Vec<JobDefinition>,
     /// The jobs, in the order of the request.
-    pub(crate) jobs: Vec<NewJob>,
+    pub(in crate::app::jobs) jobs: Vec<NewJob>,
+}
+
+/// The check of the jobs of one request, which come one by one.
+pub struct Batch<'a> {
+    rules: Rules,
+    definitions: Vec<JobDefinition>,
+    jobs: Vec<NewJob>,
     measures: Vec<Option<Measure>>,
     known: HashMap<DefinitionInput<'a>, u32>,
     last: Option<(DefinitionInput<'a>, u32)>,
@@ -37,7 +44,7 @@ pub(crate) struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     /// An empty batch.
-    pub(crate) fn new(rules: Rules) -> Self {
+    pub fn new(rules: Rules) -> Self {
         Self {
             rules,
             definitions: Vec::new(),
@@ -51,7 +58,11 @@ impl<'a> Batch<'a> {
     }
 
     /// Checks a job and adds it.
-    pub(crate) fn add(&mut self, input: JobInput<'a>) -> Result<(), Error> {
+    ///
+    /// # Errors
+    ///
+    /// `Invalid`, `Unprocessable` or `TooLarge`, with the name of the field.
+    pub fn add(&mut self, input: JobInput<'a>) -> Result<(), Error> {
         let zoned = input.definition.timezone.is_some();
         let definition = self.definition(input.definition)?;
         let place = definition as usize;
@@ -60,7 +71,7 @@ impl<'a> Batch<'a> {
         let at = input.at.map(|text| instants::at(rules, known, &text, zoned, None)).transpose()?;
         let pause_until = input
             .pause_until
-            .map(|text| pause_until("pauseUntil", rules, known, &text))
+            .map(|text| pause_until("pauseUntil", rules.now, known, &text))
             .transpose()?;
         // A pause with an end says more than a status could.
         let status = if pause_until.is_some() { JobStatus::Active } else { status };
@@ -77,9 +88,22 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// The warnings about jobs that are valid.
-    pub(crate) fn warnings(&mut self) -> Warnings {
+    /// Takes the warnings about jobs that are valid.
+    pub fn warnings(&mut self) -> Warnings {
         std::mem::take(&mut self.seen.warnings)
+    }
+
+    /// The jobs that were added.
+    ///
+    /// # Errors
+    ///
+    /// `Malformed` where there are none.
+    pub fn finish(self) -> Result<NewJobs, Error> {
+        let Self { definitions, jobs, .. } = self;
+        if jobs.is_empty() {
+            return Err(Error::malformed("jobs is empty: send at least one job"));
+        }
+        Ok(NewJobs { definitions, jobs })
     }
 
     fn definition(&mut self, input: DefinitionInput<'a>) -> Result<u32, Error> {

@@ -1,7 +1,7 @@
 //! The small fields that are each job's own: external id, status, and the name of who made the
 //! change.
 
-use crate::api::http::error::Error;
+use crate::app::error::Error;
 use crate::app::fields::check_text;
 use crate::model::job::JobStatus;
 
@@ -9,19 +9,19 @@ use crate::model::job::JobStatus;
 const LONGEST_EXTERNAL: usize = 255;
 
 /// The longest `until`, in bytes.
-pub(crate) const LONGEST_TIME: usize = 64;
+pub const LONGEST_TIME: usize = 64;
 /// The longest `createdBy` and `modifiedBy`, in bytes.
-pub(crate) const LONGEST_BY: usize = 256;
+pub const LONGEST_BY: usize = 256;
 
 /// Checks the client's own name of a job.
-pub(crate) fn external_id(given: Option<&str>) -> Result<Option<String>, Error> {
+pub(in crate::app::jobs) fn external_id(given: Option<&str>) -> Result<Option<String>, Error> {
     let Some(given) = given else { return Ok(None) };
     check_text("externalId", given, LONGEST_EXTERNAL)?;
     Ok(Some(given.to_owned()))
 }
 
 /// The status that a client may give a job.
-pub(crate) fn status(given: Option<&str>) -> Result<Option<JobStatus>, Error> {
+pub(in crate::app::jobs) fn status(given: Option<&str>) -> Result<Option<JobStatus>, Error> {
     match given {
         None => Ok(None),
         Some("active") => Ok(Some(JobStatus::Active)),
@@ -31,7 +31,10 @@ pub(crate) fn status(given: Option<&str>) -> Result<Option<JobStatus>, Error> {
 }
 
 /// Checks the name that a client gives for who made the change.
-pub(crate) fn by(field: &'static str, given: Option<&str>) -> Result<Option<String>, Error> {
+pub(in crate::app::jobs) fn by(
+    field: &'static str,
+    given: Option<&str>,
+) -> Result<Option<String>, Error> {
     let Some(given) = given else { return Ok(None) };
     check_text(field, given, LONGEST_BY)?;
     Ok(Some(given.to_owned()))

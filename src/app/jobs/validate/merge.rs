@@ -1,4 +1,4 @@
-//! `PATCH` as a JSON Merge Patch (RFC 7396): the objects within a job that a request names are
+//! A patch as a JSON Merge Patch (RFC 7396): the objects within a job that a request names are
 //! merged with those of the job, before the rules of `definition` apply. `edit` calls it.
 //!
 //! Only fields that are shown as objects merge: `http`, `misfire`, `dst`, `labels`. `data` and
@@ -6,12 +6,12 @@
 
 use serde_json::Value;
 
-use crate::api::http::error::Error;
-use crate::api::jobs::input::names::{Name, Names};
-use crate::api::jobs::input::parse::DefinitionInput;
-use crate::api::jobs::validate::policy::value;
-use crate::api::jobs::view::MisfireView;
+use crate::app::error::Error;
 use crate::app::fields::canonical;
+use crate::app::jobs::input::DefinitionInput;
+use crate::app::jobs::input::{Name, Names};
+use crate::app::jobs::misfire::MisfireView;
+use crate::app::jobs::validate::policy::value;
 use crate::app::targets::http::json_merge;
 use crate::app::targets::http::merge::merged;
 use crate::model::job::JobDefinition;
@@ -21,7 +21,7 @@ const NOT_NULLABLE: [Name; 2] = [Name::Project, Name::Status];
 
 /// The fields of a patch with nested objects made whole. Adds to `nulls` the fields of the job that
 /// a nested null clears.
-pub(crate) fn merge_over<'a>(
+pub(in crate::app::jobs) fn merge_over<'a>(
     old: &JobDefinition,
     patch: &DefinitionInput<'a>,
     nulls: &mut Names,

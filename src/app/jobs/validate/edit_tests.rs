@@ -1,8 +1,8 @@
 //! Fields that edits keep, replace and clear.
 
 use super::*;
-use crate::api::jobs::input::parse;
-use crate::api::jobs::validate::fixtures::{NOW, read, rules, with};
+use crate::app::error::ErrorKind;
+use crate::app::jobs::validate::fixtures::{NOW, input, read, rules, with};
 use crate::model::delivery::Overlap;
 
 const HOUR: Millis = 3_600_000;
@@ -32,7 +32,7 @@ fn job(body: &str) -> Job {
 }
 
 fn edit(job: &Job, body: &str, mode: EditMode) -> Result<JobEdit, Error> {
-    let (input, mut warnings) = parse::one(body.as_bytes()).unwrap();
+    let (input, mut warnings) = (input(body), Warnings::default());
     edited(&rules(), job, &input, mode, &mut warnings)
 }
 
@@ -69,7 +69,7 @@ fn an_edit_that_makes_a_job_unfit_is_refused_whichever_part_it_changes() {
             };
             let error = edit(job, &body, *mode).unwrap_err();
             let shown = format!("{error:?}");
-            assert_eq!(error.status(), 422, "{mode:?}: {shown}");
+            assert_eq!(error.kind(), ErrorKind::Unprocessable, "{mode:?}: {shown}");
             assert!(shown.contains(&format!("field: Some(\"{field}\")")), "{mode:?}: {shown}");
         }
     }
@@ -90,7 +90,7 @@ fn a_put_keeps_what_the_published_clients_know_and_does_not_name() {
     assert_eq!((faster.definition.period, faster.status), (Some(5_000), JobStatus::Inactive));
     assert_eq!(faster.definition.callback_url, old.callback_url);
     for bad in ["{\"spec\":\"0 0 30 2 *\"}", "{\"timezone\":\"Mars\"}", "{\"end_date\":\"x\"}"] {
-        assert_eq!(edit(&job, bad, EditMode::Put).unwrap_err().status(), 400, "{bad}");
+        assert_eq!(edit(&job, bad, EditMode::Put).unwrap_err().kind(), ErrorKind::Invalid, "{bad}");
     }
 }
 

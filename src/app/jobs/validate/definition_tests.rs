@@ -1,6 +1,7 @@
 //! One-offs, fields that do not go together, and the fields that few jobs have.
 
-use crate::api::jobs::validate::fixtures::{NOW, SPEC, URL, bare, read, rules};
+use crate::app::error::ErrorKind;
+use crate::app::jobs::validate::fixtures::{NOW, SPEC, URL, bare, read, rules};
 use crate::model::delivery::{Delivery, Overlap};
 use crate::model::job::JobStatus;
 use crate::model::job::Timing;
@@ -44,19 +45,30 @@ fn a_one_off_has_an_instant_and_a_zone() {
 }
 
 #[test]
-fn what_does_not_go_together_is_422_and_named() {
+fn what_does_not_go_together_is_refused_and_named() {
+    use ErrorKind::{Invalid, Unprocessable};
     let http = "\"http\":{\"url\":\"http://localhost/\"}";
     let token = "\"http\":{\"url\":\"http://localhost/{{secret}}\"}";
-    for (given, status, field, said) in [
-        (format!("{URL},{SPEC},\"after\":\"1m\""), 422, "after", "found spec and after"),
-        (format!("{URL},\"at\":\"x\",\"after\":\"1m\""), 422, "after", "found at and after"),
-        (URL.to_owned(), 400, "spec", "found none of them"),
-        (format!("{URL},\"at\":null,\"after\":null"), 400, "spec", "found none of them"),
-        (format!("{URL},\"at\":\"soon\""), 422, "at", "write RFC 3339"),
-        (format!("{URL},\"at\":\"2026-11-21T09:00:00\""), 400, "timezone", "local time"),
+    for (given, kind, field, said) in [
+        (
+            format!("{URL},{SPEC},\"after\":\"1m\""),
+            Some(Unprocessable),
+            "after",
+            "found spec and after",
+        ),
+        (
+            format!("{URL},\"at\":\"x\",\"after\":\"1m\""),
+            Some(Unprocessable),
+            "after",
+            "found at and after",
+        ),
+        (URL.to_owned(), Some(Invalid), "spec", "found none of them"),
+        (format!("{URL},\"at\":null,\"after\":null"), Some(Invalid), "spec", "found none of them"),
+        (format!("{URL},\"at\":\"soon\""), Some(Unprocessable), "at", "write RFC 3339"),
+        (format!("{URL},\"at\":\"2026-11-21T09:00:00\""), Some(Invalid), "timezone", "local time"),
         (
             format!("{URL},\"at\":\"2026-11-20T19:58:59Z\""),
-            422,
+            Some(Unprocessable),
             "at",
             "understood as 2026-11-20T19:58:59Z, which has passed by more than the grace of 1m",
         ),
@@ -64,65 +76,95 @@ fn what_does_not_go_together_is_422_and_named() {
             format!(
                 "{URL},\"at\":\"2027-03-28T02:30\",\"timezone\":\"Europe/Berlin\",\"dst\":{{\"gap\":\"skip\"}}"
             ),
-            422,
+            Some(Unprocessable),
             "at",
             "jump over",
         ),
         (
             format!("{URL},\"at\":\"2026-11-21T09:00Z\",\"timezone\":\"Mars\""),
-            400,
+            Some(Invalid),
             "timezone",
             "Mars",
         ),
-        (format!("{URL},\"after\":20"), 422, "after", "20 has no unit"),
-        (format!("{URL},\"after\":0"), 200, "", ""),
-        (format!("{URL},\"after\":\"20\""), 422, "after", "no unit"),
-        (format!("{URL},\"after\":\"1 month\""), 422, "after", "months"),
-        (format!("{URL},\"after\":{{}}"), 422, "after", "write a duration"),
-        (format!("{URL},\"after\":\"2000000h\",\"at\":null"), 200, "", ""),
-        (format!("{URL},\"after\":\"-1m\""), 422, "after", "negative"),
+        (format!("{URL},\"after\":20"), Some(Unprocessable), "after", "20 has no unit"),
+        (format!("{URL},\"after\":0"), None, "", ""),
+        (format!("{URL},\"after\":\"20\""), Some(Unprocessable), "after", "no unit"),
+        (format!("{URL},\"after\":\"1 month\""), Some(Unprocessable), "after", "months"),
+        (format!("{URL},\"after\":{{}}"), Some(Unprocessable), "after", "write a duration"),
+        (format!("{URL},\"after\":\"2000000h\",\"at\":null"), None, "", ""),
+        (format!("{URL},\"after\":\"-1m\""), Some(Unprocessable), "after", "negative"),
         (
             format!("{URL},\"after\":\"1m\",\"endDate\":\"2027-01-01T00:00:00Z\""),
-            422,
+            Some(Unprocessable),
             "endDate",
             "bounds a spec",
         ),
-        (format!("{URL},{SPEC},\"deleteAfterRun\":true"), 422, "deleteAfterRun", "never over"),
-        (format!("{URL},{SPEC},\"overlap\":\"skip\""), 422, "overlap", "needs an http target"),
-        (format!("{URL},{SPEC},\"runTimeout\":60"), 422, "runTimeout", "needs an http target"),
-        (format!("{http},{SPEC},\"overlap\":\"queue_one\",\"heartbeatTimeout\":9"), 200, "", ""),
-        (format!("{http},{URL},{SPEC}"), 422, "http", "found callbackUrl and http"),
-        (format!("{http},\"executorId\":3,{SPEC}"), 422, "executorId", "found http and executorId"),
-        (format!("\"callbackUrl\":\"\",\"executorId\":3,{SPEC}"), 200, "", ""),
-        (format!("\"executorId\":0,{SPEC}"), 400, "callbackUrl", "give one of callbackUrl, http"),
-        (format!("{token},{SPEC}"), 422, "http.url", "{{secret}}"),
-        (format!("\"http\":5,{SPEC}"), 400, "http", "must be an object"),
+        (
+            format!("{URL},{SPEC},\"deleteAfterRun\":true"),
+            Some(Unprocessable),
+            "deleteAfterRun",
+            "never over",
+        ),
+        (
+            format!("{URL},{SPEC},\"overlap\":\"skip\""),
+            Some(Unprocessable),
+            "overlap",
+            "needs an http target",
+        ),
+        (
+            format!("{URL},{SPEC},\"runTimeout\":60"),
+            Some(Unprocessable),
+            "runTimeout",
+            "needs an http target",
+        ),
+        (format!("{http},{SPEC},\"overlap\":\"queue_one\",\"heartbeatTimeout\":9"), None, "", ""),
+        (format!("{http},{URL},{SPEC}"), Some(Unprocessable), "http", "found callbackUrl and http"),
+        (
+            format!("{http},\"executorId\":3,{SPEC}"),
+            Some(Unprocessable),
+            "executorId",
+            "found http and executorId",
+        ),
+        (format!("\"callbackUrl\":\"\",\"executorId\":3,{SPEC}"), None, "", ""),
+        (
+            format!("\"executorId\":0,{SPEC}"),
+            Some(Invalid),
+            "callbackUrl",
+            "give one of callbackUrl, http",
+        ),
+        (format!("{token},{SPEC}"), Some(Unprocessable), "http.url", "{{secret}}"),
+        (format!("\"http\":5,{SPEC}"), Some(Invalid), "http", "must be an object"),
         (
             format!("\"timeout\":1,\"http\":{{\"url\":\"http://a/\",\"timeout\":2}},{SPEC}"),
-            422,
+            Some(Unprocessable),
             "timeout",
             "not both",
         ),
         (
             format!("{URL},{SPEC},\"pauseUntil\":\"2026-11-20T20:00:00Z\""),
-            422,
+            Some(Unprocessable),
             "pauseUntil",
             "has passed",
         ),
-        (format!("{URL},{SPEC},\"pauseUntil\":\"later\""), 422, "pauseUntil", "write RFC 3339"),
+        (
+            format!("{URL},{SPEC},\"pauseUntil\":\"later\""),
+            Some(Unprocessable),
+            "pauseUntil",
+            "write RFC 3339",
+        ),
         (
             format!("{URL},{SPEC},\"externalId\":\"{}\"", "x".repeat(256)),
-            400,
+            Some(Invalid),
             "externalId",
             "longer",
         ),
     ] {
         let body = bare(&given);
         match read(&body, rules()) {
-            Ok(_) => assert_eq!(status, 200, "{body}"),
+            Ok(_) => assert_eq!(kind, None, "{body}"),
             Err(error) => {
                 let shown = format!("{error:?}");
-                assert_eq!(error.status(), status, "{body}: {shown}");
+                assert_eq!(Some(error.kind()), kind, "{body}: {shown}");
                 assert!(shown.contains(&format!("field: Some({field:?})")), "{body}: {shown}");
                 assert!(shown.contains(said), "{body}: {shown}");
             }

@@ -1,5 +1,5 @@
-//! The edit that a request makes of a job. `jobs::edit` and `external_id` call it; the definition
-//! is checked as a new job's is. Pure.
+//! The edit that a request makes of a job. `update` and `upsert` call it; the definition is checked
+//! as a new job's is. Pure.
 //!
 //! | mode | a field that is not named | null |
 //! |---|---|---|
@@ -9,36 +9,36 @@
 //! | [`EditMode::Patch`] | stays, within objects too (`merge`) | clears the field |
 //! | [`EditMode::Whole`] | gets its default; status and pause stay | as not named |
 
-use crate::api::http::error::Error;
-use crate::api::http::warnings::Warnings;
-use crate::api::jobs::input::names::{Name, Names};
-use crate::api::jobs::input::parse::JobInput;
-use crate::api::jobs::validate::definition::Base;
-use crate::api::jobs::validate::instants::{self, pause_until};
-use crate::api::jobs::validate::merge;
-use crate::api::jobs::validate::own_fields::{self, by, external_id};
-use crate::api::jobs::validate::payload::check_payload;
-use crate::api::jobs::validate::refusals::unprocessable;
-use crate::api::jobs::validate::rules::Rules;
-use crate::api::jobs::validate::seen::SeenValues;
+use crate::app::error::Error;
+use crate::app::jobs::input::JobInput;
+use crate::app::jobs::input::{Name, Names};
 use crate::app::jobs::next_runs;
+use crate::app::jobs::validate::definition::Base;
+use crate::app::jobs::validate::instants::{self, pause_until};
+use crate::app::jobs::validate::merge;
+use crate::app::jobs::validate::own_fields::{self, by, external_id};
+use crate::app::jobs::validate::payload::check_payload;
+use crate::app::jobs::validate::refusals::unprocessable;
+use crate::app::jobs::validate::rules::Rules;
+use crate::app::jobs::validate::seen::SeenValues;
+use crate::app::warnings::Warnings;
 use crate::command::JobEdit;
 use crate::model::Millis;
 use crate::model::job::{Job, JobDefinition, JobStatus, Timing};
 
 /// The rule for fields that a request does not name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EditMode {
-    /// `PUT /jobs/{id}`.
+pub enum EditMode {
+    /// A replacement.
     Put,
-    /// `PATCH /jobs/{id}`.
+    /// A merge patch.
     Patch,
     /// An upsert.
     Whole,
 }
 
 /// The edit of a job that a request asks for. The caller sets the version that it expects.
-pub(crate) fn edited(
+pub(in crate::app::jobs) fn edited(
     rules: &Rules,
     job: &Job,
     input: &JobInput<'_>,
@@ -138,7 +138,7 @@ fn fires(
     mode: EditMode,
     again: bool,
 ) -> Result<(JobStatus, Option<Millis>), Error> {
-    // A client may send back the status that a GET showed.
+    // A client may send back the status that it was shown.
     let status = input.status.as_deref().filter(|status| {
         let ours = matches!(job.status, JobStatus::Completed | JobStatus::Disabled);
         let over = *status == JobStatus::Completed.name() && next_runs::is_over(job, rules.now);
@@ -148,7 +148,7 @@ fn fires(
     let paused = job.paused_until(rules.now);
     let (status, until) = match &input.pause_until {
         Some(text) => {
-            (JobStatus::Active, Some(pause_until("pauseUntil", rules, definition, text)?))
+            (JobStatus::Active, Some(pause_until("pauseUntil", rules.now, definition, text)?))
         }
         None if named.is_some() => (named.unwrap_or(job.status), None),
         None if input.nulls.has(Name::PauseUntil) && mode != EditMode::Whole => (job.status, None),

@@ -1,14 +1,14 @@
 //! The size of a job: whether the log takes it, and whether its request can be sent even alone.
 
-use crate::api::http::error::Error;
-use crate::api::jobs::validate::rules::Rules;
+use crate::app::error::Error;
+use crate::app::jobs::validate::rules::Rules;
 use crate::app::targets::http::payload;
 use crate::executor::payload::DefinitionText;
 use crate::executor::template::Sizes;
 use crate::model::job::JobDefinition;
 
 /// The most bytes of a job with all its fields. The rest of a log entry takes some more.
-pub(crate) const MOST_BYTES: usize = 1_000_000;
+pub(in crate::app::jobs) const MOST_BYTES: usize = 1_000_000;
 /// An upper bound of all fields of a valid job but its data, in bytes.
 const JOB_OVERHEAD: usize = 256 * 1_024;
 /// The longest form of one byte of data in JSON: `\u0001`.
@@ -34,7 +34,7 @@ fn check_size(definition: &JobDefinition, data: &str) -> Result<(), Error> {
 }
 
 /// The measure of the requests of a definition's jobs, made once a definition.
-pub(crate) enum Measure {
+pub(in crate::app::jobs) enum Measure {
     /// The measure of a callback.
     Callback(DefinitionText),
     /// The measure of the definition's own `http`.
@@ -43,7 +43,7 @@ pub(crate) enum Measure {
 
 /// Refuses a job that is too large for the log, or whose request could not be sent even alone.
 /// (`executors` measures a job with an executor.)
-pub(crate) fn check_payload(
+pub(in crate::app::jobs) fn check_payload(
     rules: &Rules,
     definition: &JobDefinition,
     measure: &mut Option<Measure>,
@@ -64,13 +64,10 @@ pub(crate) fn check_payload(
         }),
     };
     match (measure, &definition.http) {
-        (Measure::Http(sizes), Some(http)) => Ok(payload::check_data(sizes, http, data, max)?),
+        (Measure::Http(sizes), Some(http)) => payload::check_data(sizes, http, data, max),
         (Measure::Callback(text), _) => {
             let length = text.single_len(data);
-            if length > max {
-                return Err(payload::too_large("callback", length, max).into());
-            }
-            Ok(())
+            if length > max { Err(payload::too_large("callback", length, max)) } else { Ok(()) }
         }
         // The measure is made of the same definition.
         (Measure::Http(_), None) => Ok(()),
@@ -78,7 +75,7 @@ pub(crate) fn check_payload(
 }
 
 /// The bytes of a definition in a log entry, which carries it as JSON.
-pub(crate) fn definition_bytes(definition: &JobDefinition) -> usize {
+pub(in crate::app::jobs) fn definition_bytes(definition: &JobDefinition) -> usize {
     // A definition always serialises; otherwise the encoding of the command would fail.
     64 + serde_json::to_vec(definition).map_or(0, |text| text.len())
 }

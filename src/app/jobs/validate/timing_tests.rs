@@ -2,11 +2,11 @@
 //! is taken with a warning.
 
 use super::*;
-use crate::api::http::warnings::Warnings;
-use crate::api::jobs::input::parse;
-use crate::api::jobs::validate::batch::Batch;
-use crate::api::jobs::validate::edit::{EditMode, edited};
-use crate::api::jobs::validate::fixtures::{NOW, read, rules, with};
+use crate::app::error::ErrorKind;
+use crate::app::jobs::validate::batch::Batch;
+use crate::app::jobs::validate::edit::{EditMode, edited};
+use crate::app::jobs::validate::fixtures::{NOW, add_all, input, read, rules, with};
+use crate::app::warnings::Warnings;
 use crate::model::job::{Job, JobStatus};
 use crate::model::time::rfc3339;
 
@@ -35,7 +35,7 @@ fn stored(spec: &str, period: Option<Millis>) -> Job {
 }
 
 fn edit(job: &Job, body: &str, mode: EditMode) -> Result<(JobDefinition, Vec<String>), Error> {
-    let (input, mut warnings) = parse::one(body.as_bytes()).unwrap();
+    let (input, mut warnings) = (input(body), Warnings::default());
     let edit = edited(&rules(), job, &input, mode, &mut warnings)?;
     Ok((edit.definition, warnings.lines()))
 }
@@ -71,7 +71,7 @@ fn a_schedule_that_is_no_good_is_refused_by_every_way_in() {
             [EditMode::Put, EditMode::Patch, EditMode::Whole].map(|mode| edit(&job, &body, mode));
         for error in edits.into_iter().map(Result::unwrap_err).chain([created]) {
             let told = told(&error);
-            assert_eq!(error.status(), 400, "{told}");
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{told}");
             assert!(told.contains("field: Some(\"spec\")"), "{told}");
             assert!(told.contains(&message) && told.contains(said), "{said} is not in {told}");
         }
@@ -107,7 +107,7 @@ fn a_step_larger_than_its_field_is_taken_with_a_warning() {
                 0 alone; for a period of 90m write @every 90m";
     let mut batch = Batch::new(rules());
     let body = format!("[{0},{0},{1}]", with("spec", "\"*/90 * * * *\""), with("x", "1"));
-    parse::each(body.as_bytes(), &mut |_, job| batch.add(job)).unwrap();
+    add_all(&mut batch, &body).unwrap();
     assert_eq!(batch.warnings().lines(), [said]);
     assert_eq!(batch.warnings(), Warnings::default());
     for mode in [EditMode::Put, EditMode::Patch, EditMode::Whole] {
@@ -162,7 +162,7 @@ fn first_and_last_date_are_instants_or_local_times_in_the_zone_of_the_job() {
     for field in ["startDate", "endDate"] {
         let error = read(&with(field, "\"tomorrow\""), rules()).unwrap_err();
         let told = told(&error);
-        assert_eq!(error.status(), 400);
+        assert_eq!(error.kind(), ErrorKind::Invalid);
         assert!(
             told.contains(&format!("job {field} is not valid: time \"tomorrow\" is")),
             "{told}"

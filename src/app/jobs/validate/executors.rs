@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::http::error::Error;
-use crate::api::jobs::validate::refusals::{not_in_batches, unprocessable};
-use crate::api::state::AppState;
+use crate::app::actor::Actor;
+use crate::app::error::Error;
+use crate::app::jobs::validate::refusals::{not_in_batches, unprocessable};
+use crate::app::state::App;
 use crate::app::targets::http::payload;
 use crate::model::job::JobDefinition;
 use crate::model::target::{Executor, WEBHOOK_URL};
@@ -15,8 +16,9 @@ use crate::store::executors;
 /// Refuses the first definition that its executor does not suit, or the first job whose request
 /// could not be sent by its executor. `jobs` are the definitions by index, with the data. The error
 /// comes with the job's index, if there is one.
-pub(crate) async fn check<'j>(
-    app: &AppState,
+pub(in crate::app::jobs) async fn check<'j>(
+    app: &App,
+    actor: &Actor,
     definitions: &[JobDefinition],
     jobs: impl Iterator<Item = (usize, &'j str)> + Clone,
 ) -> Result<(), (Option<usize>, Error)> {
@@ -27,7 +29,7 @@ pub(crate) async fn check<'j>(
     }
     wanted.sort_unstable();
     wanted.dedup();
-    let found = app.read(move |conn| {
+    let found = app.read(actor, move |conn| {
         let mut found = BTreeMap::new();
         for id in wanted {
             if let Some(executor) = executors::get(conn, id)? {
@@ -46,13 +48,13 @@ pub(crate) async fn check<'j>(
             let http = executor.and_then(|executor| executor.http.as_deref());
             http.map(|http| Ok((http, payload::sizes(http)?))).transpose()
         });
-        measures.push(of_http.map_err(|error: Error| (first(), error))?);
+        measures.push(of_http.map_err(|error| (first(), error))?);
     }
     for (index, (place, data)) in jobs.enumerate() {
         let Some(Some((http, sizes))) = measures.get(place) else { continue };
         payload::check_data(sizes, http, data, app.config.payload_max_bytes).map_err(|error| {
             let error = error.because("by its executor's http target");
-            (Some(index), error.field("data").into())
+            (Some(index), error.field("data"))
         })?;
     }
     Ok(())

@@ -7,17 +7,17 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::api::http::duration;
-use crate::api::http::error::Error;
+use crate::app::duration;
+use crate::app::error::Error;
 use crate::app::fields::check_text;
 use crate::model::Millis;
 use crate::model::delivery::{Misfire, MisfirePolicy, Overlap};
 use crate::schedule::DstRule;
 
 /// A day, in milliseconds.
-pub(crate) const DAY: Millis = 86_400_000;
+pub(in crate::app::jobs) const DAY: Millis = 86_400_000;
 /// The longest delay, grace or timeout of a run: a year, in milliseconds.
-pub(crate) const YEAR: Millis = 366 * DAY;
+pub(in crate::app::jobs) const YEAR: Millis = 366 * DAY;
 
 /// The largest `retryFactor`.
 const LARGEST_FACTOR: f64 = 100.0;
@@ -29,17 +29,25 @@ const LONGEST_KEY: usize = 63;
 const LONGEST_VALUE: usize = 255;
 
 /// A duration of at most `most`: a text such as `1h30m`, or seconds.
-pub(crate) fn length(field: &'static str, json: &str, most: Millis) -> Result<Millis, Error> {
+pub(in crate::app::jobs) fn length(
+    field: &'static str,
+    json: &str,
+    most: Millis,
+) -> Result<Millis, Error> {
     duration::read(field, &value(field, json)?, (0, most))
 }
 
 /// A duration of at least 1 ms and at most `most`.
-pub(crate) fn timeout(field: &'static str, json: &str, most: Millis) -> Result<Millis, Error> {
+pub(in crate::app::jobs) fn timeout(
+    field: &'static str,
+    json: &str,
+    most: Millis,
+) -> Result<Millis, Error> {
     duration::read(field, &value(field, json)?, (1, most))
 }
 
 /// `retryFactor`, in thousandths.
-pub(crate) fn factor(json: &str) -> Result<u32, Error> {
+pub(in crate::app::jobs) fn factor(json: &str) -> Result<u32, Error> {
     const FIELD: &str = "retryFactor";
     match value(FIELD, json)?.as_f64() {
         Some(factor) if (1.0..=LARGEST_FACTOR).contains(&factor) => {
@@ -53,7 +61,7 @@ pub(crate) fn factor(json: &str) -> Result<u32, Error> {
 }
 
 /// `misfire`: an object.
-pub(crate) fn misfire(json: &str) -> Result<Misfire, Error> {
+pub(in crate::app::jobs) fn misfire(json: &str) -> Result<Misfire, Error> {
     const FIELD: &str = "misfire";
     #[derive(Default, Deserialize)]
     #[serde(default, deny_unknown_fields)]
@@ -90,7 +98,7 @@ pub(crate) fn misfire(json: &str) -> Result<Misfire, Error> {
 }
 
 /// `dst`: an object with `gap` and `fold`.
-pub(crate) fn dst(json: &str) -> Result<DstRule, Error> {
+pub(in crate::app::jobs) fn dst(json: &str) -> Result<DstRule, Error> {
     const FIELD: &str = "dst";
     let wrong = |what: &dyn std::fmt::Display| {
         Error::invalid(FIELD, format!("job dst is not valid: {what}"))
@@ -102,12 +110,12 @@ pub(crate) fn dst(json: &str) -> Result<DstRule, Error> {
 }
 
 /// `overlap`.
-pub(crate) fn overlap(json: &str) -> Result<Overlap, Error> {
+pub(in crate::app::jobs) fn overlap(json: &str) -> Result<Overlap, Error> {
     one_of("overlap", json, "allow, skip, queue_one or cancel_previous")
 }
 
 /// A truth value.
-pub(crate) fn flag(field: &'static str, json: &str) -> Result<bool, Error> {
+pub(in crate::app::jobs) fn flag(field: &'static str, json: &str) -> Result<bool, Error> {
     one_of(field, json, "true or false")
 }
 
@@ -117,7 +125,7 @@ fn one_of<T: DeserializeOwned>(field: &'static str, json: &str, known: &str) -> 
 }
 
 /// `labels`: an object of texts.
-pub(crate) fn labels(json: &str) -> Result<BTreeMap<String, String>, Error> {
+pub(in crate::app::jobs) fn labels(json: &str) -> Result<BTreeMap<String, String>, Error> {
     const FIELD: &str = "labels";
     let labels: BTreeMap<String, String> = serde_json::from_str(json).map_err(|e| {
         Error::invalid(FIELD, format!("job labels must be an object of texts: {e}"))
@@ -127,13 +135,17 @@ pub(crate) fn labels(json: &str) -> Result<BTreeMap<String, String>, Error> {
         return Err(Error::invalid(FIELD, message));
     }
     for (key, value) in &labels {
-        label(key, value)?;
+        check_label(key, value)?;
     }
     Ok(labels)
 }
 
 /// Checks one label.
-pub(crate) fn label(key: &str, value: &str) -> Result<(), Error> {
+///
+/// # Errors
+///
+/// `Invalid` where it may not be kept.
+pub fn check_label(key: &str, value: &str) -> Result<(), Error> {
     const FIELD: &str = "labels";
     let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'/' | b'-');
     if key.is_empty() || key.len() > LONGEST_KEY || !key.bytes().all(known) {
@@ -143,11 +155,11 @@ pub(crate) fn label(key: &str, value: &str) -> Result<(), Error> {
         );
         return Err(Error::invalid(FIELD, message));
     }
-    Ok(check_text(FIELD, value, LONGEST_VALUE)?)
+    check_text(FIELD, value, LONGEST_VALUE)
 }
 
 /// The JSON of a field. `parse` has checked its form; numbers may still be too large.
-pub(crate) fn value(field: &'static str, json: &str) -> Result<Value, Error> {
+pub(in crate::app::jobs) fn value(field: &'static str, json: &str) -> Result<Value, Error> {
     serde_json::from_str(json)
         .map_err(|e| Error::invalid(field, format!("job {field} is not valid: {e}")))
 }

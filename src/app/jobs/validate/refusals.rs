@@ -1,20 +1,23 @@
 //! The errors that the checks of a job share. Their messages are the original's where it had one.
 
-use crate::api::http::error::Error;
+use crate::app::error::Error;
 
-/// 422: a value that is understood, but does not fit the rest.
-pub(crate) fn unprocessable(field: &'static str, message: impl Into<String>) -> Error {
+/// The error of a value that is understood, but does not fit the rest.
+pub(in crate::app::jobs) fn unprocessable(
+    field: &'static str,
+    message: impl Into<String>,
+) -> Error {
     Error::unprocessable(message).field(field)
 }
 
-/// 422 for a field of [`crate::model::job::JobDefinition::single_only`].
-pub(crate) fn not_in_batches(field: &'static str) -> Error {
+/// The error of a field of [`crate::model::job::JobDefinition::single_only`].
+pub(in crate::app::jobs) fn not_in_batches(field: &'static str) -> Error {
     let message = format!("job {field} needs an http target: a callback is for many jobs at once");
     unprocessable(field, message)
 }
 
 /// Refuses more than one of several fields that exclude each other.
-pub(crate) fn at_most_one(fields: &[(&'static str, bool)]) -> Result<(), Error> {
+pub(in crate::app::jobs) fn at_most_one(fields: &[(&'static str, bool)]) -> Result<(), Error> {
     let given: Vec<_> = fields.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
     if given.len() < 2 {
         return Ok(());
@@ -26,7 +29,7 @@ pub(crate) fn at_most_one(fields: &[(&'static str, bool)]) -> Result<(), Error> 
 }
 
 /// The first characters of an input, for messages.
-pub(crate) fn shortened(text: &str) -> String {
+pub(in crate::app::jobs) fn shortened(text: &str) -> String {
     match text.char_indices().nth(100) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}...", &text[..end]),

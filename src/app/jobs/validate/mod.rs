@@ -8,19 +8,19 @@
 //!
 //! All of it is pure but `executors`, which looks up the executors that a request names.
 
-pub(crate) mod batch;
-pub(crate) mod definition;
-pub(crate) mod edit;
-pub(crate) mod executors;
+pub(super) mod batch;
+pub(super) mod definition;
+pub(super) mod edit;
+pub(super) mod executors;
 #[cfg(test)]
-mod fixtures;
-pub(crate) mod instants;
-pub(crate) mod merge;
-pub(crate) mod own_fields;
-pub(crate) mod payload;
-pub(crate) mod policy;
-pub(crate) mod refusals;
-pub(crate) mod rules;
-pub(crate) mod seen;
-pub(crate) mod target;
-pub(crate) mod timing;
+pub(super) mod fixtures;
+pub(super) mod instants;
+pub(super) mod merge;
+pub(super) mod own_fields;
+pub(super) mod payload;
+pub(super) mod policy;
+pub(super) mod refusals;
+pub(super) mod rules;
+pub(super) mod seen;
+pub(super) mod target;
+pub(super) mod timing;

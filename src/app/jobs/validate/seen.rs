@@ -2,15 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::api::http::warnings::Warnings;
+use crate::app::warnings::Warnings;
 use crate::model::Millis;
 
 /// The values that were found valid.
 #[derive(Default)]
-pub(crate) struct SeenValues {
+pub(in crate::app::jobs) struct SeenValues {
     /// The periods, by zone and then by spec.
-    pub(crate) specs: HashMap<String, HashMap<String, Option<Millis>>>,
-    pub(crate) urls: HashSet<String>,
+    pub(in crate::app::jobs) specs: HashMap<String, HashMap<String, Option<Millis>>>,
+    pub(in crate::app::jobs) urls: HashSet<String>,
     /// The warnings about valid definitions.
-    pub(crate) warnings: Warnings,
+    pub(in crate::app::jobs) warnings: Warnings,
 }

@@ -1,14 +1,14 @@
-//! Durations in requests and answers: `"1h30m"`, `"PT90M"`, `"2 mins"`, or a number of seconds (the
+//! Durations in requests: `"1h30m"`, `"PT90M"`, `"2 mins"`, or a number of seconds (the
 //! configuration's unit). Answers write them as Go does, `"1h30m"`, and requests may repeat that.
+//! The API's readers call it, and so do the checks of jobs.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::api::http::error::Error;
+use crate::app::error::Error;
 use crate::model::Millis;
-use crate::schedule::parse_duration;
-pub(crate) use crate::schedule::show_duration as show;
+use crate::schedule::{parse_duration, show_duration as show};
 
 const DAY: Millis = 86_400_000;
 
@@ -61,6 +61,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::app::error::ErrorKind;
 
     #[test]
     fn a_timeout_is_at_most_what_the_operator_allows() {
@@ -73,7 +74,7 @@ mod tests {
             }
         }
         for bad in [json!(0), json!("soon"), json!("25h")] {
-            assert_eq!(timeout(&bad, most).unwrap_err().status(), 400, "{bad}");
+            assert_eq!(timeout(&bad, most).unwrap_err().kind(), ErrorKind::Invalid, "{bad}");
         }
     }
 
@@ -98,7 +99,7 @@ mod tests {
         for bad in [json!("soon"), json!(""), json!(-1), json!("25h"), json!([]), huge, json!(true)]
         {
             let error = read("overlap", &bad, (0, 86_400_000)).unwrap_err();
-            assert_eq!(error.status(), 400, "{bad}");
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{bad}");
             assert!(format!("{error:?}").contains("overlap"), "{bad}: {error:?}");
         }
         let error = read("timeout", &json!(0), (1, 86_400_000)).unwrap_err();

@@ -1,0 +1,187 @@
+//! A job as a request gives it: texts and numbers by the names of their fields, and nothing of what
+//! their values may be. The API's parser makes it; `validate` checks it.
+
+use std::borrow::Cow;
+
+use crate::model::ProjectId;
+
+/// A job of a request. A field that is absent, null or empty is `None`. Texts are borrowed from the
+/// request.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct JobInput<'a> {
+    /// The fields that many jobs share.
+    pub definition: DefinitionInput<'a>,
+    /// A text, or the JSON of another value.
+    pub data: Option<Cow<'a, str>>,
+    /// `active` or `inactive`.
+    pub status: Option<Cow<'a, str>>,
+    /// The instant of a one-off.
+    pub at: Option<Cow<'a, str>>,
+    /// The end of a pause.
+    pub pause_until: Option<Cow<'a, str>>,
+    /// The client's own id.
+    pub external_id: Option<Cow<'a, str>>,
+    /// The name that the caller gives itself.
+    pub modified_by: Option<Cow<'a, str>>,
+    /// The fields that were given as null: a patch clears them.
+    pub nulls: Names,
+}
+
+/// The fields of a job that make its definition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct DefinitionInput<'a> {
+    /// The project.
+    pub project: Option<ProjectId>,
+    /// The schedule of a recurring job.
+    pub spec: Option<Cow<'a, str>>,
+    /// The name of a zone.
+    pub timezone: Option<Cow<'a, str>>,
+    /// The URL of callbacks.
+    pub callback_url: Option<Cow<'a, str>>,
+    /// `http`.
+    pub execution_type: Option<Cow<'a, str>>,
+    /// The first date.
+    pub start_date: Option<Cow<'a, str>>,
+    /// The last date.
+    pub end_date: Option<Cow<'a, str>>,
+    /// A named executor.
+    pub executor: Option<u64>,
+    /// Retries after the first attempt.
+    pub retry_max: Option<u64>,
+    /// The name that the creator gives itself.
+    pub created_by: Option<Cow<'a, str>>,
+    /// `true` if the job has `at`. The instant itself is the job's own.
+    pub at: bool,
+    /// The fields that few jobs have, as the JSON in which they were given, without nulls. The last
+    /// of equal names counts.
+    pub rare: Vec<(Name, Cow<'a, str>)>,
+}
+
+impl DefinitionInput<'_> {
+    /// The JSON of a field that few jobs have.
+    pub fn rare(&self, name: Name) -> Option<&str> {
+        self.rare.iter().find(|(known, _)| *known == name).map(|(_, json)| &**json)
+    }
+}
+
+/// The name of a field of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Name {
+    /// `projectId`.
+    Project,
+    /// `spec`.
+    Spec,
+    /// `at`.
+    At,
+    /// `after`.
+    After,
+    /// `timezone`.
+    Timezone,
+    /// `callbackUrl`.
+    CallbackUrl,
+    /// `http`.
+    Http,
+    /// `executorId`.
+    Executor,
+    /// `executionType`.
+    ExecutionType,
+    /// `startDate`.
+    StartDate,
+    /// `endDate`.
+    EndDate,
+    /// `dst`.
+    Dst,
+    /// `jitter`.
+    Jitter,
+    /// `misfire`.
+    Misfire,
+    /// `retryMax`.
+    RetryMax,
+    /// `retryDelay`.
+    RetryDelay,
+    /// `retryFactor`.
+    RetryFactor,
+    /// `retryMaxDelay`.
+    RetryMaxDelay,
+    /// `timeout`.
+    Timeout,
+    /// `overlap`.
+    Overlap,
+    /// `runTimeout`.
+    RunTimeout,
+    /// `heartbeatTimeout`.
+    HeartbeatTimeout,
+    /// `deleteAfterRun`.
+    DeleteAfterRun,
+    /// `labels`.
+    Labels,
+    /// `createdBy`.
+    CreatedBy,
+    /// `data`.
+    Data,
+    /// `status`.
+    Status,
+    /// `pauseUntil`.
+    PauseUntil,
+    /// `externalId`.
+    ExternalId,
+    /// `modifiedBy`.
+    ModifiedBy,
+    /// A field that only answers set, or an unknown one.
+    Ignored,
+}
+
+impl Name {
+    /// The camelCase name, for errors.
+    pub fn camel(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Project => "projectId",
+            Self::Spec => "spec",
+            Self::At => "at",
+            Self::After => "after",
+            Self::Timezone => "timezone",
+            Self::CallbackUrl => "callbackUrl",
+            Self::Http => "http",
+            Self::Executor => "executorId",
+            Self::ExecutionType => "executionType",
+            Self::StartDate => "startDate",
+            Self::EndDate => "endDate",
+            Self::Dst => "dst",
+            Self::Jitter => "jitter",
+            Self::Misfire => "misfire",
+            Self::RetryMax => "retryMax",
+            Self::RetryDelay => "retryDelay",
+            Self::RetryFactor => "retryFactor",
+            Self::RetryMaxDelay => "retryMaxDelay",
+            Self::Timeout => "timeout",
+            Self::Overlap => "overlap",
+            Self::RunTimeout => "runTimeout",
+            Self::HeartbeatTimeout => "heartbeatTimeout",
+            Self::DeleteAfterRun => "deleteAfterRun",
+            Self::Labels => "labels",
+            Self::CreatedBy => "createdBy",
+            Self::Data => "data",
+            Self::Status => "status",
+            Self::PauseUntil => "pauseUntil",
+            Self::ExternalId => "externalId",
+            Self::ModifiedBy => "modifiedBy",
+            Self::Ignored => return None,
+        })
+    }
+}
+
+/// A set of fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Names(u64);
+
+impl Names {
+    /// Adds a field.
+    pub fn add(&mut self, name: Name) {
+        self.0 |= 1 << name as u32;
+    }
+
+    /// Says whether a field is in the set.
+    pub fn has(self, name: Name) -> bool {
+        self.0 & (1 << name as u32) != 0
+    }
+}
