@@ -37,7 +37,8 @@ pub struct AppState {
 
 impl AppState {
     /// The state of a node whose use cases these are.
-    pub fn new(app: app::App) -> Self {
+    pub fn new(app: impl Into<Arc<app::App>>) -> Self {
+        let app = app.into();
         Self {
             cluster: app.cluster.clone(),
             keys: app.keys.clone(),
@@ -48,7 +49,7 @@ impl AppState {
             body_permits: BodyPermits::default(),
             budget: Arc::default(),
             answers: Answers::default(),
-            app: Arc::new(app),
+            app,
         }
     }
 

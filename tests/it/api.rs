@@ -18,6 +18,9 @@ mod schedules;
 mod warnings;
 
 use axum::http::StatusCode;
+use scheduler0::app::cluster_admin::members::Step;
+use scheduler0::app::{Actor, Error, ErrorKind};
+use scheduler0::auth::Caller;
 use scheduler0::model::time::parse_rfc3339;
 use serde_json::{Value, json};
 
@@ -290,4 +293,26 @@ async fn a_node_short_of_memory_or_disk_refuses_writes_and_goes_on_reading() {
     api.pressure.set_disk(false);
     api.pressure.set_memory(false);
     assert_eq!(api.post("/projects", project).await.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn use_cases_of_the_cluster_refuse_a_client_whoever_calls_them() {
+    let api = ApiFixture::build().await;
+    let (app, client) = (&api.app, Actor::from(Caller::Client { id: 1, root: 1 }));
+    let step = Step::Transfer(None);
+    let refused: [(&str, Option<Error>); 8] = [
+        ("status", app.get_status(&client).await.err()),
+        ("checksums", app.compare_checksums(&client).await.err()),
+        ("members", app.list_members(&client).await.err()),
+        ("step", app.change_members(&client, step).await.err()),
+        ("download", app.download_backup(&client).await.err()),
+        ("backup", app.store_backup(&client).await.err()),
+        ("inspection", app.inspect_backup(&client, "a.db".to_owned()).await.err()),
+        ("progress", app.backup_progress(&client).err()),
+    ];
+    for (name, error) in refused {
+        assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::Forbidden), "{name}");
+    }
+    let operator = Actor::from(Caller::Operator);
+    assert!(app.get_status(&operator).await.is_ok() && app.backup_progress(&operator).is_ok());
 }

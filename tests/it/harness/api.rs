@@ -64,6 +64,8 @@ fn unsupported<'a, T: Send + 'a>() -> AdminAnswer<'a, T> {
 /// The node.
 pub(crate) struct ApiFixture {
     router: Router,
+    /// The use cases behind the router, for callers in this process.
+    pub(crate) app: Arc<App>,
     /// Shortages of memory, disk and journal, as the test sets them.
     pub(crate) pressure: Arc<Pressure>,
     /// For commands that no client can send, such as recording results.
@@ -143,9 +145,10 @@ impl ApiFixture {
         tokio::time::timeout(Duration::from_secs(30), led).await.unwrap();
         let app = App::new(cluster.clone(), keys, config, time, Arc::new(Metrics::new()), auth);
         let app = app.with_cluster_admin(Arc::new(FixedStatus)).with_pressure(pressure.clone());
+        let app = Arc::new(app);
         app.readiness().follow(&cluster).await;
-        let state = AppState::new(app).echo(true);
-        Self { router: api::router(state), pressure, cluster, _dir: dir }
+        let state = AppState::new(app.clone()).echo(true);
+        Self { router: api::router(state), app, pressure, cluster, _dir: dir }
     }
 
     /// The node behind the API.
