@@ -17,7 +17,7 @@ use crate::app::Action;
 /// The router with all three prefixes, ready to be served.
 pub fn router(state: AppState) -> Router {
     let state = Arc::new(state);
-    let (open_metrics, closed_metrics) = if state.config.metrics_auth {
+    let (open_metrics, closed_metrics) = if state.app.config().metrics_auth {
         (Router::new(), admin::health::closed_metrics())
     } else {
         (admin::health::open_metrics(), ActionRouter::new())

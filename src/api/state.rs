@@ -8,26 +8,14 @@ use crate::api::limits::answers::Answers;
 use crate::api::limits::body_permits::BodyPermits;
 use crate::api::limits::budget::Budget;
 use crate::app;
-use crate::clock::SchedulerTime;
-use crate::cluster::Cluster;
-use crate::config::Config;
-use crate::metrics::Metrics;
-use crate::secret::Keys;
 
 /// The shared state as a handler takes it.
 pub(crate) type ApiState = State<Arc<AppState>>;
-/// The shared state as a handler takes it.
-pub(crate) type App = State<Arc<AppState>>;
 
 /// Everything that a handler may need.
 pub struct AppState {
     /// The use cases.
     pub(crate) app: Arc<app::App>,
-    pub(crate) cluster: Cluster,
-    pub(crate) keys: Arc<Keys>,
-    pub(crate) config: Arc<Config>,
-    pub(crate) time: Arc<SchedulerTime>,
-    pub(crate) metrics: Arc<Metrics>,
     pub(crate) echo: bool,
     pub(crate) body_permits: BodyPermits,
     /// The budget of bodies in memory.
@@ -40,11 +28,6 @@ impl AppState {
     pub fn new(app: impl Into<Arc<app::App>>) -> Self {
         let app = app.into();
         Self {
-            cluster: app.cluster.clone(),
-            keys: app.keys.clone(),
-            config: app.config.clone(),
-            time: app.time.clone(),
-            metrics: app.metrics.clone(),
             echo: false,
             body_permits: BodyPermits::default(),
             budget: Arc::default(),

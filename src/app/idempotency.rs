@@ -38,7 +38,7 @@ impl Key {
     }
 
     /// Wraps a command so that it is carried out once, if there is a key.
-    pub(crate) fn wrap(key: Option<Self>, command: Command) -> Command {
+    pub(in crate::app) fn wrap(key: Option<Self>, command: Command) -> Command {
         match key {
             None => command,
             Some(Self { key, body }) => Command::Once { key, body, command: Box::new(command) },
@@ -49,7 +49,7 @@ impl Key {
 impl App {
     /// The answer that a request of many commands got when it was sent before and came to its end.
     /// A request that broke off is carried out again, and passes over what is done already.
-    pub(crate) async fn replay<T: DeserializeOwned>(
+    pub(in crate::app) async fn replay<T: DeserializeOwned>(
         &self,
         actor: &Actor,
         key: Option<Key>,
@@ -64,7 +64,11 @@ impl App {
     }
 
     /// Says whether a command was carried out under this key before, so that it would not be again.
-    pub(crate) async fn is_remembered(&self, actor: &Actor, key: Key) -> Result<bool, Error> {
+    pub(in crate::app) async fn is_remembered(
+        &self,
+        actor: &Actor,
+        key: Key,
+    ) -> Result<bool, Error> {
         Ok(self.remembered(actor, key).await?.is_some())
     }
 
@@ -86,7 +90,7 @@ impl App {
 
     /// Stores the answer to a request of many commands. Returns that answer, or the one that an
     /// equal request at the same time was given.
-    pub(crate) async fn conclude<T: Serialize + DeserializeOwned>(
+    pub(in crate::app) async fn conclude<T: Serialize + DeserializeOwned>(
         &self,
         actor: &Actor,
         key: Option<Key>,

@@ -34,7 +34,6 @@ pub(crate) mod write;
 
 pub use actor::{Actor, ActorKind};
 pub use authz::{Action, Denied, Resource, authorize};
-pub(crate) use error::refused;
 pub use error::{Error, ErrorKind};
 pub use health::LeaderAddress;
 pub use pressure::Pressure;

@@ -26,14 +26,14 @@ use crate::secret::Keys;
 /// The application of one node.
 pub struct App {
     pub(crate) cluster: Cluster,
-    pub(crate) keys: Arc<Keys>,
-    pub(crate) config: Arc<Config>,
-    pub(crate) time: Arc<SchedulerTime>,
+    pub(in crate::app) keys: Arc<Keys>,
+    pub(in crate::app) config: Arc<Config>,
+    pub(in crate::app) time: Arc<SchedulerTime>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) auth: Auth,
-    pub(crate) reads: ReadQueue,
+    pub(in crate::app) reads: ReadQueue,
     /// The kinds of target that this node knows.
-    pub(crate) executors: Registry,
+    pub(in crate::app) executors: Registry,
     pub(in crate::app) backup: BackupSlot,
     pub(in crate::app) pressure: Arc<Pressure>,
     pub(in crate::app) readiness: Arc<Readiness>,
@@ -122,7 +122,7 @@ impl App {
 
     /// The rule of which targets this node calls: by its configuration, and none of the cluster's
     /// own Raft ports.
-    pub(crate) fn guard(&self) -> TargetGuard {
+    pub(in crate::app) fn guard(&self) -> TargetGuard {
         let members = self.cluster.members();
         let addresses = members.iter().map(|(_, member)| member.raft_address.as_str());
         let members = Arc::new(RaftAddresses::new(addresses));
@@ -136,7 +136,7 @@ impl App {
     }
 
     /// Checks that an actor may do an action.
-    pub(crate) fn authorize(&self, actor: &Actor, action: Action) -> Result<(), Error> {
+    pub(in crate::app) fn authorize(&self, actor: &Actor, action: Action) -> Result<(), Error> {
         Ok(authorize(actor, action, Resource::Any)?)
     }
 
@@ -151,7 +151,11 @@ impl App {
 
     /// Proposes a command for an actor, whom the log names, and waits until this node has applied
     /// it.
-    pub(crate) async fn propose(&self, actor: &Actor, command: Command) -> Result<Outcome, Error> {
+    pub(in crate::app) async fn propose(
+        &self,
+        actor: &Actor,
+        command: Command,
+    ) -> Result<Outcome, Error> {
         Ok(self.cluster.propose(command.asked_by(actor.into())).await?)
     }
 }

@@ -15,7 +15,7 @@ use crate::app::state::App;
 use crate::command::{Command, Outcome, RejectionKind};
 
 /// The most tries of a write whose record changes in between.
-pub(crate) const ATTEMPTS: usize = 5;
+pub(in crate::app) const ATTEMPTS: usize = 5;
 
 /// A record that [`App::update_with_retry`] changes.
 pub(in crate::app) trait Versioned {
@@ -27,7 +27,7 @@ impl App {
     /// Proposes a write that depends on nothing of the record but, where there are conditions, its
     /// version. `version` reads that version, and `missing` is the error where there is no record.
     /// The command that `command` makes is for that version only.
-    pub(crate) async fn propose_if(
+    pub(in crate::app) async fn propose_if(
         &self,
         actor: &Actor,
         conditions: &Conditions,
@@ -86,6 +86,6 @@ impl App {
 }
 
 /// Says whether a write came to nothing because the record has changed since it was read.
-pub(crate) fn is_stale(outcome: &Outcome) -> bool {
+pub(in crate::app) fn is_stale(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Rejected(no) if no.kind == RejectionKind::Stale)
 }

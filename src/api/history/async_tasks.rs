@@ -65,6 +65,6 @@ async fn get_task(
     let mark = b"\"output\":\"";
     let found = body.windows(mark.len()).position(|part| part == mark);
     let (head, tail) = body.split_at(found.ok_or_else(Error::internal)? + mark.len());
-    let jobs = Jobs::new(&state, task.jobs, context.casing(), true);
+    let jobs = Jobs::new(&state, &context, task.jobs, true);
     jobs.answer(StatusCode::OK, head.to_vec(), tail.to_vec()).await
 }

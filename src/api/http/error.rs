@@ -172,12 +172,6 @@ impl Error {
         self.map(|error| error.at(index))
     }
 
-    /// Adds a reason to a message that the original's clients know.
-    #[must_use]
-    pub(crate) fn because(self, reason: impl std::fmt::Display) -> Self {
-        self.map(|error| error.because(reason))
-    }
-
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         match self {
@@ -294,7 +288,8 @@ mod tests {
     #[test]
     fn an_error_names_message_code_field_and_index() {
         let error =
-            Error::invalid("callbackUrl", "job callback_url is not valid").at(3).because("no host");
+            app::Error::invalid("callbackUrl", "job callback_url is not valid").because("no host");
+        let error = Error::from(error).at(3);
         let response = error.render(Casing::Snake);
         assert_eq!(response.status(), 400);
         let body = futures_util::FutureExt::now_or_never(axum::body::to_bytes(

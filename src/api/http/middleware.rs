@@ -12,7 +12,6 @@ use futures_util::FutureExt;
 use crate::api::http::error::Error;
 use crate::api::http::route_prefix::RoutePrefix;
 use crate::api::http::{query, respond};
-use crate::api::limits::reader::Reader;
 use crate::api::state::ApiState;
 use crate::app::Actor;
 use crate::auth::AuthError;
@@ -75,9 +74,9 @@ pub(crate) async fn authenticate(
                 return error.into_response();
             }
             request.extensions_mut().insert(caller);
-            let reader = Reader::from(Actor::from(caller));
-            let mut response = reader.scope(next.run(request)).await;
-            response.extensions_mut().insert(reader);
+            let mut response = next.run(request).await;
+            // The answer is counted for its actor.
+            response.extensions_mut().insert(Actor::from(caller));
             response
         }
         Ok(Err(refused)) => {

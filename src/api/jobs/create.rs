@@ -123,7 +123,7 @@ async fn representation(
             None => response,
         }
     } else {
-        let jobs = Jobs::new(state, jobs, context.casing(), false);
+        let jobs = Jobs::new(state, context, jobs, false);
         let (head, tail) = (b"{\"data\":".to_vec(), b",\"success\":true}".to_vec());
         jobs.answer(StatusCode::CREATED, head, tail).await?
     };

@@ -13,13 +13,14 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 
+use crate::api::http::context::RequestContext;
 use crate::api::http::error::Error;
 use crate::api::http::{casing, respond};
 use crate::api::jobs::view::JobView;
 use crate::api::limits::answers;
-use crate::api::limits::reader::Reader;
 use crate::api::state::AppState;
 use crate::app::jobs::JobsLeft;
+use crate::listen::Principal;
 use crate::model::job::Casing;
 
 /// The size at which a piece ends. The job that crosses it is the last of its piece.
@@ -28,7 +29,7 @@ const PIECE: usize = 256 * 1_024;
 /// The jobs of a request, on their way into an answer.
 pub(crate) struct Jobs {
     state: Arc<AppState>,
-    reader: Reader,
+    principal: Principal,
     left: JobsLeft,
     any: bool,
     casing: Casing,
@@ -40,10 +41,16 @@ pub(crate) struct Jobs {
 
 impl Jobs {
     /// The jobs as a JSON array, or as a text that holds one.
-    pub(crate) fn new(state: &Arc<AppState>, left: JobsLeft, casing: Casing, quoted: bool) -> Self {
+    pub(crate) fn new(
+        state: &Arc<AppState>,
+        context: &RequestContext,
+        left: JobsLeft,
+        quoted: bool,
+    ) -> Self {
+        let (principal, casing) = (context.actor.principal, context.casing());
         Self {
             state: Arc::clone(state),
-            reader: Reader::current(),
+            principal,
             left,
             any: false,
             casing,
@@ -68,8 +75,8 @@ impl Jobs {
             return Ok(respond::json(status, first));
         }
         let owed = status != StatusCode::OK;
-        let Some(first) = self.state.answers.hold(self.reader, first.into(), owed) else {
-            return Err(answers::no_room(&self.state.metrics));
+        let Some(first) = self.state.answers.hold(self.principal, first.into(), owed) else {
+            return Err(answers::no_room(&self.state.app.metrics));
         };
         let rest = stream::unfold((Some(first), self), |(first, mut jobs)| async move {
             if let Some(first) = first {
@@ -91,8 +98,8 @@ impl Jobs {
         let mut out = Vec::new();
         let read = self.piece(&mut out).await;
         let held = read.and_then(|()| {
-            let held = self.state.answers.hold(self.reader, out.into(), false);
-            held.ok_or_else(|| answers::no_room(&self.state.metrics))
+            let held = self.state.answers.hold(self.principal, out.into(), false);
+            held.ok_or_else(|| answers::no_room(&self.state.app.metrics))
         });
         held.map_err(|error| {
             tracing::debug!(?error, "an answer was broken off");

@@ -12,8 +12,9 @@ use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 
 use super::budget::{Budget, Share};
-use super::reader::Reader;
 use crate::api::http::error::Error;
+use crate::app::Actor;
+use crate::listen::Principal;
 use crate::metrics::Metrics;
 
 /// All answers that are not taken yet, in bytes.
@@ -46,11 +47,11 @@ impl AsRef<[u8]> for Counted {
 impl Answers {
     /// Counts bytes for as long as anybody has them; `None` when there is no room. Bytes that are
     /// `owed`, since they answer something that was done already, are counted even without room.
-    pub(crate) fn hold(&self, reader: Reader, bytes: Bytes, owed: bool) -> Option<Bytes> {
-        if bytes.len() <= UNCOUNTED || reader.principal().is_none() {
+    pub(crate) fn hold(&self, principal: Principal, bytes: Bytes, owed: bool) -> Option<Bytes> {
+        if bytes.len() <= UNCOUNTED {
             return Some(bytes);
         }
-        let mut share = self.0.share(reader.principal());
+        let mut share = self.0.share(Some(principal));
         if owed {
             share.force(bytes.len() as u64);
         } else {
@@ -71,7 +72,7 @@ impl Answers {
         response: Response,
     ) -> Result<Response, Error> {
         let exact = response.body().size_hint().exact();
-        let Some(reader) = response.extensions().get::<Reader>().copied() else {
+        let Some(Actor { principal, .. }) = response.extensions().get().copied() else {
             return Ok(response);
         };
         if exact.is_none_or(|bytes| bytes <= UNCOUNTED as u64) {
@@ -81,7 +82,7 @@ impl Answers {
         // The body was made as a whole: reading it does not wait and cannot fail.
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
         let owed = !matches!(*method, Method::GET | Method::HEAD);
-        let held = self.hold(reader, bytes, owed).ok_or_else(|| no_room(metrics))?;
+        let held = self.hold(principal, bytes, owed).ok_or_else(|| no_room(metrics))?;
         Ok((parts, Body::from(held)).into_response())
     }
 }
@@ -98,14 +99,13 @@ pub(crate) fn no_room(metrics: &Metrics) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::Actor;
     use crate::auth::Caller;
 
     #[test]
     fn one_client_has_half_of_the_budget_until_its_bytes_are_gone() {
         let answers = Answers::default();
-        let client = |root| Reader::from(Actor::from(Caller::Client { id: root, root }));
-        let (a, b, c) = (client(1), client(2), Reader::from(Actor::from(Caller::Operator)));
+        let client = |root| Caller::Client { id: root, root }.principal();
+        let (a, b, c) = (client(1), client(2), Caller::Operator.principal());
         let piece = Bytes::from(vec![0; TOTAL / 4]);
         let hold = |reader| answers.hold(reader, piece.clone(), false);
         let first = hold(a).unwrap();

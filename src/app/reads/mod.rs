@@ -18,7 +18,7 @@ const OPERATOR_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The phase of a use case in which it reads. It decides how long the read may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ReadPhase {
+pub(in crate::app) enum ReadPhase {
     /// Nothing was written yet.
     BeforeWrite,
     /// The write was done, and this is its answer: a refusal would say that nothing came of it.
@@ -41,7 +41,7 @@ impl App {
     /// # Errors
     ///
     /// `TooSlow` when the read takes too long, `Busy` when too many reads wait already.
-    pub(crate) async fn read<T, F>(&self, actor: &Actor, read: F) -> Result<T, Error>
+    pub(in crate::app) async fn read<T, F>(&self, actor: &Actor, read: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -50,7 +50,7 @@ impl App {
     }
 
     /// Reads within the time that this phase of a use case has.
-    pub(crate) async fn read_at<T, F>(
+    pub(in crate::app) async fn read_at<T, F>(
         &self,
         actor: &Actor,
         phase: ReadPhase,
@@ -65,7 +65,7 @@ impl App {
     }
 
     /// Computes on a thread for an actor, with a read's permit.
-    pub(crate) async fn compute<T: Send + 'static>(
+    pub(in crate::app) async fn compute<T: Send + 'static>(
         &self,
         actor: &Actor,
         work: impl FnOnce() -> T + Send + 'static,
