@@ -30,7 +30,6 @@ const SINGLE: &[&str] = &[
     "chrono",
     "clap",
     "clap_builder",
-    "h2",
     "hyper",
     "hyper-util",
     "jiff",
