@@ -115,15 +115,16 @@ struct Shell {
 impl Session {
     pub(super) fn begin() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["home", "here", "bin", "here/target/release"] {
+        for name in ["home", "here", "bin", "here/target/debug", "here/target/release"] {
             fs::create_dir_all(folder.path().join(name)).unwrap();
         }
         let binary = env!("CARGO_BIN_EXE_scheduler0");
-        symlink(binary, folder.path().join("here/target/release/scheduler0")).unwrap();
-        symlink(binary, folder.path().join("bin/scheduler0")).unwrap();
+        for name in ["here/target/debug", "here/target/release", "bin"] {
+            symlink(binary, folder.path().join(name).join("scheduler0")).unwrap();
+        }
         // Building was done by whoever runs this.
         let cargo = format!(
-            "#!/bin/sh\ncase \"$1 $2\" in\n'run --release') shift 3; exec {binary} \"$@\";;\n\
+            "#!/bin/sh\ncase \"$1 $2\" in\n'run --') shift 2; exec {binary} \"$@\";;\n\
              'build --release') exit 0;;\nesac\necho \"cargo $*: not here\" >&2; exit 1\n"
         );
         let path = folder.path().join("bin/cargo");

@@ -49,9 +49,9 @@ fn commands(code: &str) -> Vec<Vec<String>> {
         let text: Vec<_> = words.iter().map(String::as_str).collect();
         match text[..] {
             ["scheduler0", ..] => found.push(words),
-            ["cargo", "run", "--release", "--", ..] => {
+            ["cargo", "run", "--", ..] => {
                 let ours = std::iter::once("scheduler0".to_owned());
-                found.push(ours.chain(words[4..].iter().cloned()).collect());
+                found.push(ours.chain(words[3..].iter().cloned()).collect());
             }
             _ => {}
         }
@@ -129,7 +129,7 @@ mod tests {
         let code = "A=1 scheduler0 start 2> node.log & # scheduler0 nonsense\n\
                     until scheduler0 'get' job \"$JOB\"; do sleep 1; done\n\
                     echo $(scheduler0 x) | scheduler0 next \\\n  --ndjson > /dev/null 2>&1\n\
-                    cargo run --release -- dev";
+                    cargo run -- dev";
         let found: Vec<_> = commands(code).iter().map(|words| words.join(" ")).collect();
         let wanted = [
             "scheduler0 start",
