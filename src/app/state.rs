@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::app::actor::Actor;
-use crate::app::authz::{Action, Resource, authorize};
 use crate::app::backups::slot::BackupSlot;
 use crate::app::cluster_admin::ClusterAdmin;
 use crate::app::error::Error;
@@ -133,11 +132,6 @@ impl App {
     pub(super) fn admin(&self) -> Result<&dyn ClusterAdmin, Error> {
         let starting = || Error::unavailable("this node is starting: try again");
         self.admin.as_deref().ok_or_else(starting)
-    }
-
-    /// Checks that an actor may do an action.
-    pub(in crate::app) fn authorize(&self, actor: &Actor, action: Action) -> Result<(), Error> {
-        Ok(authorize(actor, action, Resource::Any)?)
     }
 
     /// Waits until this node has applied everything that was committed anywhere.

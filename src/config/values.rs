@@ -38,6 +38,7 @@ impl std::fmt::Debug for Secrets {
 /// A checked configuration. Fields are named as their keys in `config.yml.example`, which says
 /// more about each; lengths of time and sizes carry their type or their unit.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent settings")]
 pub struct Config {
     /// `LogLevel`.
     pub log_level: LogLevel,

@@ -100,7 +100,7 @@ async fn list_credentials(
     let page = context.page(ORDERS)?;
     context.apply_consistency(app).await?;
     // The list goes on by offset only.
-    let cursor = |_: &Order, _: After| None;
+    let cursor = |_: Order, _: After| None;
     let view = CredentialView::from;
     let list = ListPage::with_cursor("credentials", page, context.casing(), cursor, view);
     let body = app.list_credentials(&context.actor, page, list).await?;

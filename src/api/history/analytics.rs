@@ -53,10 +53,10 @@ pub(crate) async fn get_analytics(
     let range = TimeRange::of_analytics((from, until), now)?;
     context.apply_consistency(app).await?;
     let found = app.get_analytics(&context.actor, project, range).await?;
-    Ok(respond::ok(&view(found), context.casing()))
+    Ok(respond::ok(&view(&found), context.casing()))
 }
 
-fn view(found: Analytics) -> AnalyticsView {
+fn view(found: &Analytics) -> AnalyticsView {
     let ((start_date, start_time), (end_date, end_time)) =
         (date_and_time(found.begin), date_and_time(found.end));
     let points = found.points.iter().map(|point| {

@@ -126,8 +126,8 @@ async fn list_dead_letters(
 }
 
 /// The end of a page as text. Only a list by id can go on by key.
-fn cursor(order: &LetterOrder, after: After) -> Option<String> {
-    (*order == LetterOrder::Id).then(|| after.id.to_string())
+fn cursor(order: LetterOrder, after: After) -> Option<String> {
+    (order == LetterOrder::Id).then(|| after.id.to_string())
 }
 
 async fn get_dead_letter(

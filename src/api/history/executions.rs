@@ -67,7 +67,7 @@ async fn list_executions(
 }
 
 /// The end of a page as text: due instant and id.
-fn cursor((): &(), after: After) -> Option<String> {
+fn cursor((): (), after: After) -> Option<String> {
     after.key.map(|due| format!("{due:x}-{:x}", after.id))
 }
 

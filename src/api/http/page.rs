@@ -117,7 +117,7 @@ enum CursorForm<O: 'static> {
         by_text: &'static [O],
     },
     /// The list's own; `None` where it cannot go on by key.
-    Own(fn(&O, After) -> Option<String>),
+    Own(fn(O, After) -> Option<String>),
 }
 
 /// A page of a list as JSON, which a use case writes.
@@ -149,7 +149,7 @@ impl<O: Copy, F> ListPage<O, F> {
         name: &'static str,
         page: Page<O>,
         casing: Casing,
-        cursor: fn(&O, After) -> Option<String>,
+        cursor: fn(O, After) -> Option<String>,
         view: F,
     ) -> Self {
         Self { name, cursors: CursorForm::Own(cursor), page, casing, view, list: None }
@@ -175,7 +175,7 @@ where
         list.push(&(self.view)(record), || match self.cursors {
             CursorForm::Common { by_text, .. } if by_text.contains(order) => None,
             CursorForm::Common { orders, .. } => Some(cursor(orders, order, after)),
-            CursorForm::Own(cursor) => cursor(order, after),
+            CursorForm::Own(cursor) => cursor(*order, after),
         })
     }
 

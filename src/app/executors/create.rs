@@ -1,7 +1,7 @@
 //! Creation of executors.
 
 use crate::app::actor::Actor;
-use crate::app::authz::Action;
+use crate::app::authz::{Action, Resource, authorize};
 use crate::app::error::{Error, refused};
 use crate::app::executors::input::ExecutorInput;
 use crate::app::idempotency::Key;
@@ -23,7 +23,7 @@ impl App {
         key: Option<Key>,
         input: ExecutorInput,
     ) -> Result<Executor, Error> {
-        self.authorize(actor, Action::ExecutorsWrite)?;
+        authorize(actor, Action::ExecutorsWrite, Resource::Any)?;
         let new = input.create(&self.executor_context())?;
         match self.propose(actor, Key::wrap(key, Command::CreateExecutor(new))).await? {
             Outcome::Created(id) => self.load_executor(actor, id, ReadPhase::AfterWrite).await,

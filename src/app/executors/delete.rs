@@ -1,7 +1,7 @@
 //! Deletion of executors.
 
 use crate::app::actor::Actor;
-use crate::app::authz::Action;
+use crate::app::authz::{Action, Resource, authorize};
 use crate::app::conditions::Conditions;
 use crate::app::error::{Error, refused};
 use crate::app::executors::read::{missing_executor, version_of};
@@ -21,7 +21,7 @@ impl App {
         conditions: &Conditions,
         id: u64,
     ) -> Result<(), Error> {
-        self.authorize(actor, Action::ExecutorsWrite)?;
+        authorize(actor, Action::ExecutorsWrite, Resource::Any)?;
         let command = |expect| Command::DeleteExecutor { id, expect };
         match self.propose_if(actor, conditions, version_of(id), missing_executor, command).await? {
             Outcome::Done => Ok(()),

@@ -1,7 +1,7 @@
 //! New secrets that sign the calls of an executor.
 
 use crate::app::actor::Actor;
-use crate::app::authz::Action;
+use crate::app::authz::{Action, Resource, authorize};
 use crate::app::conditions::Conditions;
 use crate::app::error::Error;
 use crate::app::reads::ReadPhase;
@@ -26,7 +26,7 @@ impl App {
         input: RotationInput,
         by: Option<String>,
     ) -> Result<Rotated<Executor>, Error> {
-        self.authorize(actor, Action::ExecutorsWrite)?;
+        authorize(actor, Action::ExecutorsWrite, Resource::Any)?;
         let key = input.key;
         let rotation = Rotation::new(input, &self.keys);
         let load = || self.load_executor(actor, id, ReadPhase::BeforeWrite);

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use crate::app::actor::Actor;
-use crate::app::authz::Action;
+use crate::app::authz::{Action, Resource, authorize};
 use crate::app::error::{Error, refused};
 use crate::app::idempotency::Key;
 use crate::app::page::{After, Page, PageWriter};
@@ -99,7 +99,7 @@ impl App {
         page: Page<Order>,
         mut writer: W,
     ) -> Result<W::Written, Error> {
-        self.authorize(actor, Action::DeadLettersRead)?;
+        authorize(actor, Action::DeadLettersRead, Resource::Any)?;
         let written = self.read(actor, move |conn| {
             writer.begin(dead_letters::total(conn, &filter)?.into());
             let cluster = meta::cluster_id(conn)?.unwrap_or_default();
@@ -118,7 +118,7 @@ impl App {
     ///
     /// `NotFound` where there is none.
     pub async fn get_dead_letter(&self, actor: &Actor, id: u64) -> Result<LetterRecord, Error> {
-        self.authorize(actor, Action::DeadLettersRead)?;
+        authorize(actor, Action::DeadLettersRead, Resource::Any)?;
         let found = self.read(actor, move |conn| {
             let Some(letter) = dead_letters::get(conn, id)? else { return Ok(None) };
             let cluster = meta::cluster_id(conn)?.unwrap_or_default();
@@ -138,7 +138,7 @@ impl App {
         actor: &Actor,
         id: u64,
     ) -> Result<BulkLetterResult, Error> {
-        self.authorize(actor, Action::DeadLettersWrite)?;
+        authorize(actor, Action::DeadLettersWrite, Resource::Any)?;
         self.admit_write()?;
         let found = self.read(actor, move |conn| dead_letters::get(conn, id)).await?;
         let occurrences = found.ok_or_else(missing_dead_letter)?.members.len();
@@ -159,7 +159,7 @@ impl App {
     ///
     /// `NotFound` where there is none; `Unavailable` without a leader.
     pub async fn purge_dead_letter(&self, actor: &Actor, id: u64) -> Result<(), Error> {
-        self.authorize(actor, Action::DeadLettersWrite)?;
+        authorize(actor, Action::DeadLettersWrite, Resource::Any)?;
         let command = Command::PurgeDeadLetters { letters: vec![id] };
         match self.change_dead_letters(actor, command).await? {
             0 => Err(missing_dead_letter()),
@@ -182,7 +182,7 @@ impl App {
         rate: Option<u64>,
         dry_run: bool,
     ) -> Result<BulkLetterResult, Error> {
-        self.authorize(actor, Action::DeadLettersWrite)?;
+        authorize(actor, Action::DeadLettersWrite, Resource::Any)?;
         let key = key.filter(|_| !dry_run);
         if let Some(result) = self.replay(actor, key).await? {
             return Ok(result);
@@ -211,7 +211,7 @@ impl App {
         selection: LetterSelection,
         dry_run: bool,
     ) -> Result<BulkLetterResult, Error> {
-        self.authorize(actor, Action::DeadLettersWrite)?;
+        authorize(actor, Action::DeadLettersWrite, Resource::Any)?;
         let key = key.filter(|_| !dry_run);
         if let Some(result) = self.replay(actor, key).await? {
             return Ok(result);

@@ -2,11 +2,12 @@
 //! `execution`.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use rusqlite::Connection;
 
 use crate::app::actor::Actor;
-use crate::app::authz::Action;
+use crate::app::authz::{Action, Resource, authorize};
 use crate::app::error::Error;
 use crate::app::jobs::next_runs::ScheduleCache;
 use crate::app::page::{After, Page, PageWriter, Total};
@@ -46,12 +47,9 @@ impl<'c> ExecutionRecords<'c> {
 
     /// The record of an attempt.
     pub(super) fn of(&mut self, execution: Execution) -> rusqlite::Result<ExecutionRecord> {
-        let job = match self.jobs.get(&execution.job) {
-            Some(job) => job,
-            None => {
-                let job = jobs::get(self.conn, execution.job)?;
-                self.jobs.entry(execution.job).or_insert(job)
-            }
+        let job = match self.jobs.entry(execution.job) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(jobs::get(self.conn, execution.job)?),
         };
         let next = job.as_ref().map_or(Ok(None), |job| self.schedules.next(job, execution.due))?;
         let Execution { job, scheduled, run, .. } = execution;
@@ -74,7 +72,7 @@ impl App {
         page: Page<()>,
         mut writer: W,
     ) -> Result<W::Written, Error> {
-        self.authorize(actor, Action::HistoryRead)?;
+        authorize(actor, Action::HistoryRead, Resource::Any)?;
         let now = self.now();
         let written = self.read(actor, move |conn| {
             let Page { limit, offset, descending, .. } = page;

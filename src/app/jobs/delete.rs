@@ -1,7 +1,7 @@
 //! Deletion of a job, by its id or by the name that clients have for it.
 
 use crate::app::actor::Actor;
-use crate::app::authz::Action;
+use crate::app::authz::{Action, Resource, authorize};
 use crate::app::conditions::Conditions;
 use crate::app::error::{Error, refused};
 use crate::app::jobs::external_id::JobName;
@@ -24,7 +24,7 @@ impl App {
         conditions: &Conditions,
         id: JobId,
     ) -> Result<(), Error> {
-        self.authorize(actor, Action::JobsWrite)?;
+        authorize(actor, Action::JobsWrite, Resource::Any)?;
         let command = |expect| Command::DeleteJob { id, expect };
         let version = version_of(id);
         match self.propose_if(actor, conditions, version, missing_job, command).await? {
@@ -44,7 +44,7 @@ impl App {
         conditions: &Conditions,
         name: &JobName,
     ) -> Result<(), Error> {
-        self.authorize(actor, Action::JobsWrite)?;
+        authorize(actor, Action::JobsWrite, Resource::Any)?;
         for _ in 0..ATTEMPTS {
             self.linearize().await?;
             let job = self.find_job(actor, name).await?.ok_or_else(missing_job)?;

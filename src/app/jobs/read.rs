@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use crate::app::actor::Actor;
-use crate::app::authz::Action;
+use crate::app::authz::{Action, Resource, authorize};
 use crate::app::error::Error;
 use crate::app::jobs::external_id::JobName;
 use crate::app::jobs::next_runs::{ScheduleCache, Upcoming};
@@ -22,7 +22,7 @@ impl App {
     ///
     /// `NotFound` where there is none.
     pub async fn get_job(&self, actor: &Actor, id: JobId) -> Result<JobRecord, Error> {
-        self.authorize(actor, Action::JobsRead)?;
+        authorize(actor, Action::JobsRead, Resource::Any)?;
         self.load_record(actor, id, ReadPhase::BeforeWrite).await
     }
 
@@ -32,7 +32,7 @@ impl App {
     ///
     /// `NotFound` where there is none.
     pub async fn get_job_by_name(&self, actor: &Actor, name: JobName) -> Result<JobRecord, Error> {
-        self.authorize(actor, Action::JobsRead)?;
+        authorize(actor, Action::JobsRead, Resource::Any)?;
         let (now, retry_max) = (self.now(), self.config.job_execution_retry_max);
         let found = self.read(actor, move |conn| {
             let Some(job) = name.find(conn)? else { return Ok(None) };
@@ -53,7 +53,7 @@ impl App {
         page: Page<Order>,
         mut writer: W,
     ) -> Result<W::Written, Error> {
-        self.authorize(actor, Action::JobsRead)?;
+        authorize(actor, Action::JobsRead, Resource::Any)?;
         let (now, retry_max) = (self.now(), self.config.job_execution_retry_max);
         let written = self.read(actor, move |conn| {
             writer.begin(jobs::count(conn, &filter)?.into());
@@ -78,7 +78,7 @@ impl App {
         id: JobId,
         count: usize,
     ) -> Result<Vec<Upcoming>, Error> {
-        self.authorize(actor, Action::JobsRead)?;
+        authorize(actor, Action::JobsRead, Resource::Any)?;
         let (now, retry_max) = (self.now(), self.config.job_execution_retry_max);
         let found = self.read(actor, move |conn| {
             let Some(job) = jobs::get(conn, id)? else { return Ok(None) };

@@ -2,7 +2,7 @@
 //! whether it existed or not, so that a deployment can be repeated.
 
 use crate::app::actor::Actor;
-use crate::app::authz::Action;
+use crate::app::authz::{Action, Resource, authorize};
 use crate::app::conditions::Conditions;
 use crate::app::error::{Error, ErrorKind};
 use crate::app::jobs::external_id::JobName;
@@ -44,7 +44,7 @@ impl App {
         casing: Casing,
         warnings: &mut Warnings,
     ) -> Result<Upserted, Error> {
-        self.authorize(actor, Action::JobsWrite)?;
+        authorize(actor, Action::JobsWrite, Resource::Any)?;
         if input.definition.project.is_some_and(|project| project != name.project) {
             return Err(unprocessable(
                 "projectId",

@@ -1,7 +1,7 @@
 //! Creation of projects.
 
 use crate::app::actor::Actor;
-use crate::app::authz::Action;
+use crate::app::authz::{Action, Resource, authorize};
 use crate::app::error::{Error, refused};
 use crate::app::idempotency::Key;
 use crate::app::projects::input::ProjectInput;
@@ -24,7 +24,7 @@ impl App {
         key: Option<Key>,
         input: ProjectInput,
     ) -> Result<ProjectRecord, Error> {
-        self.authorize(actor, Action::ProjectsWrite)?;
+        authorize(actor, Action::ProjectsWrite, Resource::Any)?;
         let ProjectInput { name, description, settings, pause, by } = input;
         let settings = settings.apply_to(&ProjectSettings::default(), &self.keys, self.now());
         let action = pause.action(PauseState::Active);

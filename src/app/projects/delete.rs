@@ -1,7 +1,7 @@
 //! Deletion of projects.
 
 use crate::app::actor::Actor;
-use crate::app::authz::Action;
+use crate::app::authz::{Action, Resource, authorize};
 use crate::app::conditions::Conditions;
 use crate::app::error::{Error, ErrorKind, refused};
 use crate::app::projects::read::{missing_project, version_of};
@@ -23,7 +23,7 @@ impl App {
         id: ProjectId,
         cascade: bool,
     ) -> Result<(), Error> {
-        self.authorize(actor, Action::ProjectsWrite)?;
+        authorize(actor, Action::ProjectsWrite, Resource::Project(id))?;
         let command = |expect| Command::DeleteProject { id, cascade, expect };
         let version = version_of(id);
         match self.propose_if(actor, conditions, version, missing_project, command).await? {

@@ -1,7 +1,7 @@
 //! Pauses of a project: none of its jobs fires while a pause holds.
 
 use crate::app::actor::Actor;
-use crate::app::authz::Action;
+use crate::app::authz::{Action, Resource, authorize};
 use crate::app::conditions::Conditions;
 use crate::app::error::{Error, refused};
 use crate::app::patch::Patch;
@@ -125,7 +125,7 @@ impl App {
         action: ProjectAction,
         by: Option<String>,
     ) -> Result<ProjectRecord, Error> {
-        self.authorize(actor, Action::ProjectsWrite)?;
+        authorize(actor, Action::ProjectsWrite, Resource::Project(id))?;
         let command = |expect| {
             let (action, by) = (Some(action), by.clone());
             Command::UpdateProject(ProjectEdit { id, expect, action, by, ..ProjectEdit::default() })

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use crate::app::actor::Actor;
-use crate::app::authz::Action;
+use crate::app::authz::{Action, Resource, authorize};
 use crate::app::error::Error;
 use crate::app::page::{After, Page, PageWriter};
 use crate::app::projects::pause_state::{PauseState, Pauses};
@@ -36,7 +36,7 @@ impl App {
     ///
     /// `NotFound` where there is none.
     pub async fn get_project(&self, actor: &Actor, id: ProjectId) -> Result<ProjectRecord, Error> {
-        self.authorize(actor, Action::ProjectsRead)?;
+        authorize(actor, Action::ProjectsRead, Resource::Project(id))?;
         self.load_project(actor, id, ReadPhase::BeforeWrite).await
     }
 
@@ -51,7 +51,7 @@ impl App {
         page: Page<Order>,
         mut writer: W,
     ) -> Result<W::Written, Error> {
-        self.authorize(actor, Action::ProjectsRead)?;
+        authorize(actor, Action::ProjectsRead, Resource::Any)?;
         let now = self.now();
         let written = self.read(actor, move |conn| {
             let pauses = Pauses::at(conn, now)?;

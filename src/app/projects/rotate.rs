@@ -1,7 +1,7 @@
 //! New secrets that sign the callbacks of a project.
 
 use crate::app::actor::Actor;
-use crate::app::authz::Action;
+use crate::app::authz::{Action, Resource, authorize};
 use crate::app::conditions::Conditions;
 use crate::app::error::Error;
 use crate::app::projects::read::ProjectRecord;
@@ -29,7 +29,7 @@ impl App {
         input: RotationInput,
         by: Option<String>,
     ) -> Result<Rotated<ProjectRecord>, Error> {
-        self.authorize(actor, Action::ProjectsWrite)?;
+        authorize(actor, Action::ProjectsWrite, Resource::Project(id))?;
         let key = input.key;
         let rotation = Rotation::new(input, &self.keys);
         let load = || self.load_project(actor, id, ReadPhase::BeforeWrite);

@@ -1,7 +1,7 @@
 //! Changes of projects. Fields that a request does not name stay.
 
 use crate::app::actor::Actor;
-use crate::app::authz::Action;
+use crate::app::authz::{Action, Resource, authorize};
 use crate::app::conditions::Conditions;
 use crate::app::error::Error;
 use crate::app::projects::input::ProjectEdit;
@@ -26,7 +26,7 @@ impl App {
         id: ProjectId,
         change: ProjectEdit,
     ) -> Result<ProjectRecord, Error> {
-        self.authorize(actor, Action::ProjectsWrite)?;
+        authorize(actor, Action::ProjectsWrite, Resource::Project(id))?;
         let ProjectEdit { name, description, settings, pause, by } = change;
         let names_more = name.is_some() || description.is_some() || !settings.is_empty();
         let edit = |old: &ProjectRecord| {
