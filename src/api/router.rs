@@ -17,10 +17,10 @@ use crate::app::Action;
 /// The router with all three prefixes, ready to be served.
 pub fn router(state: AppState) -> Router {
     let state = Arc::new(state);
-    let (open_metrics, closed_metrics) = if state.app.config().metrics_auth {
-        (Router::new(), admin::health::closed_metrics())
+    let metrics = if state.app.config().metrics_auth {
+        admin::health::closed_metrics(&state)
     } else {
-        (admin::health::open_metrics(), ActionRouter::new())
+        admin::health::open_metrics()
     };
     let closed = ActionRouter::new()
         .merge(projects::routes::router())
@@ -35,12 +35,11 @@ pub fn router(state: AppState) -> Router {
         .merge(admin::cluster::router())
         .merge(admin::backups::router())
         .merge(admin::members::router())
-        .merge(closed_metrics)
         .route("/prompt", any(Action::Unsupported, prompt))
         .into_router()
         .route_layer(from_fn_with_state(state.clone(), authenticate));
     let mut open =
-        Router::new().merge(admin::health::router()).merge(open_metrics).merge(root::router());
+        Router::new().merge(admin::health::router()).merge(metrics).merge(root::router());
     if state.echo {
         open = open.merge(echo::router());
     }

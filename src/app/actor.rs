@@ -1,35 +1,46 @@
-//! The actor of a use case: whoever was authenticated, or this process itself.
+//! The actor of a use case: whoever was authenticated.
 
 use crate::auth::Caller;
 use crate::listen::Principal;
 use crate::model::actor::ActorRef;
 
-/// The kind of an actor, which decides what it may do.
+/// The kind of an actor, which decides what it may do and how far it reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActorKind {
     /// A node or the command line, by the node's username and password.
     Operator,
     /// A client, by an API key.
-    Client,
+    Client {
+        /// The id of its credential, which limits its reach.
+        credential: u64,
+    },
 }
 
 /// The party that a use case acts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// The kind.
+    /// Who it is.
     pub kind: ActorKind,
-    /// The id of a client's credential; `None` for an operator.
-    pub credential: Option<u64>,
     /// The principal that its reads are counted by. All keys of a tree are one principal, and so
     /// are all operators.
     pub principal: Principal,
 }
 
+impl Actor {
+    /// The credential that limits its reach; `None` for an operator, who reaches all.
+    pub(in crate::app) fn limit(&self) -> Option<u64> {
+        match self.kind {
+            ActorKind::Operator => None,
+            ActorKind::Client { credential } => Some(credential),
+        }
+    }
+}
+
 impl From<&Actor> for ActorRef {
     fn from(actor: &Actor) -> Self {
-        match actor.credential {
-            Some(credential) => Self::Client { credential },
-            None => Self::Operator,
+        match actor.kind {
+            ActorKind::Operator => Self::Operator,
+            ActorKind::Client { credential } => Self::Client { credential },
         }
     }
 }
@@ -38,9 +49,9 @@ impl From<Caller> for Actor {
     fn from(caller: Caller) -> Self {
         let kind = match caller {
             Caller::Operator => ActorKind::Operator,
-            Caller::Client { .. } => ActorKind::Client,
+            Caller::Client { id, .. } => ActorKind::Client { credential: id },
         };
-        Self { kind, credential: caller.client(), principal: caller.principal() }
+        Self { kind, principal: caller.principal() }
     }
 }
 

@@ -1,13 +1,13 @@
-//! Authorization: which actor may do which action to which resource. The API asks for every closed
-//! route before its handler runs.
+//! Authorization: which actor may do which action to which resource. Each use case asks before it
+//! does anything, and the API asks for every closed route before it reads the request.
 //!
 //! | actor | may do |
 //! |---|---|
 //! | operator | every action |
 //! | client | every action but those on the cluster |
 //!
-//! A client reaches only a part of the credentials: its own and those below it. The store limits
-//! reads of them, and `command::apply` changes.
+//! A client reaches only a part of the credentials: its own and those below it. `app::credentials`
+//! limits its reads of them, and `command::apply` its changes.
 
 use super::actor::{Actor, ActorKind};
 
@@ -57,8 +57,15 @@ pub enum Action {
 pub enum Resource {
     /// The records of the action's kind, or one that the use case names later.
     Any,
-    /// A project by its id.
+    /// A project by its id, or the records in it.
     Project(u64),
+}
+
+impl Resource {
+    /// The records of a project, or of all projects where none is named.
+    pub(in crate::app) fn of_project(id: Option<u64>) -> Self {
+        id.map_or(Self::Any, Self::Project)
+    }
 }
 
 /// The actor may not do this.
@@ -75,8 +82,8 @@ pub fn authorize(actor: &Actor, action: Action, _resource: Resource) -> Result<(
     let of_cluster =
         matches!(action, Action::ClusterRead | Action::ClusterWrite | Action::ClusterBackup);
     match actor.kind {
-        ActorKind::Client if of_cluster => Err(Denied),
-        ActorKind::Client | ActorKind::Operator => Ok(()),
+        ActorKind::Client { .. } if of_cluster => Err(Denied),
+        ActorKind::Client { .. } | ActorKind::Operator => Ok(()),
     }
 }
 

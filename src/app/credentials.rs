@@ -84,7 +84,7 @@ impl App {
             archived_by: None,
             parent: None,
         };
-        let command = Command::CreateCredential(new).by_client(actor.credential);
+        let command = Command::CreateCredential(new).by_client(actor.limit());
         let id = match self.propose(actor, Key::wrap(key, command)).await? {
             Outcome::Created(id) => id,
             other => return Err(refused(other)),
@@ -129,7 +129,7 @@ impl App {
         mut writer: W,
     ) -> Result<W::Written, Error> {
         authorize(actor, Action::CredentialsRead, Resource::Any)?;
-        let client = actor.credential;
+        let client = actor.limit();
         let written = self.read(actor, move |conn| {
             let (total, found) = credentials::list(conn, &page, client)?;
             writer.begin(total.into());
@@ -175,7 +175,7 @@ impl App {
 
     /// Commits a change of a credential. This node refuses an archived key from then on.
     async fn change_credential(&self, actor: &Actor, command: Command) -> Result<(), Error> {
-        match self.propose(actor, command.by_client(actor.credential)).await? {
+        match self.propose(actor, command.by_client(actor.limit())).await? {
             Outcome::Done => {
                 self.auth.forget();
                 Ok(())
@@ -191,7 +191,7 @@ impl App {
         id: u64,
         phase: ReadPhase,
     ) -> Result<Credential, Error> {
-        let client = actor.credential;
+        let client = actor.limit();
         let found = self.read_at(actor, phase, move |conn| {
             let reached = match client {
                 Some(client) => credentials::is_within(conn, client, id)?,

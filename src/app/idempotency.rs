@@ -25,9 +25,10 @@ pub struct Key {
 impl Key {
     /// The key of a request. `route` is a fixed text that tells apart what is asked for.
     pub fn new(actor: &Actor, route: &str, given: &[u8], body: &[u8]) -> Self {
-        let of = match (actor.kind, actor.credential) {
-            (ActorKind::Client, Some(id)) => format!("client {id}"),
-            (ActorKind::Client, None) | (ActorKind::Operator, _) => "operator".to_owned(),
+        // The texts are part of keys that clusters remember: they never change.
+        let of = match actor.kind {
+            ActorKind::Client { credential } => format!("client {credential}"),
+            ActorKind::Operator => "operator".to_owned(),
         };
         let mut key = Sha256::new();
         for part in [of.as_bytes(), route.as_bytes(), given] {

@@ -120,7 +120,7 @@ impl Auth {
         }
     }
 
-    /// Drops the cached pairs, so that the next request reads the store. A handler that changed a
+    /// Drops the cached pairs, so that the next request reads the store. A use case that changed a
     /// credential calls it before it answers, so that on its node an archived key is refused at
     /// once.
     pub fn forget(&self) {

@@ -66,6 +66,17 @@ async fn with_metrics_auth_it_answers_the_operator_alone() {
         assert_eq!(client.await.unwrap().status(), StatusCode::FORBIDDEN, "{prefix}");
     }
     assert!(metrics(&cluster).await.contains("scheduler0_raft_leader 1"));
+    // As Prometheus asks, by `basic_auth` of its scrape configuration and no header of ours.
+    let username = "admin";
+    let right = ("admin-password", StatusCode::OK);
+    for (password, status) in [right, ("wrong", StatusCode::UNAUTHORIZED)] {
+        let url = cluster.url(1, "/metrics?collect=all");
+        let scrape = stranger.get(url).basic_auth(username, Some(password));
+        assert_eq!(scrape.send().await.unwrap().status(), status);
+        let other = cluster.url(1, "/api/v1/cluster/status");
+        let other = stranger.get(other).basic_auth(username, Some(password)).send().await.unwrap();
+        assert_eq!(other.status(), StatusCode::UNAUTHORIZED, "no other route takes it so");
+    }
     // Probes still need none.
     for path in ["/livez", "/readyz", "/healthcheck"] {
         let answer = stranger.get(cluster.url(1, path)).send().await.unwrap();

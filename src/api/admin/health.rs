@@ -1,12 +1,13 @@
 //! The health of this node, for load balancers, orchestrators and Prometheus. The routes need no
-//! credentials and tell no secrets; only `/metrics` may be closed (`MetricsAuth`). They answer from
-//! memory and never wait, so that a node under load is not taken for a dead one.
+//! credentials and tell no secrets; only `/metrics` may be closed (`MetricsAuth`). The open ones
+//! answer from memory and never wait, so that a node under load is not taken for a dead one.
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
+use axum::middleware::{from_fn_with_state, map_request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::ser::SerializeMap;
@@ -14,6 +15,7 @@ use serde::{Serialize, Serializer};
 
 use crate::api::http::action_router::{self, ActionRouter};
 use crate::api::http::error::Error;
+use crate::api::http::middleware::authenticate;
 use crate::api::http::respond;
 use crate::api::http::route_prefix::RoutePrefix;
 use crate::api::state::{ApiState, AppState};
@@ -54,9 +56,21 @@ pub(crate) fn open_metrics() -> Router<Arc<AppState>> {
     Router::new().route("/metrics", get(exposition))
 }
 
-/// `/metrics` for the operator: it names the destinations of all projects.
-pub(crate) fn closed_metrics() -> ActionRouter {
-    ActionRouter::new().route("/metrics", action_router::get(Action::ClusterRead, exposition))
+/// `/metrics` for the operator: it names the destinations of all projects. It is a route like the
+/// other closed ones, but the password alone is enough.
+pub(crate) fn closed_metrics(state: &Arc<AppState>) -> Router<Arc<AppState>> {
+    ActionRouter::new()
+        .route("/metrics", action_router::get(Action::ClusterRead, exposition))
+        .into_router()
+        .route_layer(from_fn_with_state(state.clone(), authenticate))
+        .route_layer(map_request(with_peer))
+}
+
+/// Adds the header by which an operator says that it is no browser: Prometheus sends the password
+/// alone. A page of another origin can make a browser ask for the metrics, but cannot read them.
+async fn with_peer<B: Send>(mut request: axum::http::Request<B>) -> axum::http::Request<B> {
+    request.headers_mut().entry("x-peer").or_insert(HeaderValue::from_static("cmd"));
+    request
 }
 
 async fn healthcheck(State(state): ApiState, prefix: axum::Extension<RoutePrefix>) -> Response {

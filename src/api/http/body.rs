@@ -51,9 +51,9 @@ pub(crate) struct JsonBody<const MAX: usize>(pub(crate) Bytes, pub(crate) Hold);
 impl<const MAX: usize> FromRequest<Arc<AppState>> for JsonBody<MAX> {
     type Rejection = Error;
 
-    async fn from_request(request: Request, app: &Arc<AppState>) -> Result<Self, Error> {
-        app.app.admit_write()?;
-        let (body, hold) = read(app, request, MAX).await?;
+    async fn from_request(request: Request, state: &Arc<AppState>) -> Result<Self, Error> {
+        state.app.admit_write()?;
+        let (body, hold) = read(state, request, MAX).await?;
         Ok(Self(body, hold))
     }
 }

@@ -8,6 +8,7 @@ use crate::api::jobs::update::{patch_job, put_job};
 use crate::api::jobs::{actions, bulk, delete, external_id};
 
 use crate::app::Action;
+
 pub(crate) fn router() -> ActionRouter {
     ActionRouter::new()
         .route("/jobs", get(Action::JobsRead, list_jobs).post(Action::JobsWrite, create_jobs))

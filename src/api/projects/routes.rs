@@ -5,6 +5,7 @@ use crate::api::projects::pause::{pause_project, resume_project};
 use crate::api::projects::{create, delete, read, rotate, update};
 
 use crate::app::Action;
+
 pub(crate) fn router() -> ActionRouter {
     ActionRouter::new()
         .route(

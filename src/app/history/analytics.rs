@@ -1,8 +1,8 @@
-//! Sums of executions: over the whole history, and over each minute of a stretch of up to a day, or
+//! Sums of executions: over the whole history, and over each minute of a range of up to a day, or
 //! each hour of a longer one.
 //!
 //! Hours are counted as results are recorded (`store::counters`). Minutes are summed up from the
-//! recorded requests when somebody asks, so that recording has no more work. Where a stretch holds
+//! recorded requests when somebody asks, so that recording has no more work. Where a range holds
 //! too many requests, its points are hours too, and [`Analytics::grain`] says so.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use crate::app::state::App;
 use crate::model::{Millis, ProjectId};
 use crate::store::counters::{self, HOUR, MINUTE, OutcomeKind};
 
-/// The longest stretch that has points by the minute.
+/// The longest range that has points by the minute.
 const DAY: Millis = 24 * HOUR;
 /// The most points by the hour.
 const MOST_HOURS: i64 = 31 * 24;
@@ -34,7 +34,7 @@ pub struct Totals {
     pub failed: u64,
 }
 
-/// The stretch of time that a point stands for.
+/// The range of time that a point stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grain {
     /// A minute.
@@ -62,7 +62,7 @@ pub struct AnalyticsPoint {
     pub totals: Totals,
 }
 
-/// The sums of a stretch of time, without gaps.
+/// The sums of a range of time, without gaps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Analytics {
     /// What each point stands for.
@@ -86,7 +86,7 @@ impl App {
         actor: &Actor,
         project: Option<ProjectId>,
     ) -> Result<Totals, Error> {
-        authorize(actor, Action::HistoryRead, Resource::Any)?;
+        authorize(actor, Action::HistoryRead, Resource::of_project(project))?;
         let sums = self.read(actor, move |conn| {
             Ok(Totals {
                 scheduled: counters::total(conn, project, &OutcomeKind::ALL)?,
@@ -97,7 +97,7 @@ impl App {
         sums.await
     }
 
-    /// Sums up a stretch of time, of one project or of all. It is the last day unless the caller
+    /// Sums up a range of time, of one project or of all. It is the last day unless the caller
     /// names its ends.
     ///
     /// # Errors
@@ -109,7 +109,7 @@ impl App {
         project: Option<ProjectId>,
         range: TimeRange,
     ) -> Result<Analytics, Error> {
-        authorize(actor, Action::HistoryRead, Resource::Any)?;
+        authorize(actor, Action::HistoryRead, Resource::of_project(project))?;
         let found = self.read(actor, move |conn| {
             if range.end() - range.begin() <= DAY {
                 let (begin, end) = covering(range, Grain::Minute, i64::MAX);
@@ -128,7 +128,7 @@ impl App {
 }
 
 impl TimeRange {
-    /// The stretch of analytics whose ends may be left out: the last day up to its end.
+    /// The range of analytics whose ends may be left out: the last day up to its end.
     ///
     /// # Errors
     ///
@@ -141,7 +141,7 @@ impl TimeRange {
     }
 }
 
-/// The whole steps that a stretch touches, as the begin of the first and the end of the last.
+/// The whole steps that a range touches, as the begin of the first and the end of the last.
 fn covering(range: TimeRange, grain: Grain, most: i64) -> (Millis, Millis) {
     let step = grain.length();
     let first = range.begin().div_euclid(step);

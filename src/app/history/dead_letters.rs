@@ -99,7 +99,7 @@ impl App {
         page: Page<Order>,
         mut writer: W,
     ) -> Result<W::Written, Error> {
-        authorize(actor, Action::DeadLettersRead, Resource::Any)?;
+        authorize(actor, Action::DeadLettersRead, Resource::of_project(filter.project))?;
         let written = self.read(actor, move |conn| {
             writer.begin(dead_letters::total(conn, &filter)?.into());
             let cluster = meta::cluster_id(conn)?.unwrap_or_default();

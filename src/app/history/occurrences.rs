@@ -25,7 +25,7 @@ pub struct OccurrencePage {
 }
 
 impl TimeRange {
-    /// The stretch of a ledger whose ends may be left out: the last hour up to its end.
+    /// The range of a ledger whose ends may be left out: the last hour up to its end.
     ///
     /// # Errors
     ///
@@ -36,7 +36,7 @@ impl TimeRange {
 }
 
 impl App {
-    /// Reads about `limit` planned occurrences of a job, which are due in a stretch of time. A page
+    /// Reads about `limit` planned occurrences of a job, which are due in a range of time. A page
     /// ends before an instant, so that occurrences which are due together are never split.
     ///
     /// # Errors

@@ -1,9 +1,9 @@
-//! The stretch of time that a use case of the history looks at.
+//! The range of time that a use case of the history looks at.
 
 use crate::app::error::Error;
 use crate::model::Millis;
 
-/// A stretch of time. Both ends belong to it.
+/// A range of time. Both ends belong to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeRange {
     begin: Millis,
@@ -11,7 +11,7 @@ pub struct TimeRange {
 }
 
 impl TimeRange {
-    /// Checks a stretch whose ends may be left out: it goes up to now, and begins `span`
+    /// Checks a range whose ends may be left out: it goes up to now, and begins `span`
     /// milliseconds before its end.
     ///
     /// # Errors

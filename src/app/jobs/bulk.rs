@@ -138,7 +138,7 @@ impl App {
         input: BulkInput,
         action: JobAction,
     ) -> Result<BulkResult, Error> {
-        authorize(actor, Action::JobsWrite, Resource::Any)?;
+        authorize(actor, Action::JobsWrite, Resource::of_project(input.filter.project))?;
         let BulkInput { filter, dry_run, by } = input;
         let key = key.filter(|_| !dry_run);
         if let Some(done) = self.replay(actor, key).await? {

@@ -44,7 +44,7 @@ impl App {
         conditions: &Conditions,
         name: &JobName,
     ) -> Result<(), Error> {
-        authorize(actor, Action::JobsWrite, Resource::Any)?;
+        authorize(actor, Action::JobsWrite, Resource::Project(name.project))?;
         for _ in 0..ATTEMPTS {
             self.linearize().await?;
             let job = self.find_job(actor, name).await?.ok_or_else(missing_job)?;

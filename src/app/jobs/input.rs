@@ -28,7 +28,7 @@ pub struct JobInput<'a> {
 }
 
 /// The fields of a job that make its definition.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct DefinitionInput<'a> {
     /// The project.
     pub project: Option<ProjectId>,
@@ -55,6 +55,20 @@ pub struct DefinitionInput<'a> {
     /// The fields that few jobs have, as the JSON in which they were given, without nulls. The last
     /// of equal names counts.
     pub rare: Vec<(Name, Cow<'a, str>)>,
+}
+
+/// Names the rare fields only: the JSON of `http` has secrets.
+impl std::fmt::Debug for DefinitionInput<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let rare: Vec<_> = self.rare.iter().map(|(name, _)| name).collect();
+        f.debug_struct("DefinitionInput")
+            .field("project", &self.project)
+            .field("spec", &self.spec)
+            .field("at", &self.at)
+            .field("executor", &self.executor)
+            .field("rare", &rare)
+            .finish_non_exhaustive()
+    }
 }
 
 impl DefinitionInput<'_> {

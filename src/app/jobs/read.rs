@@ -32,7 +32,7 @@ impl App {
     ///
     /// `NotFound` where there is none.
     pub async fn get_job_by_name(&self, actor: &Actor, name: JobName) -> Result<JobRecord, Error> {
-        authorize(actor, Action::JobsRead, Resource::Any)?;
+        authorize(actor, Action::JobsRead, Resource::Project(name.project))?;
         let (now, retry_max) = (self.now(), self.config.job_execution_retry_max);
         let found = self.read(actor, move |conn| {
             let Some(job) = name.find(conn)? else { return Ok(None) };
@@ -53,7 +53,7 @@ impl App {
         page: Page<Order>,
         mut writer: W,
     ) -> Result<W::Written, Error> {
-        authorize(actor, Action::JobsRead, Resource::Any)?;
+        authorize(actor, Action::JobsRead, Resource::of_project(filter.project))?;
         let (now, retry_max) = (self.now(), self.config.job_execution_retry_max);
         let written = self.read(actor, move |conn| {
             writer.begin(jobs::count(conn, &filter)?.into());

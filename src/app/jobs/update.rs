@@ -54,14 +54,7 @@ impl App {
         for _ in 0..ATTEMPTS {
             let job = self.load_job(actor, id).await?;
             if self.replace_job(actor, conditions, &job, edit, warnings).await? {
-                return match self.load_record(actor, id, ReadPhase::AfterWrite).await {
-                    // `NotFound` would say that nothing was changed, while others may have seen the
-                    // change.
-                    Err(gone) if gone.kind() == ErrorKind::NotFound => Err(Error::unavailable(
-                        "the job was changed, and deleted by another before it could be shown",
-                    )),
-                    shown => shown,
-                };
+                return self.load_changed(actor, id).await;
             }
         }
         Err(busy())
@@ -109,6 +102,17 @@ impl App {
             Ok(ScheduleCache::new(conn, now, configured).project(project)?.retry_max)
         };
         self.read(actor, read).await
+    }
+
+    /// Reads a job that was just written.
+    pub(super) async fn load_changed(&self, actor: &Actor, id: JobId) -> Result<JobRecord, Error> {
+        match self.load_record(actor, id, ReadPhase::AfterWrite).await {
+            // `NotFound` would say that nothing was changed, while others may have seen the change.
+            Err(gone) if gone.kind() == ErrorKind::NotFound => Err(Error::unavailable(
+                "the job was changed, and deleted by another before it could be shown",
+            )),
+            shown => shown,
+        }
     }
 }
 

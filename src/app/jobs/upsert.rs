@@ -12,7 +12,6 @@ use crate::app::jobs::update::{Edit, busy};
 use crate::app::jobs::validate::batch::Batch;
 use crate::app::jobs::validate::edit::EditMode;
 use crate::app::jobs::validate::refusals::unprocessable;
-use crate::app::reads::ReadPhase;
 use crate::app::state::App;
 use crate::app::warnings::Warnings;
 use crate::app::write::ATTEMPTS;
@@ -34,7 +33,7 @@ impl App {
     /// # Errors
     ///
     /// `Unprocessable` where the input names another job; else as [`App::create_jobs`] and
-    /// [`App::update_job`], but never `NotFound`.
+    /// [`App::update_job`], but `NotFound` only where the project does not exist.
     pub async fn upsert_job(
         &self,
         actor: &Actor,
@@ -44,7 +43,7 @@ impl App {
         casing: Casing,
         warnings: &mut Warnings,
     ) -> Result<Upserted, Error> {
-        authorize(actor, Action::JobsWrite, Resource::Any)?;
+        authorize(actor, Action::JobsWrite, Resource::Project(name.project))?;
         if input.definition.project.is_some_and(|project| project != name.project) {
             return Err(unprocessable(
                 "projectId",
@@ -73,14 +72,14 @@ impl App {
                     created => created?,
                 };
                 let id = jobs.first().map_or(0, |(first, _)| *first);
-                let record = self.load_record(actor, id, ReadPhase::AfterWrite).await?;
+                let record = self.load_changed(actor, id).await?;
                 warnings.merge(said);
                 return Ok(Upserted { record, created: true });
             };
             let edit = Edit { input: &input, mode: EditMode::Whole, casing };
             match self.replace_job(actor, conditions, &job, edit, warnings).await {
                 Ok(true) => {
-                    let record = self.load_record(actor, job.id, ReadPhase::AfterWrite).await?;
+                    let record = self.load_changed(actor, job.id).await?;
                     return Ok(Upserted { record, created: false });
                 }
                 Ok(false) => {}

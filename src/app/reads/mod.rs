@@ -29,7 +29,7 @@ impl ReadPhase {
     /// The longest time of a read in this phase, its waiting included.
     fn timeout(self, actor: &Actor) -> Duration {
         match (self, actor.kind) {
-            (Self::BeforeWrite, ActorKind::Client) => CLIENT_TIMEOUT,
+            (Self::BeforeWrite, ActorKind::Client { .. }) => CLIENT_TIMEOUT,
             (Self::BeforeWrite, ActorKind::Operator) | (Self::AfterWrite, _) => OPERATOR_TIMEOUT,
         }
     }
@@ -60,7 +60,7 @@ impl App {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let principal = Some(actor.principal);
+        let principal = actor.principal;
         self.reads.run(&self.cluster, &self.metrics, principal, phase.timeout(actor), read).await
     }
 
@@ -71,7 +71,7 @@ impl App {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
         let timeout = ReadPhase::BeforeWrite.timeout(actor);
-        let permit = self.reads.permit(&self.metrics, Some(actor.principal), timeout).await?;
+        let permit = self.reads.permit(&self.metrics, actor.principal, timeout).await?;
         let done = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             work()

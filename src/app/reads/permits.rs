@@ -1,4 +1,4 @@
-//! A fair queue before a fixed number of permits. `read_queue` and `body_permits` hold one each. It
+//! A fair queue before a fixed number of permits. `reads::queue` and `body_permits` hold one each. It
 //! does not know what its permits are for, and measures no time.
 //!
 //! Permits go round-robin to the principals that wait, in the order in which each began to wait. A

@@ -7,8 +7,8 @@
 //! |---|---|---|
 //! | reads at a time | [`RUNNING`] | the next one waits |
 //! | those of one client | half while others wait, else all but one | the same |
-//! | reads that wait | [`WAITING`] | the client with the most loses its newest: 503 |
-//! | waiting and reading | `ReadPhase::timeout` | the read ends: 503 |
+//! | reads that wait | [`WAITING`] | the client with the most loses its newest: `Busy` |
+//! | waiting and reading | `ReadPhase::timeout` | the read ends: `TooSlow` |
 //!
 //! A read ends, too, when its client goes: the future is dropped, and SQLite is interrupted.
 
@@ -49,12 +49,13 @@ impl ReadQueue {
     ///
     /// # Errors
     ///
-    /// 503 when the timeout passes before the read is over, or when the queue is full.
+    /// `TooSlow` when the timeout passes before the read is over; `Busy` when it passes before the
+    /// read begins, or when the queue is full.
     pub(crate) async fn run<T, F>(
         &self,
         cluster: &Cluster,
         metrics: &Metrics,
-        principal: Option<Principal>,
+        principal: Principal,
         timeout: Duration,
         read: F,
     ) -> Result<T, Error>
@@ -74,7 +75,7 @@ impl ReadQueue {
             // The client may have gone: then the read ends.
             let _ = begun.send(cluster.begin_within(limit, held));
         };
-        let queued = self.0.enqueue(principal, Box::new(start));
+        let queued = self.0.enqueue(Some(principal), Box::new(start));
         // One timer serves the wait for the permit and then the read itself.
         let mut timer = pin!(tokio::time::sleep(timeout));
         let begun = granted(metrics, timer.as_mut(), async { started.await.ok() }).await?;
@@ -91,11 +92,11 @@ impl ReadQueue {
     pub(crate) async fn permit(
         &self,
         metrics: &Metrics,
-        principal: Option<Principal>,
+        principal: Principal,
         timeout: Duration,
     ) -> Result<Permit, Error> {
         let timer = pin!(tokio::time::sleep(timeout));
-        granted(metrics, timer, self.0.acquire(principal)).await
+        granted(metrics, timer, self.0.acquire(Some(principal))).await
     }
 }
 

@@ -7,8 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::app::error::Error;
-use crate::app::jobs::input::Names;
-use crate::app::jobs::input::{DefinitionInput, JobInput};
+use crate::app::jobs::input::{DefinitionInput, JobInput, Names};
 use crate::app::jobs::validate::definition::Base;
 use crate::app::jobs::validate::instants::{self, ends_after_it_begins, pause_until};
 use crate::app::jobs::validate::own_fields::{self, by, external_id};

@@ -3,8 +3,7 @@
 //! The messages are the original's where it had one.
 
 use crate::app::error::Error;
-use crate::app::jobs::input::DefinitionInput;
-use crate::app::jobs::input::{Name, Names};
+use crate::app::jobs::input::{DefinitionInput, Name, Names};
 use crate::app::jobs::validate::policy;
 use crate::app::jobs::validate::refusals::{not_in_batches, shortened, unprocessable};
 use crate::app::jobs::validate::rules::Rules;

@@ -10,8 +10,7 @@
 //! | [`EditMode::Whole`] | gets its default; status and pause stay | as not named |
 
 use crate::app::error::Error;
-use crate::app::jobs::input::JobInput;
-use crate::app::jobs::input::{Name, Names};
+use crate::app::jobs::input::{JobInput, Name, Names};
 use crate::app::jobs::next_runs;
 use crate::app::jobs::validate::definition::Base;
 use crate::app::jobs::validate::instants::{self, pause_until};

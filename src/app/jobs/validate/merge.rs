@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use crate::app::error::Error;
 use crate::app::fields::canonical;
-use crate::app::jobs::input::DefinitionInput;
-use crate::app::jobs::input::{Name, Names};
+use crate::app::jobs::input::{DefinitionInput, Name, Names};
 use crate::app::jobs::misfire::MisfireView;
 use crate::app::jobs::validate::policy::value;
 use crate::app::targets::http::json_merge;

@@ -5,8 +5,7 @@ use serde_json::Value;
 
 use crate::app::error::Error;
 use crate::app::fields::canonical;
-use crate::app::jobs::input::DefinitionInput;
-use crate::app::jobs::input::{Name, Names};
+use crate::app::jobs::input::{DefinitionInput, Name, Names};
 use crate::app::jobs::validate::policy;
 use crate::app::jobs::validate::refusals::{at_most_one, unprocessable};
 use crate::app::jobs::validate::rules::Rules;
