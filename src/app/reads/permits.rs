@@ -1,5 +1,5 @@
-//! A fair queue before a fixed number of permits. `reads::queue` and `body_permits` hold one each. It
-//! does not know what its permits are for, and measures no time.
+//! A fair queue before a fixed number of permits. `reads::queue` and `body_permits` hold one each.
+//! It does not know what its permits are for, and measures no time.
 //!
 //! Permits go round-robin to the principals that wait, in the order in which each began to wait. A
 //! principal that has as many as it may have is passed over until it gives one back.
