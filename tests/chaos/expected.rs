@@ -46,6 +46,14 @@ impl Span {
         }
     }
 
+    /// True when the schedule has an occurrence at an instant, whenever the span ends.
+    fn schedules(&self, at: i64) -> bool {
+        match self.timing {
+            Timing::Once(once) => at == once,
+            Timing::Every(period, anchor) => at > anchor && (at - anchor) % period == 0,
+        }
+    }
+
     /// The due instant of what is scheduled for an instant.
     fn due_instant(&self, job: u64, schedule: &Schedule, at: i64) -> i64 {
         let (anchor, jitter) = match self.timing {
@@ -197,6 +205,19 @@ impl ExpectedJob {
     fn paused_at(&self, instant: i64) -> bool {
         let begun = self.spans.iter().rev().find(|span| span.from < instant);
         begun.is_some_and(|span| span.paused)
+    }
+
+    /// True when what is scheduled for an instant may have been sent by the plan before a change
+    /// that delays it, since the sender did not know of the change yet.
+    pub(crate) fn was_due_before_change(&self, at: i64, sent: i64, within: i64) -> bool {
+        self.spans.windows(2).any(|pair| {
+            let (old, changed) = (pair[0], pair[1].from);
+            changed < sent
+                && sent <= changed + within
+                && !old.paused
+                && old.schedules(at)
+                && old.due_instant(self.id, &old.schedule(), at) <= sent
+        })
     }
 
     /// True when an instant lies so shortly after a change that a call may have been sent before

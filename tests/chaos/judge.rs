@@ -266,8 +266,15 @@ impl Judge<'_> {
             let planned = due.get(&job).and_then(|due| due.get(&at));
             let planned = planned.filter(|_| one.occurrence.run == 0);
             let when = planned.map_or(one.scheduled, |planned| planned.instant);
+            let tracked = self.evidence.expected.jobs.get(&job);
             if one.at + CLOCKS < when {
-                self.verdict.violation("early", format!("{one:?}, due {when}"));
+                let sent = one.at + CLOCKS;
+                if tracked.is_some_and(|t| t.was_due_before_change(at, sent, UNAWARE + CLOCKS)) {
+                    self.verdict.unaware += 1;
+                } else {
+                    let text = format!("{one:?}, due {when} of {tracked:?}");
+                    self.verdict.violation("early", text);
+                }
             }
             if one.scheduled != at || one.shard != shard_of(job) {
                 self.verdict.violation("wrong id", format!("{one:?}"));
@@ -285,7 +292,6 @@ impl Judge<'_> {
             if when > horizon || planned.is_some_and(|due| !due.paused) {
                 continue;
             }
-            let tracked = self.evidence.expected.jobs.get(&job);
             if tracked.is_some_and(|tracked| tracked.changed_before(when, UNAWARE)) {
                 self.verdict.unaware += 1;
             } else {

@@ -119,12 +119,31 @@ fn entry<'e>(evidence: &'e mut Evidence, state: &str) -> &'e mut Entry {
     ledger.values_mut().rev().find(|entry| entry.state == state).unwrap()
 }
 
+/// Lets the last occurrence come when it was scheduled, shortly after a change that delays it: the
+/// sender did not know of it yet.
+fn delayed(evidence: &mut Evidence) {
+    let index = last(evidence, 0);
+    let at = evidence.arrivals[index].scheduled;
+    let spans = &mut evidence.expected.jobs.get_mut(&JOB).unwrap().spans;
+    let end = spans.len() - 1;
+    let span = spans[end - 1];
+    let changes = [Span { from: at - 450, jitter: 0, ..span }, Span { from: at - 400, ..span }];
+    spans.splice(end..end, changes);
+    evidence.arrivals[index].at = at + 17;
+}
+
 /// The mutations of the run with jitter, with the violation that the judge must find.
 const JITTER_MUTATIONS: &[(&str, Mutation)] = &[
     ("early", |e| {
         // It comes when it was scheduled, before it was due.
         let index = last(e, 0);
         e.arrivals[index].at = e.arrivals[index].scheduled + 1;
+    }),
+    ("early", |e| {
+        // It comes before the plan that held before the delay, too.
+        delayed(e);
+        let index = last(e, 0);
+        e.arrivals[index].at -= 2_000;
     }),
     ("unaccounted", |e| {
         // The ledger lost it with the plan.
@@ -287,6 +306,10 @@ pub(crate) fn check() -> anyhow::Result<()> {
         let found = judge(&evidence).violations;
         ensure!(found.contains_key(kind), "the judge overlooks {kind} of jitter ({index})");
     }
+    let mut evidence = sound_with_jitter();
+    delayed(&mut evidence);
+    let found = judge(&evidence).violations;
+    ensure!(found.is_empty(), "the judge does not excuse a plan that was not known: {found:?}");
     for (index, mutate) in EXCUSED.iter().enumerate() {
         let mut evidence = sound();
         mutate(&mut evidence);
