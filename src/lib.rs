@@ -12,7 +12,7 @@
 //! | [`cli`] | the command line: start, dev, configuration, credentials, clients' commands, bench |
 //! | [`node`] | the process put together; start order and stop order |
 //! | [`server`], [`api`] | the API's port and its bounds; JSON under three prefixes, two casings |
-//! | [`app`], [`auth`] | actors and their rights; the check of credentials |
+//! | [`app`], [`auth`] | use cases, actors and their rights; the check of credentials |
 //! | [`coordinator`], [`worker`] | the duties of a leader; the duties of an owner of shards |
 //! | [`cluster`] | propose, read, change feed, membership, leadership |
 //! | [`raft`], [`peer`] | openraft's log, state machine and snapshots; messages between nodes |

@@ -19,7 +19,7 @@ pub enum ActorKind {
 /// The party that a use case acts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// Who it is.
+    /// The kind of party, with the credential of a client.
     pub kind: ActorKind,
     /// The principal that its reads are counted by. All keys of a tree are one principal, and so
     /// are all operators.

@@ -8,7 +8,7 @@ use crate::app::authz::Denied;
 use crate::cluster;
 use crate::command::{Outcome, Rejection, RejectionKind};
 
-/// What a use case came to instead of a result.
+/// The kind of an error, which decides its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The input as a whole cannot be understood.

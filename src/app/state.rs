@@ -1,4 +1,5 @@
-//! What the use cases share. `node` makes it once; the files of the nouns add the use cases.
+//! The state that all use cases share. `node` makes it once; the files of the nouns add the use
+//! cases.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

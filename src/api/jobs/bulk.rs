@@ -3,7 +3,6 @@
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::api::http::body::{JsonBody, SMALL};
@@ -14,27 +13,13 @@ use crate::api::http::{idempotency, respond};
 use crate::api::jobs::list::status_named;
 use crate::api::state::ApiState;
 use crate::app::jobs::{
-    BulkInput, BulkResult, Filter, LONGEST_BY, LONGEST_TIME, MOST_NAMED, bulk_filter,
-    bulk_pause_end, check_label,
+    BulkInput, Filter, LONGEST_BY, LONGEST_TIME, MOST_NAMED, bulk_filter, bulk_pause_end,
+    check_label,
 };
 use crate::model::Millis;
 use crate::model::time::parse_rfc3339;
 
 const LONGEST_STATUS: usize = 20;
-
-/// The result as answers show it.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct BulkView {
-    matched: u64,
-    changed: u64,
-    dry_run: bool,
-}
-
-fn respond_bulk(result: BulkResult, context: &RequestContext) -> Response {
-    let BulkResult { matched, changed, dry_run } = result;
-    respond::ok(&BulkView { matched, changed, dry_run }, context.casing())
-}
 
 pub(crate) async fn pause_jobs(
     State(state): ApiState,
@@ -50,7 +35,7 @@ pub(crate) async fn pause_jobs(
     };
     let key = idempotency::key(&headers, actor, "POST /jobs/pause", &body)?;
     let input = read_input(fields, app.now())?;
-    Ok(respond_bulk(app.pause_jobs(actor, key, input, until).await?, &context))
+    Ok(respond::ok(&app.pause_jobs(actor, key, input, until).await?, context.casing()))
 }
 
 pub(crate) async fn resume_jobs(
@@ -62,7 +47,7 @@ pub(crate) async fn resume_jobs(
     let (app, actor) = (&state.app, &context.actor);
     let key = idempotency::key(&headers, actor, "POST /jobs/resume", &body)?;
     let input = read_input(Fields::parse(&body)?, app.now())?;
-    Ok(respond_bulk(app.resume_jobs(actor, key, input).await?, &context))
+    Ok(respond::ok(&app.resume_jobs(actor, key, input).await?, context.casing()))
 }
 
 pub(crate) async fn delete_jobs(
@@ -74,7 +59,7 @@ pub(crate) async fn delete_jobs(
     let (app, actor) = (&state.app, &context.actor);
     let key = idempotency::key(&headers, actor, "POST /jobs/delete", &body)?;
     let input = read_input(Fields::parse(&body)?, app.now())?;
-    Ok(respond_bulk(app.delete_jobs(actor, key, input).await?, &context))
+    Ok(respond::ok(&app.delete_jobs(actor, key, input).await?, context.casing()))
 }
 
 /// The end of a pause, which must lie in the future. It needs an offset, since the jobs may have

@@ -153,7 +153,7 @@ impl App {
 }
 
 impl StoredBackup {
-    /// What it holds, in a few words.
+    /// The contents in a few words.
     pub fn summary(&self) -> String {
         summary(&self.facts, self.length)
     }

@@ -31,7 +31,7 @@ pub struct BackupProgress {
     pub state: BackupState,
     /// The part that is written, in percent.
     pub percent: u8,
-    /// What there is to say of it.
+    /// The state of the work in a few words, for people.
     pub message: String,
     /// The instant at which it began.
     pub started: Option<Millis>,

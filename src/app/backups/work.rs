@@ -1,4 +1,4 @@
-//! What all work on backups shares: threads for files, and the error of a fault.
+//! The parts that all work on backups shares: threads for files, and the error of a fault.
 
 use std::io;
 use std::path::PathBuf;

@@ -65,7 +65,7 @@ pub struct AnalyticsPoint {
 /// The sums of a range of time, without gaps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Analytics {
-    /// What each point stands for.
+    /// The range of time that each point stands for.
     pub grain: Grain,
     /// The begin of the first point.
     pub begin: Millis,

@@ -10,7 +10,7 @@ use crate::app::state::App;
 use crate::model::{JobId, Millis};
 use crate::store::explain::{Account, Explained, explain};
 
-/// What is known of a job at an instant, and why.
+/// The facts about a job at an instant, and their reasons.
 #[derive(Debug)]
 pub struct Explanation {
     /// The facts.

@@ -39,8 +39,8 @@ pub struct BulkInput {
     pub by: Option<String>,
 }
 
-/// The result of a change of many jobs. The log stores it under the key of its request, in this
-/// form.
+/// The result of a change of many jobs. Answers show it, and the log stores it under the key of its
+/// request, in this form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BulkResult {
