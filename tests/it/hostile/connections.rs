@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use serde_json::json;
 
 use super::{Attacker, Peak, Port, RawConnection, Victim, memory_mb};
@@ -146,18 +148,28 @@ async fn unfinished_bodies_of_one_client_fill_no_memory_and_no_others_share() {
     let head = format!("POST /api/v1/jobs HTTP/1.1\r\n{}", attacker.lines());
     let begun = format!("{head}content-length: 1048576\r\n\r\n[{}", " ".repeat(1_000_000));
     let mut connections = Vec::new();
-    for _ in 0..400 {
+    for _ in 0..1_000 {
         let mut connection = RawConnection::open(Port::Api.of(&cluster, 1)).await.unwrap();
         // A refused request is not read as a whole.
         let _ = connection.send(&begun).await;
         connections.push(connection);
     }
-    // The first ones keep their share until they are too slow.
-    assert_eq!(connections.last_mut().unwrap().status().await, Some(503));
     store(&client, 5, 100_000).await;
+    // Half of the budget for bodies (136 MB), and what the allocator keeps of those that were
+    // begun and refused: 240 to 420 MB, more on a busy machine. All of them are 1,000 MB.
     let grown = peak.mb() - before;
-    // Half of the budget, bytes that are read and not yet parsed, and the reserve of the allocator.
-    assert!(grown < 300.0, "{grown} MB");
+    assert!(grown < 600.0, "{grown} MB");
+    // Some were refused, whichever: on a busy machine the first ones are given up as too slow (408)
+    // before the last ones come.
+    let mut statuses: FuturesUnordered<_> =
+        connections.iter_mut().map(RawConnection::status).collect();
+    while let Some(status) = statuses.next().await {
+        assert!(matches!(status, None | Some(408 | 503)), "{status:?}");
+        if status == Some(503) {
+            return;
+        }
+    }
+    panic!("none was refused for want of room");
 }
 
 #[tokio::test(flavor = "multi_thread")]
