@@ -8,6 +8,7 @@
 //! | 1 | the program before levels |
 //! | 2 | `ForVersion`, `ByClient`, `RaiseLevel`; secret headers, TLS of targets; schema 3, 4 |
 //! | 3 | proposals of version 3; results of AMQP and of processes; settings of executors |
+//! | 4 | executors of type `amqp`; targets and messages of jobs |
 //!
 //! A new field of what travels as JSON is news, too: an older program drops it, and stores the
 //! rest.
@@ -23,7 +24,7 @@ use crate::model::result_code::ResultCode;
 use crate::model::target::{Executor, HttpTarget};
 
 /// The level of this program.
-pub const LEVEL: u32 = 3;
+pub const LEVEL: u32 = 4;
 
 /// The level that brought the newest schema step: only a node of that level can open a snapshot of
 /// this program's state.
@@ -88,12 +89,14 @@ fn of_entry(entry: &JournalEntry) -> u32 {
 }
 
 fn of_definition(definition: &JobDefinition) -> u32 {
-    of_target(definition.http.as_deref())
+    let is_new = definition.target.is_some() || definition.message.is_some();
+    if is_new { 4 } else { of_target(definition.http.as_deref()) }
 }
 
 fn of_executor(executor: &Executor) -> u32 {
     let own = match executor {
-        Executor { settings: Some(_), .. } => 3,
+        // A program knows the kinds of its own level.
+        Executor { settings: Some(_), .. } => 4,
         Executor { tls: Some(_), .. } => 2,
         _ => 1,
     };
@@ -138,10 +141,14 @@ mod tests {
         assert_eq!(jobs(vec![JobDefinition::default()]).level(), 1);
         assert_eq!(jobs(vec![JobDefinition::default(), definition]).level(), 2);
         let executor = Executor { tls: tls(), ..Executor::default() };
+        let own = JobDefinition { target: Some(Box::default()), ..JobDefinition::default() };
+        assert_eq!(jobs(vec![own]).level(), 4);
+        let message = Some(Box::new(serde_json::Value::Null));
+        assert_eq!(jobs(vec![JobDefinition { message, ..JobDefinition::default() }]).level(), 4);
         assert_eq!(Command::CreateExecutor(Executor::default()).level(), 1);
         assert_eq!(Command::CreateExecutor(executor).level(), 2);
         let settings = Some(Box::new(serde_json::Value::Null));
         let executor = Executor { settings, ..Executor::default() };
-        assert_eq!(Command::CreateExecutor(executor).level(), 3);
+        assert_eq!(Command::CreateExecutor(executor).level(), 4);
     }
 }

@@ -44,6 +44,7 @@ use super::batch::{Batch, BatchJob};
 use super::destination::Address;
 use super::request::Rendered;
 use crate::model::call_target::CallTarget;
+use crate::model::job::JobDefinition;
 
 /// An executor: everything that is to be known about one kind of target.
 pub trait Executor: Send + Sync + 'static {
@@ -56,6 +57,27 @@ pub trait Executor: Send + Sync + 'static {
 
     /// The settings as clients see them: without secrets.
     fn show(&self, settings: &Value) -> Value;
+
+    /// Whether a job may hold settings of this kind itself, without an executor.
+    fn is_for_jobs(&self) -> bool {
+        false
+    }
+
+    /// Validates the `message` of a job: the fields that replace those of its executor's settings.
+    /// It holds no secret.
+    fn validate_message(&self, _given: Value) -> Result<Value, Invalid> {
+        Err(Invalid::new("message", format!("message is not for type {}", self.kind())))
+    }
+
+    /// Checks the data of a job against its target, when the job is created or changed.
+    fn check_data(
+        &self,
+        _to: &CallTarget,
+        _job: &JobDefinition,
+        _data: &str,
+    ) -> Result<(), Invalid> {
+        Ok(())
+    }
 
     /// Where calls to a target go. Asked once for each target and read of the store.
     fn address(&self, target: &CallTarget) -> Address;

@@ -6,6 +6,8 @@
 //! and makes no second attempt. The rules that hold for all kinds are in
 //! [`delivery`](crate::delivery).
 
+#[allow(dead_code, reason = "it is being built")]
+mod amqp;
 pub mod http;
 #[cfg(test)]
 pub(crate) mod memory;

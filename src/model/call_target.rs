@@ -3,10 +3,8 @@
 //! `worker` makes one for each definition and hands it on without a look inside. Only the executor
 //! of its kind reads it. Pure; nothing here is stored.
 
-use serde_json::Value;
-
 use super::job::{Casing, JobDefinition};
-use super::target::{Executor, HttpTarget, Tls, WEBHOOK_URL};
+use super::target::{Configured, Executor, HttpTarget, Tls, WEBHOOK_URL};
 
 /// The target of calls. A kind whose jobs have fields of their own gets a variant of its own; for
 /// any other kind its settings are enough.
@@ -16,7 +14,7 @@ pub enum CallTarget {
     Callback(Callback),
     /// An HTTP request for each occurrence.
     Http(Box<HttpTarget>),
-    /// An executor whose settings only its kind reads.
+    /// Settings, of an executor or of the job itself, that only their kind reads.
     Settings(Box<Configured>),
 }
 
@@ -31,15 +29,6 @@ pub struct Callback {
     pub casing: Casing,
     /// The TLS settings; `None` for those of the machine.
     pub tls: Option<Box<Tls>>,
-}
-
-/// The kind of an executor, and its settings.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Configured {
-    /// The kind.
-    pub kind: String,
-    /// The settings, as [`Executor::settings`] keeps them.
-    pub settings: Value,
 }
 
 impl CallTarget {
@@ -60,10 +49,16 @@ impl CallTarget {
         if let Some(http) = &definition.http {
             return Ok(Self::Http(http.clone()));
         }
+        if let Some(own) = &definition.target {
+            return Ok(Self::Settings(own.clone()));
+        }
         let (id, executor) = match executor {
             Some(found) => found,
             None if definition.callback_url.is_empty() => {
-                return Err("the job has neither callback_url nor http nor executor".to_owned());
+                return Err(
+                    "the job has no target: neither callback_url nor http nor amqp nor executor"
+                        .to_owned(),
+                );
             }
             None => return Ok(callback(&definition.callback_url, "", None)),
         };
@@ -116,6 +111,9 @@ mod tests {
         assert!(matches!(http, Ok(CallTarget::Http(_))), "{http:?}");
         let own = target("other", |executor| executor.settings = Some(Box::new(3.into())));
         assert_eq!(own.map(|own| own.kind().to_owned()), Ok("other".to_owned()));
+        let own = Configured { kind: "own".into(), settings: 3.into() };
+        let definition = JobDefinition { target: Some(Box::new(own)), ..JobDefinition::default() };
+        assert_eq!(CallTarget::of(&definition, None).unwrap().kind(), "own");
     }
 
     #[test]
@@ -127,6 +125,6 @@ mod tests {
         let definition = JobDefinition::default();
         let error = CallTarget::of(&definition, Some((7, None))).unwrap_err();
         assert_eq!(error, "executor 7 of the job does not exist");
-        assert!(CallTarget::of(&definition, None).unwrap_err().contains("neither callback_url"));
+        assert!(CallTarget::of(&definition, None).unwrap_err().contains("has no target"));
     }
 }

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::delivery::{Delivery, Misfire, Overlap};
-use super::target::HttpTarget;
+use super::target::{Configured, HttpTarget};
 use super::{JobId, Millis, ProjectId};
 use crate::schedule::DstRule;
 
@@ -82,6 +83,12 @@ pub struct JobDefinition {
     /// The request for each occurrence, instead of a place in a batch.
     #[serde(default, skip_serializing_if = "is_default")]
     pub http: Option<Box<HttpTarget>>,
+    /// The target of another kind, with its settings as the kind has validated them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub target: Option<Box<Configured>>,
+    /// The fields that replace those of the settings, as the kind has validated them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub message: Option<Box<Value>>,
 }
 
 /// The kind of a job's timing.

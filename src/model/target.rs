@@ -102,6 +102,19 @@ fn is_none(auth: &Auth) -> bool {
 /// The kind of executor that jobs can be sent to.
 pub const WEBHOOK_URL: &str = "webhook_url";
 
+/// The kind of executor whose calls are messages for an AMQP exchange.
+pub const AMQP: &str = "amqp";
+
+/// Settings of a kind that reads them itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Configured {
+    /// The kind.
+    pub kind: String,
+    /// The settings, as the kind has validated them; secrets in them are sealed.
+    pub settings: Value,
+}
+
 /// A target held once for many jobs. Known to the published clients by the fields down to
 /// `webhook_method`; the rest is ours.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

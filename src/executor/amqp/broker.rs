@@ -1,0 +1,51 @@
+//! Where messages go: the address of a broker with the login, and an exchange. `settings` makes
+//! both from an executor's settings, the pool tells connections and channels apart by them. Data
+//! only; the password is sealed.
+
+use serde_json::{Map, Value};
+
+use crate::model::target::Sealed;
+
+/// A broker, a virtual host on it, and the login. Messages with equal ones share connections.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Broker {
+    /// Whether the connection is encrypted (`amqps`).
+    pub(super) tls: bool,
+    /// The name or address of the host.
+    pub(super) host: String,
+    /// The port.
+    pub(super) port: u16,
+    /// The virtual host, decoded: `/` unless the URL names another one.
+    pub(super) vhost: String,
+    /// The name of the user.
+    pub(super) user: String,
+    /// The sealed password.
+    pub(super) password: Sealed,
+    /// The authorities that its certificate may come from beside those of the machine, as PEM;
+    /// empty for none.
+    pub(super) ca: String,
+}
+
+/// An exchange.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Exchange {
+    /// The name; empty for the default exchange, whose routing keys are names of queues.
+    pub(super) name: String,
+    /// How it is declared before the first publish; `None` if it must be there.
+    pub(super) declare: Option<Declare>,
+}
+
+/// The declaration of an exchange.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Declare {
+    /// `direct`, `topic`, `fanout`, `headers` or the name of a plug-in's type.
+    pub(super) kind: String,
+    /// Whether it survives a restart of the broker.
+    pub(super) durable: bool,
+    /// Whether the broker deletes it when its last binding goes.
+    pub(super) auto_delete: bool,
+    /// Whether only other exchanges may publish to it.
+    pub(super) internal: bool,
+    /// The arguments, by the rules of headers (`message`).
+    pub(super) arguments: Map<String, Value>,
+}
