@@ -12,9 +12,12 @@ pub mod http;
 #[cfg(test)]
 pub(crate) mod memory;
 mod registry;
+pub mod signature;
+pub mod template;
+mod trace_context;
 
 pub use http::{
     Error, HttpExecutor, MAX_BATCH_BODY, MAX_BODY, Options, guard, headers, lookup, member_guard,
-    payload, raft_addresses, template, tls,
+    payload, raft_addresses, tls,
 };
 pub use registry::registry;

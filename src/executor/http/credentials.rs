@@ -1,16 +1,13 @@
-//! The credentials of HTTP targets, opened: passwords, tokens, secret headers, client keys, and the
-//! secrets that sign requests. Renderers ask for those that are written into a request, `prepared`
-//! for signatures and TLS.
+//! The credentials of HTTP targets, opened: passwords, tokens, secret headers and client keys.
+//! Renderers ask for those that are written into a request, `send` for TLS.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::headers::sign;
 use super::template::Opened;
 use super::tls::Identity;
 use crate::delivery::secret_cache::SecretCache;
-use crate::model::Millis;
-use crate::model::target::{Auth, HttpTarget, Sealed, SigningSecret, Tls};
+use crate::model::target::{Auth, HttpTarget, Sealed, Tls};
 use crate::secret::{self, Keys, purpose};
 
 /// The most TLS identities that are kept. Above it all are dropped.
@@ -58,43 +55,15 @@ impl Credentials {
         Ok(new)
     }
 
-    /// The signature of (id, instant, body) by every secret in use at the instant; `None` without
-    /// any.
-    pub(super) fn sign(
-        &self,
-        secrets: &[SigningSecret],
-        (id, now, body): (&str, Millis, &[u8]),
-    ) -> Result<Option<String>, secret::Error> {
-        let mut opened = Vec::new();
-        for secret in secrets.iter().filter(|s| s.until.is_none_or(|until| now <= until)) {
-            opened.push(self.secrets.open(&secret.sealed, purpose::SIGNING)?);
-        }
-        let opened: Vec<&str> = opened.iter().map(|secret| secret.as_str()).collect();
-        let timestamp = now.div_euclid(1_000);
-        Ok((!opened.is_empty()).then(|| sign(&opened, id, timestamp, body)))
+    /// The cache of opened secrets, for signatures.
+    pub(super) fn secrets(&self) -> &SecretCache {
+        &self.secrets
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_secret_in_use_signs_and_no_other() {
-        let keys = Arc::new(Keys::new(&"1f".repeat(32), "u", "p").unwrap());
-        let secret =
-            |text: &str, until| SigningSecret { sealed: keys.seal(text, purpose::SIGNING), until };
-        let credentials = Credentials::new(Arc::clone(&keys));
-        let list = [secret("new", None), secret("old", Some(5_000))];
-        let signed = |now| credentials.sign(&list, ("id", now, b"body")).unwrap().unwrap();
-        assert_eq!(signed(5_000), sign(&["new", "old"], "id", 5, b"body"));
-        assert_eq!(signed(5_001), sign(&["new"], "id", 5, b"body"));
-        assert_eq!(credentials.sign(&[], ("id", 0, b"")).unwrap(), None);
-        assert_eq!(credentials.sign(&list[1..], ("id", 5_001, b"")).unwrap(), None);
-        let other = [SigningSecret { sealed: keys.seal("x", purpose::TOKEN), until: None }];
-        let error = credentials.sign(&other, ("id", 0, b"")).unwrap_err().to_string();
-        assert!(error.contains("webhook secret"), "{error}");
-    }
 
     #[test]
     fn the_tls_of_a_target_is_made_once() {

@@ -1,20 +1,17 @@
-//! The headers that every call carries, and the Standard Webhooks signature. Pure but for the
-//! random trace id. `prepared` calls it once a request.
+//! The headers that every call carries. Pure but for the random trace id. `send` calls it once a
+//! request.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use hmac::{Hmac, KeyInit, Mac};
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use sha2::Sha256;
 
 use crate::delivery::batch::Labels;
+use crate::executor::trace_context::push_traceparent;
 use crate::model::time::rfc3339;
 
-/// The header of the signature; [`sign`] makes its value.
+/// The header of the signature; [`signature`](crate::executor::signature) makes its value.
 pub const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
 /// The header lines of a request. Their values share one piece of memory, as the client copies the
@@ -96,61 +93,9 @@ pub fn identifies_request(name: &str) -> bool {
     name.starts_with("webhook-") || name.starts_with("scheduler-")
 }
 
-/// Appends a new W3C trace context; not sampled, as nothing is recorded here.
-fn push_traceparent(text: &mut String) {
-    // All zeros would be invalid.
-    let (trace, span) = (rand::random::<u128>().max(1), rand::random::<u64>().max(1));
-    text.push_str("00-");
-    text.extend(hex(&trace.to_be_bytes()));
-    text.push('-');
-    text.extend(hex(&span.to_be_bytes()));
-    text.push_str("-00");
-}
-
-/// The hex digits of bytes. `format!` takes many times as long.
-fn hex(bytes: &[u8]) -> impl Iterator<Item = char> {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.map(|digit| char::from(DIGITS[usize::from(digit)]))
-}
-
-/// The value of `webhook-signature` by Standard Webhooks v1: a signature for each secret, separated
-/// by spaces, so that a receiver that knows the old or the new secret accepts it.
-///
-/// A secret is `whsec_` and base64, or any other text, which counts as its bytes.
-pub fn sign(secrets: &[&str], id: &str, timestamp: i64, body: &[u8]) -> String {
-    let mut signatures = Vec::with_capacity(secrets.len());
-    for secret in secrets {
-        let decoded = secret.strip_prefix("whsec_").and_then(|s| STANDARD.decode(s).ok());
-        let key = decoded.unwrap_or_else(|| secret.as_bytes().to_vec());
-        // HMAC takes keys of any length.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&key) else { continue };
-        mac.update(format!("{id}.{timestamp}.").as_bytes());
-        mac.update(body);
-        signatures.push(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())));
-    }
-    signatures.join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-
-    #[test]
-    fn the_published_vector_is_signed_as_published() {
-        let sign = |secrets: &[&str]| {
-            let body = br#"{"test": 2432232314}"#;
-            sign(secrets, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body)
-        };
-        let expected = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
-        assert_eq!(sign(&[SECRET]), expected);
-        let both = sign(&[SECRET, "plain"]);
-        let parts: Vec<_> = both.split(' ').collect();
-        assert_eq!((parts.len(), parts[0]), (2, expected));
-        assert!(parts[1].starts_with("v1,") && parts[1] != expected);
-    }
 
     #[test]
     fn a_targets_own_lines_replace_ours_except_for_what_the_request_is() {

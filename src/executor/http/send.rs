@@ -9,6 +9,7 @@ use super::run;
 use crate::delivery::batch::Labels;
 use crate::delivery::gate::Gate;
 use crate::delivery::request::{PreparedRequest, Sending};
+use crate::executor::signature::Signer;
 use crate::model::call_target::CallTarget;
 use crate::model::target::SigningSecret;
 use crate::secret;
@@ -24,8 +25,8 @@ impl HttpRequest {
         if !self.batch {
             lines = overlay(lines, std::mem::take(&mut self.headers));
         }
-        let signed = (labels.request_id, labels.now, &*self.body);
-        let signature = self.parts.credentials.sign(signing, signed)?;
+        let signer = Signer::in_use(self.parts.credentials.secrets(), signing, labels.now)?;
+        let signature = signer.map(|signer| signer.sign(labels.request_id, &self.body));
         // Base64 and a few signs: always a valid header value.
         let signature = signature.and_then(|signature| HeaderValue::from_str(&signature).ok());
         lines.extend(signature.map(|signature| (WEBHOOK_SIGNATURE, signature)));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::fixture::{ReceivedCall, T0, WorkerFixture, collected, definition, later, single};
 use crate::command::{Command, Outcome, ProjectEdit};
-use crate::executor::headers::sign;
+use crate::executor::signature::sign;
 use crate::model::attempt::{Verdict, execution_id, occurrence_id};
 use crate::model::delivery::Delivery;
 use crate::model::job::{JobDefinition, Timing};

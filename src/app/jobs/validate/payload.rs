@@ -3,8 +3,8 @@
 use crate::app::error::Error;
 use crate::app::jobs::validate::rules::Rules;
 use crate::app::targets::http::payload;
+use crate::executor::http::template::Sizes;
 use crate::executor::payload::DefinitionText;
-use crate::executor::template::Sizes;
 use crate::model::job::JobDefinition;
 
 /// The most bytes of a job with all its fields. The rest of a log entry takes some more.

@@ -2,7 +2,7 @@
 //! call it.
 
 use crate::app::error::Error;
-use crate::executor::template::{Error as RenderError, Sizes};
+use crate::executor::http::template::{Error as RenderError, Sizes};
 use crate::model::target::HttpTarget;
 
 /// The sizes of the requests of a target.

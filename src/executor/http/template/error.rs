@@ -3,6 +3,7 @@
 //! secret.
 
 use super::{MAX_HEADER, MAX_HEADERS, MAX_URL};
+use crate::executor::template::Fault;
 
 /// The reason why a target cannot be rendered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +40,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error of a part of the target that is not filled in; `full` makes the one for its bound.
+    pub(super) fn filling(field: &'static str, fault: Fault, full: impl FnOnce() -> Self) -> Self {
+        match fault {
+            Fault::Full => full(),
+            Fault::Unknown(name) => Self::Placeholder { field, name },
+        }
+    }
+
     /// The field of the target that is at fault.
     pub fn field(&self) -> &'static str {
         match self {

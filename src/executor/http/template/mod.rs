@@ -3,7 +3,7 @@
 //! worker opens the secrets, renders right before it sends, and puts the result into a `Call`. The
 //! api asks [`Sizes`] whether the requests of a job can be sent at all.
 //!
-//! `{{executionId}}`, `{{jobId}}`, `{{scheduledAt}}`, `{{attempt}}` and `{{data}}` are filled in.
+//! The placeholders are those of [`template`](crate::executor::template).
 //! The place in the template decides how:
 //!
 //! | place | what is filled in |
@@ -13,18 +13,14 @@
 //! | values of `headers` | as it is; a line break or another control character is an error |
 //! | a `body` that is JSON as it is written | escaped, as the text of the JSON string around it |
 //! | any other `body` | as it is: `{"order": {{data}}}` takes data that is JSON itself |
-//!
-//! `{{{{}}` is a literal `{{`: it needs no character that JSON or a URL would escape.
 
 mod error;
-mod fill;
 mod render;
 mod sizes;
 #[cfg(test)]
 mod tests;
 
 pub use error::{Bound, Error};
-pub use fill::{Fill, unknown};
 pub use render::{Opened, Rendered, RequestTemplate};
 pub use sizes::Sizes;
 
@@ -36,9 +32,3 @@ pub const MAX_HEADER: usize = 8 * 1_024;
 /// The most bytes of all headers of a target, names and values. The headers of every call do not
 /// count.
 pub const MAX_HEADERS: usize = 32 * 1_024;
-
-/// The names of the placeholders.
-pub const PLACEHOLDERS: [&str; 5] = ["executionId", "jobId", "scheduledAt", "attempt", "data"];
-
-/// The text for a literal `{{`.
-pub const LITERAL: &str = "{{{{}}";

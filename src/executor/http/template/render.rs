@@ -9,13 +9,12 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
-use serde::de::IgnoredAny;
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::error::{Bound, Error};
-use super::fill::{Bounded, Fill, Full, Place, fill_in};
 use super::{MAX_HEADER, MAX_HEADERS, MAX_URL};
+use crate::executor::template::{Bounded, Fill, Full, Place, fill_in, is_json};
 use crate::model::target::{Auth, HttpTarget};
 
 /// The secrets of a target, in the clear.
@@ -125,7 +124,7 @@ impl<'t> RequestTemplate<'t> {
             let room = MAX_HEADER.min(left).checked_sub(name.len()).ok_or_else(beyond)?;
             let mut out = Bounded::new(room);
             fill_in(value, fill, (Place::Plain, Place::Plain), &mut out)
-                .map_err(|fault| fault.of("headers", beyond))?;
+                .map_err(|fault| Error::filling("headers", fault, beyond))?;
             let value = out.into_text();
             left -= name.len() + value.len();
             let line = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
@@ -155,7 +154,8 @@ impl<'t> RequestTemplate<'t> {
         let (template, fragment) = parts(&self.target.url);
         let in_url = (Place::Plain, Place::Url);
         let mut out = Bounded::new(MAX_URL);
-        fill_in(template, fill, in_url, &mut out).map_err(|fault| fault.of("url", beyond))?;
+        fill_in(template, fill, in_url, &mut out)
+            .map_err(|fault| Error::filling("url", fault, beyond))?;
         let mut mark = if template.contains('?') { "&" } else { "?" };
         for (name, value) in &self.target.query {
             let begun = |out: &mut Bounded| {
@@ -165,12 +165,13 @@ impl<'t> RequestTemplate<'t> {
             };
             begun(&mut out).map_err(|Full| beyond())?;
             fill_in(value, fill, (Place::Url, Place::Url), &mut out)
-                .map_err(|fault| fault.of("query", beyond))?;
+                .map_err(|fault| Error::filling("query", fault, beyond))?;
             mark = "&";
         }
         if let Some(fragment) = fragment {
             out.push("#").map_err(|Full| beyond())?;
-            fill_in(fragment, fill, in_url, &mut out).map_err(|fault| fault.of("url", beyond))?;
+            fill_in(fragment, fill, in_url, &mut out)
+                .map_err(|fault| Error::filling("url", fault, beyond))?;
         }
         let text = out.into_text();
         if text == template {
@@ -213,7 +214,7 @@ impl<'t> RequestTemplate<'t> {
                 // In a body that is JSON as written, placeholders stand in its strings.
                 let place = if self.json { Place::Json } else { Place::Plain };
                 fill_in(template, fill, (Place::Plain, place), &mut out)
-                    .map_err(|fault| fault.of("body", beyond))?;
+                    .map_err(|fault| Error::filling("body", fault, beyond))?;
             }
         }
         let body = Bytes::from(out.into_text());
@@ -230,10 +231,6 @@ pub(super) fn parts(url: &str) -> (&str, Option<&str>) {
 
 fn depth(url: &Url) -> usize {
     url.path_segments().map_or(0, Iterator::count)
-}
-
-fn is_json(text: &[u8]) -> bool {
-    serde_json::from_slice::<IgnoredAny>(text).is_ok()
 }
 
 fn authorization(auth: &Auth, opened: &Opened) -> Result<Option<HeaderValue>, Error> {

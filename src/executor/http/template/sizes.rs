@@ -4,60 +4,12 @@
 //! [`RequestTemplate`] keeps the same bounds. Nothing is written to find a length.
 
 use super::error::{Bound, Error};
-use super::fill::{Fill, OPEN, Piece, Place, pieces};
 use super::render::{RequestTemplate, parts};
 use super::{MAX_HEADER, MAX_HEADERS, MAX_URL};
+use crate::executor::template::{EXECUTION_ID, Fill, INSTANT, Length, Place};
+use crate::model::JobId;
 use crate::model::target::{Auth, HttpTarget, Sealed};
-use crate::model::time::rfc3339;
-use crate::model::{JobId, Millis};
 use crate::secret;
-
-/// An execution id of the greatest length: 8, 16, 16 and 16 hex digits (the last for manual runs).
-const EXECUTION_ID: &str = "00000000-0000000000000000-0000000000000000-0000000000000000";
-/// An instant with the longest text: a year of six digits, and milliseconds.
-const INSTANT: Millis = 8_210_000_000_000_001;
-
-/// A length that grows with the data of the job.
-#[derive(Clone, Copy, Debug, Default)]
-struct Length {
-    /// In bytes, without the data.
-    fixed: usize,
-    /// The number of times that the data is filled in.
-    times: usize,
-}
-
-impl Length {
-    /// The length of a template.
-    fn of(template: &str, (own, place): (Place, Place)) -> Self {
-        let mut length = Self::default();
-        for piece in pieces(template) {
-            length.fixed += match piece {
-                Piece::Text(text) => own.length(text),
-                Piece::Name("data") => {
-                    length.times += 1;
-                    0
-                }
-                Piece::Name(OPEN) => place.length(OPEN),
-                Piece::Name("executionId") => EXECUTION_ID.len(),
-                Piece::Name("jobId") => JobId::MAX.to_string().len(),
-                Piece::Name("scheduledAt") => place.length(&rfc3339(INSTANT)),
-                Piece::Name("attempt") => u32::MAX.to_string().len(),
-                // Neither is ever rendered.
-                Piece::Name(_) | Piece::Unclosed(_) => 0,
-            };
-        }
-        length
-    }
-
-    fn plus(self, other: Self) -> Self {
-        Self { fixed: self.fixed + other.fixed, times: self.times + other.times }
-    }
-
-    /// The length where the data takes `data` bytes each time.
-    fn with(self, data: usize) -> usize {
-        self.times.saturating_mul(data).saturating_add(self.fixed)
-    }
-}
 
 /// The lengths of the parts of a target.
 #[derive(Clone, Debug)]

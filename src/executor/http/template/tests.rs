@@ -6,6 +6,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::executor::template::{Fill, PLACEHOLDERS, unknown};
 use crate::model::target::{Auth, HttpTarget, Sealed};
 
 const FILL: Fill<'_> = Fill {

@@ -1,12 +1,11 @@
 //! The filling in of a template within a bound. Writing stops where the bound would be passed, and
-//! no more is allocated than the bound allows. `render` calls it for each part of a request;
-//! `sizes` reads the same pieces to find the lengths of the parts. It knows neither the purpose of
-//! a part nor the size of its bound.
+//! no more is allocated than the bound allows. Kinds of executor call it for each part of what they
+//! send; `length` reads the same pieces to find the lengths of the parts. It knows neither the
+//! purpose of a part nor the size of its bound.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::PLACEHOLDERS;
-use super::error::Error;
 use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis};
 
@@ -33,23 +32,23 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 /// The error of a [`Bounded`] whose bound would be passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Full;
+pub(in crate::executor) struct Full;
 
 /// A text that never grows beyond a number of bytes, nor does its allocation.
 #[derive(Debug)]
-pub(super) struct Bounded {
+pub(in crate::executor) struct Bounded {
     text: String,
     max: usize,
 }
 
 impl Bounded {
     /// An empty text of at most `max` bytes.
-    pub(super) fn new(max: usize) -> Self {
+    pub(in crate::executor) fn new(max: usize) -> Self {
         Self { text: String::new(), max }
     }
 
     /// Appends a piece, or nothing if that would pass the bound.
-    pub(super) fn push(&mut self, piece: &str) -> Result<(), Full> {
+    pub(in crate::executor) fn push(&mut self, piece: &str) -> Result<(), Full> {
         let needed = self.text.len().saturating_add(piece.len());
         if needed > self.max {
             return Err(Full);
@@ -63,14 +62,14 @@ impl Bounded {
     }
 
     /// What was written.
-    pub(super) fn into_text(self) -> String {
+    pub(in crate::executor) fn into_text(self) -> String {
         self.text
     }
 }
 
 /// The way in which a text is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(in crate::executor) enum Place {
     /// As it is.
     Plain,
     /// Percent-encoded.
@@ -81,7 +80,7 @@ pub(super) enum Place {
 
 impl Place {
     /// Writes a text.
-    pub(super) fn write(self, text: &str, out: &mut Bounded) -> Result<(), Full> {
+    pub(in crate::executor) fn write(self, text: &str, out: &mut Bounded) -> Result<(), Full> {
         match self {
             Self::Plain => out.push(text),
             Self::Url => utf8_percent_encode(text, ENCODED).try_for_each(|piece| out.push(piece)),
@@ -113,7 +112,7 @@ impl Place {
     }
 
     /// The number of bytes that [`Place::write`] writes for a text.
-    pub(super) fn length(self, text: &str) -> usize {
+    pub(in crate::executor) fn length(self, text: &str) -> usize {
         let each = |length: fn(u8) -> usize| text.bytes().map(length).sum();
         match self {
             Self::Plain => text.len(),
@@ -133,7 +132,7 @@ impl Place {
 
 /// The reason why a template is not filled in.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(in crate::executor) enum Fault {
     /// The bound would be passed.
     Full,
     /// The text in the braces is no placeholder; the first 40 characters of it.
@@ -146,19 +145,9 @@ impl From<Full> for Fault {
     }
 }
 
-impl Fault {
-    /// The error for a part of the target; `full` makes the one for its bound.
-    pub(super) fn of(self, field: &'static str, full: impl FnOnce() -> Error) -> Error {
-        match self {
-            Self::Full => full(),
-            Self::Unknown(name) => Error::Placeholder { field, name },
-        }
-    }
-}
-
 /// Writes a template: the values of placeholders in the way of `place`, and its own text in the way
 /// of `own`.
-pub(super) fn fill_in(
+pub(in crate::executor) fn fill_in(
     template: &str,
     fill: &Fill<'_>,
     (own, place): (Place, Place),
