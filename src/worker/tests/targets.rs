@@ -142,7 +142,7 @@ async fn what_nothing_can_be_sent_to_makes_dead_letters() {
     assert_eq!((records.len(), records[0].record.members.len()), (1, 5));
     assert_eq!(records[0].record.verdict, Verdict::Dead);
     let error = records[0].record.error.clone().unwrap();
-    assert!(error.contains("neither callback_url nor http nor executor"), "{error}");
+    assert!(error.contains("neither callback_url nor http nor amqp nor executor"), "{error}");
     fixture.stop().await;
 }
 
