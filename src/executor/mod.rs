@@ -1,6 +1,6 @@
 //! Executors: what is to be known about each kind of target, a folder for each kind. Today there is
 //! one, [`http`]. [`delivery::executor`](crate::delivery::executor) says what a kind brings, and
-//! [`registry()`] lists the kinds.
+//! [`registry()`] lists the kinds. What the connections of all kinds leave by is in [`outbound`].
 //!
 //! An executor knows nothing of shards, schedules or leases, keeps nothing beyond open connections,
 //! and makes no second attempt. The rules that hold for all kinds are in
@@ -11,13 +11,12 @@ mod amqp;
 pub mod http;
 #[cfg(test)]
 pub(crate) mod memory;
+pub mod outbound;
 mod registry;
 pub mod signature;
 pub mod template;
 mod trace_context;
 
-pub use http::{
-    Error, HttpExecutor, MAX_BATCH_BODY, MAX_BODY, Options, guard, headers, lookup, member_guard,
-    payload, raft_addresses, tls,
-};
+pub use http::{Error, HttpExecutor, MAX_BATCH_BODY, MAX_BODY, Options, headers, payload};
+pub use outbound::{guard, lookup, member_guard, raft_addresses, tls};
 pub use registry::registry;

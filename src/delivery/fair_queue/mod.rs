@@ -2,7 +2,7 @@
 //! one destination under one set of limits) share the project's part of it.
 //!
 //! `delivery::destination_queues` shares out the workers for calls with one of these,
-//! `worker::admission` the places for built requests, and the resolver of `executor::http` its
+//! `worker::admission` the places for built requests, and the resolver of `executor::outbound` its
 //! threads. The queue is pure: no clock, no lock, no I/O. Every operation is O(log n) in projects
 //! and flows. Two operations look at all of them: [`FairQueue::flows`] (for metrics), and the
 //! pruning of idle flows, which happens when their number has doubled.

@@ -18,14 +18,14 @@ use hyper::header::HeaderMap;
 
 use super::connection::{Connection, Unanswered};
 use super::connector::{self, Connector};
-use super::local_error::LocalError;
 use super::meter::MAX_HEAD;
 use super::options::Options;
 use super::pool::Pool;
 use super::request::{OutgoingRequest, RequestLine};
 use super::send_error::SendError;
-use super::tls::{Identity, IdentityCache, RootCertificates};
 use crate::clock::Clock;
+use crate::executor::outbound::local_error::LocalError;
+use crate::executor::outbound::tls::{Identity, IdentityCache, RootCertificates};
 
 /// The client.
 pub(super) struct Client {

@@ -19,10 +19,10 @@ use url::{Host, Position, Url};
 
 use super::connection::Connection;
 use super::egress;
-use super::guarded_resolver::GuardedResolver;
-use super::lookup::patience;
 use super::meter::Meter;
 use super::options::Options;
+use crate::executor::outbound::guarded_resolver::GuardedResolver;
+use crate::executor::outbound::lookup::patience;
 use crate::model::ProjectId;
 
 /// The time without an acknowledgement after which TCP probes, and the number of its probes.

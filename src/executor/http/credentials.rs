@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::template::Opened;
-use super::tls::Identity;
 use crate::delivery::secret_cache::SecretCache;
+use crate::executor::outbound::tls::Identity;
 use crate::model::target::{Auth, HttpTarget, Sealed, Tls};
 use crate::secret::{self, Keys, purpose};
 

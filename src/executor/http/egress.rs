@@ -12,13 +12,13 @@ use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
-use super::guard::TargetGuard;
-use super::local_error::LocalError;
-use super::lookup::{look_up, patience};
-use super::member_guard::{self, Exclusion};
 use super::options::Options;
 use super::send_error::SendError;
 use crate::config::EgressProxy;
+use crate::executor::outbound::guard::TargetGuard;
+use crate::executor::outbound::local_error::LocalError;
+use crate::executor::outbound::lookup::{look_up, patience};
+use crate::executor::outbound::member_guard::{self, Exclusion};
 use crate::model::ProjectId;
 
 /// The value of `Proxy-Authorization` (RFC 7617); `None` where the URL of the proxy has no user.

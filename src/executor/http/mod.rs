@@ -1,10 +1,10 @@
 //! The executor of HTTP targets: callbacks that take batches, and a request for each occurrence.
 //!
 //! [`HttpExecutor`] is its side of [`delivery::executor`](crate::delivery::executor). The api asks
-//! [`guard::TargetGuard`] about URLs, [`template::Sizes`] and [`payload::DefinitionText`] about
-//! sizes, and [`tls::check`] about certificates. Nothing here knows of shards, schedules or leases,
-//! or keeps anything beyond open connections. Nothing is tried again, but once where a kept
-//! connection turned out to be closed (`client`).
+//! [`template::Sizes`] and [`payload::DefinitionText`] about sizes. Names are looked up, addresses
+//! guarded and receivers verified by [`outbound`](crate::executor::outbound). Nothing here knows of
+//! shards, schedules or leases, or keeps anything beyond open connections. Nothing is tried again,
+//! but once where a kept connection turned out to be closed (`client`).
 //!
 //! ```text
 //!   worker -> renderers (payload, template) -> HttpRequest
@@ -26,22 +26,15 @@
 //! | `credentials` | opened secrets: of targets, for signatures, for TLS |
 //! | `prepared`, `send`, `run`, `runner` | a call, from the written request to its reply |
 //! | `request`, `deferred_body`, `client`, `response` | what is sent and read |
-//! | `connector`, `connection`, `pool`, `meter`, `tls` | connections |
-//! | `guard`, `address_kind`, `member_guard`, `egress` | where calls may go |
-//! | `lookup`, `resolver`, `guarded_resolver` | look-ups of names |
+//! | `connector`, `connection`, `pool`, `meter` | connections |
+//! | `egress` | where calls may go, also by way of a proxy |
 //! | `status`, `batch_answer`, `retry_after`, `http_date` | what an answer means |
 
-pub mod guard;
 pub mod headers;
-pub mod lookup;
-pub mod member_guard;
 pub mod payload;
-pub mod raft_addresses;
 pub mod status;
 pub mod template;
-pub mod tls;
 
-mod address_kind;
 pub(crate) mod batch_answer;
 mod client;
 mod connection;
@@ -51,9 +44,7 @@ mod deferred_body;
 mod destination;
 mod egress;
 mod executor;
-mod guarded_resolver;
 mod http_date;
-mod local_error;
 mod meter;
 mod options;
 mod parts;
@@ -61,7 +52,6 @@ mod pool;
 mod prepared;
 mod renderers;
 mod request;
-mod resolver;
 mod response;
 mod retry_after;
 mod run;

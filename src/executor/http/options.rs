@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::guard::TargetGuard;
-use super::lookup::Lookup;
-use super::member_guard::MemberGuard;
-use super::resolver::SystemLookup;
 use crate::config::EgressProxy;
+use crate::executor::outbound::guard::TargetGuard;
+use crate::executor::outbound::lookup::Lookup;
+use crate::executor::outbound::member_guard::MemberGuard;
+use crate::executor::outbound::resolver::SystemLookup;
 
 /// The options of an executor.
 #[derive(Clone)]

@@ -8,9 +8,9 @@ use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};
 use url::Url;
 
-use super::guard;
 use super::parts::Parts;
-use super::tls::Identity;
+use crate::executor::outbound::guard;
+use crate::executor::outbound::tls::Identity;
 
 /// A request.
 pub struct HttpRequest {

@@ -7,7 +7,6 @@ use reqwest::Method;
 use url::Url;
 
 use super::destination::path_hash;
-use super::guard;
 use super::parts::Parts;
 use super::payload::{Builder, DefinitionText, PayloadJob};
 use super::prepared::HttpRequest;
@@ -15,6 +14,7 @@ use super::template::{Opened, RequestTemplate};
 use crate::delivery::batch::{Batch, BatchJob};
 use crate::delivery::executor::Renderer;
 use crate::delivery::request::{Rendered, Request};
+use crate::executor::outbound::guard;
 use crate::executor::template::Fill;
 use crate::model::JobId;
 use crate::model::call_target::Callback;

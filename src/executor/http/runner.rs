@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use super::client::Client;
 use super::egress;
-use super::local_error::{LocalError, LocalErrors};
 use super::options::{Error, Options};
 use super::request::OutgoingRequest;
 use super::response::{self, Received};
 use super::send_error::SendError;
-use super::tls::Identity;
 use crate::clock::{Clock, SchedulerTime};
 use crate::delivery::call_outcome::CallOutcome;
 use crate::delivery::gate::Gate;
 use crate::delivery::reply::Reply;
+use crate::executor::outbound::local_error::{LocalError, LocalErrors};
+use crate::executor::outbound::tls::Identity;
 use crate::model::postponement::Obstacle;
 
 /// Sends requests.

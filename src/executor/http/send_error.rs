@@ -1,7 +1,7 @@
 //! The reasons why a request has no answer. `client` and `egress` give them; `run` turns them into
 //! a reply.
 
-use super::local_error::LocalError;
+use crate::executor::outbound::local_error::LocalError;
 
 /// The reason why a request has no answer. Texts are for people, without the URL.
 pub(super) enum SendError {

@@ -19,11 +19,12 @@ use crate::delivery::destination::Limits;
 use crate::delivery::destination_queues::{DestinationLoad, Occupancy, QueueOptions};
 use crate::delivery::registry::Registry;
 use crate::delivery::reply::Reply;
-use crate::executor::http::guard::TargetGuard;
-use crate::executor::http::lookup::Lookup;
-use crate::executor::http::member_guard::MemberGuard;
-use crate::executor::http::tls::Identity;
-use crate::executor::http::{Error, HttpExecutor, HttpRequest, address, guard};
+use crate::executor::http::{Error, HttpExecutor, HttpRequest, address};
+use crate::executor::outbound::guard;
+use crate::executor::outbound::guard::TargetGuard;
+use crate::executor::outbound::lookup::Lookup;
+use crate::executor::outbound::member_guard::MemberGuard;
+use crate::executor::outbound::tls::Identity;
 use crate::model::ProjectId;
 use crate::{delivery, executor, metrics, secret};
 

@@ -33,9 +33,6 @@ use tokio::net::TcpListener;
 
 use calls::{Call, Executor, Options, flaw};
 
-use super::guard::TargetGuard;
-use super::lookup::{Lookup, LookupFuture};
-use super::member_guard::MemberGuard;
 use super::run::UNWANTED;
 use super::{MAX_BATCH_BODY, MAX_BODY};
 use crate::clock::{SchedulerTime, SystemClock};
@@ -45,6 +42,9 @@ use crate::delivery::availability::Availability;
 use crate::delivery::breaker::Rules;
 use crate::delivery::call_checks::Unwanted;
 use crate::delivery::reply::Reply;
+use crate::executor::outbound::guard::TargetGuard;
+use crate::executor::outbound::lookup::{Lookup, LookupFuture};
+use crate::executor::outbound::member_guard::MemberGuard;
 use crate::model::ProjectId;
 use crate::model::postponement::Obstacle;
 

@@ -1,4 +1,4 @@
-//! Look-ups of names. `guard`, `member_guard` and `egress` look names up, each to check the
+//! Look-ups of names. Guards and connectors look names up, each to check the
 //! addresses found. Nothing is checked or remembered here.
 
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use super::local_error::{ResolverDown, is_resolver_down};
 use crate::model::ProjectId;
 
 /// The project that the look-ups of members count for: none.
-pub(super) const MEMBERS: ProjectId = ProjectId::MAX;
+pub(in crate::executor) const MEMBERS: ProjectId = ProjectId::MAX;
 
 /// A resolver of names; tests bring their own.
 pub trait Lookup: Send + Sync + 'static {
@@ -22,13 +22,13 @@ pub trait Lookup: Send + Sync + 'static {
 pub type LookupFuture = Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> + Send>>;
 
 /// The longest time for a look-up: less than a call waits for a connection.
-pub(super) fn patience(connect_timeout: Duration) -> Duration {
+pub(in crate::executor) fn patience(connect_timeout: Duration) -> Duration {
     connect_timeout.mul_f32(0.8)
 }
 
 /// The addresses of a name for a project. The error is [`ResolverDown`] where no name server says
 /// whether the name exists.
-pub(super) async fn look_up(
+pub(in crate::executor) async fn look_up(
     lookup: &dyn Lookup,
     (name, project): (&str, ProjectId),
     patience: Duration,

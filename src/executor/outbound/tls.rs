@@ -2,7 +2,7 @@
 //! shown. Most targets use the TLS of the machine ([`RootCertificates`]). A target may have an
 //! authority and a certificate of its own. The api checks both when they are set ([`check`]). The
 //! worker opens the key, and calls with equal [`Identity`]s share one configuration, which is kept
-//! while it is in use. Receivers are always verified. Nothing here connects: `client` hands the
+//! while it is in use. Receivers are always verified. Nothing here connects: a connector gets the
 //! configuration to the connector.
 //!
 //! Certificates are read anew every [`READ_EVERY_MS`], on a thread for blocking work.
@@ -54,7 +54,7 @@ impl Identity {
     }
 
     /// The digest, which is the same for equal identities.
-    pub(super) fn digest(&self) -> &[u8; 32] {
+    pub(in crate::executor) fn digest(&self) -> &[u8; 32] {
         &self.digest
     }
 
@@ -154,7 +154,7 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 /// The TLS of the machine, for targets that have none of their own.
-pub(super) struct RootCertificates(Mutex<Machine>);
+pub(in crate::executor) struct RootCertificates(Mutex<Machine>);
 
 struct Machine {
     config: Arc<ClientConfig>,
@@ -168,7 +168,7 @@ struct Machine {
 
 impl RootCertificates {
     /// Reads the authorities of the machine.
-    pub(super) fn read(boot: u64) -> Result<Arc<Self>, String> {
+    pub(in crate::executor) fn read(boot: u64) -> Result<Arc<Self>, String> {
         let (config, bare) = machine(config)?;
         let machine = Machine { config: config.into(), bare, read: boot, reading: false };
         Ok(Arc::new(Self(Mutex::new(machine))))
@@ -176,7 +176,7 @@ impl RootCertificates {
 
     /// The configuration for a call that begins at an instant of the boot clock. If it is old, the
     /// next one is read meanwhile, and the old one serves until then.
-    pub(super) fn get(self: &Arc<Self>, boot: u64) -> Arc<ClientConfig> {
+    pub(in crate::executor) fn get(self: &Arc<Self>, boot: u64) -> Arc<ClientConfig> {
         let mut machine = self.lock();
         if boot.saturating_sub(machine.read) >= READ_EVERY_MS && !machine.reading {
             machine.reading = true;
@@ -235,12 +235,12 @@ struct CachedConfig {
 
 /// The configurations of the identities that are in use.
 #[derive(Default)]
-pub(super) struct IdentityCache(Mutex<HashMap<[u8; 32], CachedConfig>>);
+pub(in crate::executor) struct IdentityCache(Mutex<HashMap<[u8; 32], CachedConfig>>);
 
 impl IdentityCache {
     /// The configuration for a call that begins at an instant of the boot clock. It is made on a
     /// thread for blocking work, as that may read the root certificates.
-    pub(super) async fn get(
+    pub(in crate::executor) async fn get(
         &self,
         identity: &Arc<Identity>,
         boot: u64,

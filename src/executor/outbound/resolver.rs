@@ -32,7 +32,7 @@ type Callers = Vec<oneshot::Sender<Found>>;
 
 /// The resolver of the machine.
 #[derive(Debug)]
-pub(super) struct SystemLookup(Arc<Resolver>);
+pub(in crate::executor) struct SystemLookup(Arc<Resolver>);
 
 impl Default for SystemLookup {
     fn default() -> Self {

@@ -1,5 +1,5 @@
 //! Errors of this node that say nothing about the receiver: no descriptor, no memory, no name
-//! server. `client` and `egress` ask [`LocalError::find`] where nothing was sent; such a call is no
+//! server. The clients of all kinds ask [`LocalError::find`] where nothing was sent; such a call is no
 //! attempt. `run` has them counted, and logged once a minute. Nothing is retried here.
 //!
 //! `EADDRNOTAVAIL` does not count as one. It may mean that no local port is free, but it also
@@ -14,7 +14,7 @@ use crate::telemetry::LogLimit;
 
 /// The resource that this node lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum LocalError {
+pub(in crate::executor) enum LocalError {
     Descriptors,
     Memory,
     Resolver,
@@ -24,7 +24,7 @@ const ALL: [LocalError; 3] = [LocalError::Descriptors, LocalError::Memory, Local
 
 impl LocalError {
     /// The local error behind an error of the client or of a look-up, if there is one.
-    pub(super) fn find(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+    pub(in crate::executor) fn find(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
         let mut next = Some(error);
         while let Some(error) = next {
             if error.is::<ResolverDown>() {
@@ -56,7 +56,7 @@ impl LocalError {
     }
 
     /// The text for people.
-    pub(super) fn text(self) -> &'static str {
+    pub(in crate::executor) fn text(self) -> &'static str {
         match self {
             Self::Descriptors => "too many open files",
             Self::Memory => "out of memory",
@@ -68,21 +68,21 @@ impl LocalError {
 /// No name server of this node said whether a name exists.
 #[derive(Debug, thiserror::Error)]
 #[error("no name server answers: {why}")]
-pub(super) struct ResolverDown {
+pub(in crate::executor) struct ResolverDown {
     /// The reason, for people.
-    pub(super) why: String,
+    pub(in crate::executor) why: String,
     /// Whether the look-up took too long, or the wait for its turn.
-    pub(super) late: bool,
+    pub(in crate::executor) late: bool,
 }
 
 /// Whether the error of a look-up says only that it took too long.
-pub(super) fn is_late(error: &(dyn std::error::Error + 'static)) -> bool {
+pub(in crate::executor) fn is_late(error: &(dyn std::error::Error + 'static)) -> bool {
     error.downcast_ref::<ResolverDown>().is_some_and(|error| error.late)
 }
 
 /// Whether the error of a resolver is about the resolver and not about the name. The library hands
 /// on only the text of getaddrinfo(3): `EAI_AGAIN` and `EAI_FAIL` of glibc, `EAI_AGAIN` of musl.
-pub(super) fn is_resolver_down(error: &io::Error) -> bool {
+pub(in crate::executor) fn is_resolver_down(error: &io::Error) -> bool {
     const TEXTS: [&str; 3] =
         ["Temporary failure in name resolution", "Non-recoverable failure", "Try again"];
     let text = error.to_string();
@@ -91,7 +91,7 @@ pub(super) fn is_resolver_down(error: &io::Error) -> bool {
 
 /// The counts of local errors by kind.
 #[derive(Debug, Default)]
-pub(super) struct LocalErrors {
+pub(in crate::executor) struct LocalErrors {
     counts: [AtomicU64; ALL.len()],
     lines: LogLimit<LocalError>,
 }
@@ -99,7 +99,7 @@ pub(super) struct LocalErrors {
 impl LocalErrors {
     /// Counts an error, and logs it if that kind was not logged for a minute. `boot` is in
     /// milliseconds.
-    pub(super) fn note(&self, error: LocalError, boot: u64) {
+    pub(in crate::executor) fn note(&self, error: LocalError, boot: u64) {
         let count = self.counts[error as usize].fetch_add(1, Ordering::Relaxed) + 1;
         if self.lines.admit_at(error, boot).is_some() {
             tracing::error!(
@@ -111,7 +111,7 @@ impl LocalErrors {
     }
 
     /// The counts by name.
-    pub(super) fn counts(&self) -> Vec<(&'static str, u64)> {
+    pub(in crate::executor) fn counts(&self) -> Vec<(&'static str, u64)> {
         let count = |error: &LocalError| self.counts[*error as usize].load(Ordering::Relaxed);
         ALL.iter().map(|error| (error.name(), count(error))).collect()
     }

@@ -17,15 +17,15 @@ use crate::model::ProjectId;
 
 /// The resolver of one call.
 #[derive(Clone)]
-pub(super) struct GuardedResolver {
+pub(in crate::executor) struct GuardedResolver {
     /// The longest time for a look-up.
-    pub(super) patience: Duration,
-    pub(super) guard: TargetGuard,
-    pub(super) lookup: Arc<dyn Lookup>,
-    pub(super) project: ProjectId,
-    pub(super) member_guard: Arc<MemberGuard>,
+    pub(in crate::executor) patience: Duration,
+    pub(in crate::executor) guard: TargetGuard,
+    pub(in crate::executor) lookup: Arc<dyn Lookup>,
+    pub(in crate::executor) project: ProjectId,
+    pub(in crate::executor) member_guard: Arc<MemberGuard>,
     /// The name of the configured proxy, which may be anywhere.
-    pub(super) proxy: Option<Arc<str>>,
+    pub(in crate::executor) proxy: Option<Arc<str>>,
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

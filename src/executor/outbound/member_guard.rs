@@ -2,7 +2,7 @@
 //! Otherwise a node would carry the request of a job into a port of its own cluster, past any
 //! firewall.
 //!
-//! `egress` asks [`MemberGuard::admit`] for every call. A port that no member has costs a look at a
+//! Each kind asks [`MemberGuard::admit`] for every call. A port that no member has costs a look at a
 //! short list. With a port that a member has, the target's name and those of the members are
 //! resolved. As a name may lead elsewhere a moment later, the resolver of the client leaves the
 //! addresses of members out of what it finds for that name as long as the call is under way
@@ -58,7 +58,7 @@ pub struct MemberGuard {
 
 /// The reason why a call is not made.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub(in crate::executor) enum Error {
     /// The call would reach a member.
     #[error("the target is the Raft address of a member of this cluster, which takes no jobs")]
     Member,
@@ -68,7 +68,7 @@ pub(super) enum Error {
 }
 
 /// Keeps the addresses of members out of the look-ups of a name. Held while a call is under way.
-pub(super) struct Exclusion {
+pub(in crate::executor) struct Exclusion {
     guard: Arc<MemberGuard>,
     name: String,
     addresses: Arc<Resolved>,
@@ -81,13 +81,13 @@ impl MemberGuard {
     }
 
     /// Whether a call goes to a port that a member has.
-    pub(super) fn concerns(&self, url: &Url, boot: u64) -> bool {
+    pub(in crate::executor) fn concerns(&self, url: &Url, boot: u64) -> bool {
         let Some(port) = url.port_or_known_default() else { return false };
         self.members(boot).0.iter().any(|(_, of)| *of == port)
     }
 
     /// Checks a call of a project. The caller holds the exclusion until the call is over.
-    pub(super) async fn admit(
+    pub(in crate::executor) async fn admit(
         self: &Arc<Self>,
         (url, project): (&Url, ProjectId),
         lookup: &dyn Lookup,
@@ -138,7 +138,7 @@ impl MemberGuard {
     }
 
     /// Whether calls that are under way to a name may reach an address.
-    pub(super) fn allows(&self, name: &str, ip: IpAddr) -> bool {
+    pub(in crate::executor) fn allows(&self, name: &str, ip: IpAddr) -> bool {
         let excluded = self.excluded();
         excluded.get(name).is_none_or(|all| all.iter().all(|of| !of.contains(ip)))
     }
