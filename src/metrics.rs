@@ -8,6 +8,7 @@
 mod calls;
 mod lag;
 mod process;
+mod publish;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -17,6 +18,7 @@ use prometheus_client::registry::Registry;
 
 pub use calls::{Calls, Destination};
 pub use lag::{Lag, Quantiles};
+pub use publish::PublishMetrics;
 
 use self::calls::CallSource;
 use crate::model::attempt::Verdict;
@@ -36,6 +38,8 @@ pub struct Metrics {
     skipped: Family<Reason, Counter>,
     late: Counter,
     calls: CallSource,
+    /// The messages that are published to brokers.
+    pub messages: PublishMetrics,
     requests: Family<Request, Counter>,
     auth_failures: Family<Failure, Counter>,
     reads_refused: Family<Reason, Counter>,
@@ -138,6 +142,8 @@ impl Metrics {
         );
         let calls = CallSource::default();
         registry.register_collector(Box::new(calls.clone()));
+        let messages = PublishMetrics::default();
+        messages.register(&mut registry);
         let requests = Family::<Request, Counter>::default();
         registry.register("http_requests", "API requests answered", requests.clone());
         let auth_failures = Family::<Failure, Counter>::default();
@@ -208,6 +214,7 @@ impl Metrics {
             skipped,
             late,
             calls,
+            messages,
             requests,
             auth_failures,
             reads_refused,
@@ -372,6 +379,7 @@ mod tests {
         metrics.request(&axum::http::Method::GET, "/jobs", 200);
         metrics.read_refused("full");
         metrics.applied("tick", 1);
+        metrics.messages.published("amqp://a:5672/", "confirmed", 1);
         let text = metrics.encode();
         let kind = |line: &str| {
             let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;

@@ -76,6 +76,8 @@ pub enum Error {
 /// Starts logging. `filter` is the value of [`FILTER_VARIABLE`], if it is set; it wins over
 /// `level`.
 pub fn init(level: LogLevel, format: LogFormat, filter: Option<&str>) -> Result<(), Error> {
+    use tracing_subscriber::Layer;
+    use tracing_subscriber::filter::filter_fn;
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;
 
@@ -86,14 +88,17 @@ pub fn init(level: LogLevel, format: LogFormat, filter: Option<&str>) -> Result<
     let stream = stream.map_err(Error::Stream)?;
     let writer = stream.clone();
     let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
+    let shown = filter_fn(|line| is_shown(line.target()));
     let (filter, handle) = reload::Layer::new(env_filter(level, filter)?);
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         LogFormat::Text => {
             let colours = stderr.is_terminal();
-            registry.with(layer.with_ansi(colours)).try_init()?;
+            registry.with(layer.with_ansi(colours).with_filter(shown)).try_init()?;
         }
-        LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init()?,
+        LogFormat::Json => {
+            registry.with(layer.json().flatten_event(true).with_filter(shown)).try_init()?;
+        }
     }
     // Only the first call reaches this line: `try_init` refuses a second one.
     let _ = LOG.set(stream);
@@ -155,6 +160,12 @@ fn panicked(panic: &PanicHookInfo<'_>) {
     }
 }
 
+/// Whether lines of a target are written at all. The client of AMQP brokers logs whole messages,
+/// and at its lowest level the login; what is worth knowing of it `executor` says itself.
+fn is_shown(target: &str) -> bool {
+    !target.starts_with("lapin")
+}
+
 /// Our own events at the level asked for; libraries one step quieter, since their "info" is our
 /// "debug". openraft warns of every call to a node that is down, a dozen a second: what is worth
 /// knowing of that `cluster` says itself, once.
@@ -174,6 +185,12 @@ fn env_filter(level: LogLevel, filter: Option<&str>) -> Result<EnvFilter, Error>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_client_of_brokers_is_never_shown() {
+        assert!(!is_shown("lapin::returned_messages") && !is_shown("lapin"));
+        assert!(is_shown("scheduler0::executor::amqp"));
+    }
 
     #[test]
     fn the_variable_wins_over_the_level() {

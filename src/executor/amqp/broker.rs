@@ -26,6 +26,18 @@ pub(super) struct Broker {
     pub(super) ca: String,
 }
 
+impl Broker {
+    /// Scheme, host, port and virtual host: the destination, as limits, breakers and metrics show
+    /// it.
+    pub(super) fn address(&self) -> String {
+        let Self { tls, host, port, vhost, .. } = self;
+        let scheme = if *tls { "amqps" } else { "amqp" };
+        let is_v6 = host.parse::<std::net::Ipv6Addr>().is_ok();
+        let host = if is_v6 { format!("[{host}]") } else { host.clone() };
+        format!("{scheme}://{host}:{port}/{vhost}")
+    }
+}
+
 /// An exchange.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Exchange {

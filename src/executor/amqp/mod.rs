@@ -13,5 +13,23 @@
 //!   worker <- Reply <- outcome <-- acks, nacks, returns, closes
 //! ```
 
+mod backoff;
 mod broker;
+mod connection;
+mod connector;
+mod exchanges;
+mod failure;
+mod frames;
+mod held;
+mod kept;
+mod login;
 mod message;
+mod options;
+mod outcome;
+mod pool;
+mod publish;
+mod runtime;
+#[cfg(test)]
+mod tests;
+mod transport;
+mod values;

@@ -24,6 +24,7 @@ use super::pool::Pool;
 use super::request::{OutgoingRequest, RequestLine};
 use super::send_error::SendError;
 use crate::clock::Clock;
+use crate::executor::outbound::error_text::chain;
 use crate::executor::outbound::local_error::LocalError;
 use crate::executor::outbound::tls::{Identity, IdentityCache, RootCertificates};
 
@@ -203,22 +204,3 @@ fn unconnected(error: &connector::Error) -> String {
 /// `openssl req -x509` makes the certificate of an authority, which no receiver may show.
 const CA_AS_RECEIVER: &str = "the receiver's certificate is that of an authority (CA:TRUE), as `openssl req -x509` makes \
      it: give the receiver one with basicConstraints CA:FALSE, its own or one that the authority issued";
-
-/// An error and its sources, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = String::new();
-    let mut next = Some(error);
-    while let Some(e) = next {
-        let part = e.to_string();
-        if !text.contains(&part) {
-            if !text.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(&part);
-        }
-        next = e.source();
-    }
-    let end = text.floor_char_boundary(crate::model::attempt::MAX_ERROR);
-    text.truncate(end);
-    text
-}

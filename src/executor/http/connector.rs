@@ -23,13 +23,8 @@ use super::meter::Meter;
 use super::options::Options;
 use crate::executor::outbound::guarded_resolver::GuardedResolver;
 use crate::executor::outbound::lookup::patience;
+use crate::executor::outbound::tcp;
 use crate::model::ProjectId;
-
-/// The time without an acknowledgement after which TCP probes, and the number of its probes.
-const KEEPALIVE: Duration = Duration::from_secs(15);
-const KEEPALIVE_RETRIES: u32 = 3;
-/// The time after which unacknowledged bytes end the connection (`TCP_USER_TIMEOUT`).
-const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// The connector.
 pub(super) struct Connector {
@@ -79,15 +74,7 @@ impl Connector {
     /// A TCP connector for a call of a project.
     fn tcp(&self, project: ProjectId) -> HttpConnector<GuardedResolver> {
         let resolver = GuardedResolver { project, ..self.resolver.clone() };
-        let mut tcp = HttpConnector::new_with_resolver(resolver);
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(KEEPALIVE));
-        tcp.set_keepalive_interval(Some(KEEPALIVE));
-        tcp.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
-        #[cfg(target_os = "linux")]
-        tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
-        tcp
+        tcp::connector(resolver)
     }
 
     /// Whether a request goes to the proxy itself, which then wants the whole URL, and the value of

@@ -1,5 +1,5 @@
-//! The resolver of the client: it looks a name up and hands on only addresses that the guards
-//! allow. `connector` asks it for each connection. It never connects itself.
+//! The resolver of connectors: it looks a name up and hands on only addresses that the guards
+//! allow. They ask it for each connection. It never connects itself.
 
 use std::net::SocketAddr;
 use std::pin::Pin;

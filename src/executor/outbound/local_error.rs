@@ -1,6 +1,6 @@
 //! Errors of this node that say nothing about the receiver: no descriptor, no memory, no name
-//! server. The clients of all kinds ask [`LocalError::find`] where nothing was sent; such a call is no
-//! attempt. `run` has them counted, and logged once a minute. Nothing is retried here.
+//! server. The clients of all kinds ask [`LocalError::find`] where nothing was sent; such a call is
+//! no attempt. `run` has them counted, and logged once a minute. Nothing is retried here.
 //!
 //! `EADDRNOTAVAIL` does not count as one. It may mean that no local port is free, but it also
 //! follows from an IPv6 address where IPv6 is off, and that holds for good.

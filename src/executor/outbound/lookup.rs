@@ -1,5 +1,5 @@
-//! Look-ups of names. Guards and connectors look names up, each to check the
-//! addresses found. Nothing is checked or remembered here.
+//! Look-ups of names. Guards and connectors look names up, each to check the addresses found.
+//! Nothing is checked or remembered here.
 
 use std::net::SocketAddr;
 use std::pin::Pin;

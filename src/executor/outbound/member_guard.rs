@@ -2,8 +2,8 @@
 //! Otherwise a node would carry the request of a job into a port of its own cluster, past any
 //! firewall.
 //!
-//! Each kind asks [`MemberGuard::admit`] for every call. A port that no member has costs a look at a
-//! short list. With a port that a member has, the target's name and those of the members are
+//! Each kind asks [`MemberGuard::admit`] for every call. A port that no member has costs a look at
+//! a short list. With a port that a member has, the target's name and those of the members are
 //! resolved. As a name may lead elsewhere a moment later, the resolver of the client leaves the
 //! addresses of members out of what it finds for that name as long as the call is under way
 //! ([`MemberGuard::allows`]).

@@ -2,8 +2,8 @@
 //! shown. Most targets use the TLS of the machine ([`RootCertificates`]). A target may have an
 //! authority and a certificate of its own. The api checks both when they are set ([`check`]). The
 //! worker opens the key, and calls with equal [`Identity`]s share one configuration, which is kept
-//! while it is in use. Receivers are always verified. Nothing here connects: a connector gets the
-//! configuration to the connector.
+//! while it is in use. Receivers are always verified. Nothing here connects: connectors are handed
+//! the configuration.
 //!
 //! Certificates are read anew every [`READ_EVERY_MS`], on a thread for blocking work.
 
@@ -15,7 +15,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt as _;
+use rustls_platform_verifier::{BuilderVerifierExt as _, Verifier};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
@@ -94,6 +94,19 @@ fn config(trusted: &Trusted<'_>, shown: Option<(&str, &str)>) -> Result<ClientCo
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// The configuration of a connection that is no HTTP: the authorities of the machine, and further
+/// ones in PEM; an empty text means none. Reads those of the machine, so it blocks.
+pub(in crate::executor) fn with_further_roots(ca: &str) -> Result<ClientConfig, String> {
+    let text = |error: rustls::Error| error.to_string();
+    let further = if ca.is_empty() { Vec::new() } else { certificates(ca)? };
+    let provider = Arc::new(default_provider());
+    let verifier = Verifier::new_with_extra_roots(further, Arc::clone(&provider)).map_err(text)?;
+    let builder = ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_safe_default_protocol_versions().map_err(text)?;
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+    Ok(builder.with_no_client_auth())
 }
 
 fn roots(pem: &str) -> Result<RootCertStore, String> {

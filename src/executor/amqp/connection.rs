@@ -1,0 +1,254 @@
+//! One connection to a broker: watched while it is used, closed when it is not. `kept` opens it and
+//! makes it anew when it has ended; `publish` and `exchanges` use its channels.
+//! The client library has a thread for each connection, and repairs nothing by itself.
+//!
+//! A broker that runs out of memory or disk stops reading from connections that publish, and says
+//! so (`connection.blocked`). Nothing is handed over to a blocked connection. It says so only after
+//! something was published, so each new connection first publishes an empty message that reaches
+//! nobody ([`BrokerConnection::find_alarm`]): an alarm of hours costs the jobs no attempts.
+//!
+//! **no late message**: what was handed to the library must not leave under a lease that is long
+//! over. A connection that is blocked for [`BLOCKED_MS`] with messages handed over, or on which
+//! nothing is confirmed for [`UNCONFIRMED_MS`] while something is outstanding, is cut, and
+//! `transport` writes nothing after a cut.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::{BasicProperties, Channel, Connection};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::broker::Broker;
+use super::failure::Unconnected;
+use super::login::log_in;
+use super::options::PoolOptions;
+use super::transport::Cut;
+use crate::clock::Clock;
+use crate::model::ProjectId;
+use crate::secret::SecretText;
+
+/// The most channels in use at a time.
+const MAX_CHANNELS: usize = 128;
+/// The time for which a connection may be blocked with messages handed over, in milliseconds.
+const BLOCKED_MS: u64 = 10_000;
+/// The time without a confirm while messages are outstanding, in milliseconds.
+const UNCONFIRMED_MS: u64 = 30_000;
+/// The time after which a connection that nobody uses is closed, in milliseconds.
+const IDLE_MS: u64 = 300_000;
+/// The time between two looks at a connection.
+const LOOK: Duration = Duration::from_millis(250);
+/// The time between two looks whether a connection is blocked, while an answer is awaited.
+const BLOCKED_LOOK: Duration = Duration::from_millis(20);
+/// The longest time for an orderly close, and for the look for an alarm.
+const CLOSING: Duration = Duration::from_secs(5);
+/// The reason of a close in order.
+const CLOSED: &str = "the connection to the broker was closed: nobody used it";
+/// The routing key of the message that reaches nobody: a queue that does not exist.
+const NOBODY: &str = "scheduler0.look-for-an-alarm";
+
+/// A connection.
+pub(super) struct BrokerConnection {
+    library: Connection,
+    cut: Arc<Cut>,
+    clock: Arc<dyn Clock>,
+    /// Open channels in confirm mode that nobody uses.
+    idle: Mutex<Vec<Channel>>,
+    /// The places for channels.
+    places: Arc<Semaphore>,
+    traffic: Traffic,
+    /// The reason why it was cut.
+    reason: OnceLock<&'static str>,
+    /// The instant at which it was opened, in boot-clock milliseconds.
+    pub(super) opened: u64,
+}
+
+/// What is under way on a connection. Instants are boot-clock milliseconds.
+#[derive(Debug, Default)]
+struct Traffic {
+    /// The messages that were handed over and are not confirmed.
+    outstanding: AtomicUsize,
+    /// The instant of the last confirm, or at which the first message became outstanding.
+    moved: AtomicU64,
+    /// The instant of the last use.
+    used: AtomicU64,
+}
+
+impl BrokerConnection {
+    /// Opens a connection. It closes itself when it is idle for long, and when `owner` is gone.
+    pub(super) async fn open<T: Send + Sync + 'static>(
+        options: &PoolOptions,
+        broker: &Broker,
+        password: &SecretText,
+        project: ProjectId,
+        owner: Weak<T>,
+    ) -> Result<Arc<Self>, Unconnected> {
+        let (library, cut) = log_in(options, broker, password, project).await?;
+        let clock = Arc::clone(&options.clock);
+        let opened = clock.boot();
+        let traffic = Traffic { used: opened.into(), ..Traffic::default() };
+        let connection = Arc::new(Self {
+            library,
+            cut,
+            clock,
+            idle: Mutex::default(),
+            places: Arc::new(Semaphore::new(MAX_CHANNELS)),
+            traffic,
+            reason: OnceLock::new(),
+            opened,
+        });
+        connection.find_alarm().await;
+        tokio::spawn(watch(Arc::clone(&connection), owner));
+        Ok(connection)
+    }
+
+    /// Publishes a message that reaches nobody, and waits until the broker has confirmed or refused
+    /// it, or says that it is blocked. An error shows itself when the connection is used.
+    async fn find_alarm(&self) {
+        let asking = async {
+            let channel = self.open_channel().await?;
+            let (options, nothing) = (BasicPublishOptions::default(), BasicProperties::default());
+            let publish = channel.basic_publish("".into(), NOBODY.into(), options, &[], nothing);
+            publish.await?.await?;
+            self.give_back(channel);
+            Ok::<_, lapin::Error>(())
+        };
+        let asking = tokio::time::timeout(CLOSING, asking);
+        let _ = self.unless_blocked(asking).await;
+    }
+
+    /// Runs something up to its end, or until the connection is blocked.
+    pub(super) async fn unless_blocked<T>(&self, asking: impl Future<Output = T>) -> Option<T> {
+        let blocked = async {
+            while !self.is_blocked() {
+                tokio::time::sleep(BLOCKED_LOOK).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = asking => Some(answer),
+            () = blocked => None,
+        }
+    }
+
+    /// Whether it can be used.
+    pub(super) fn is_open(&self) -> bool {
+        self.library.status().connected() && !self.cut.is_cut()
+    }
+
+    /// Whether the broker takes no messages (`connection.blocked`).
+    pub(super) fn is_blocked(&self) -> bool {
+        self.library.status().blocked()
+    }
+
+    /// A place for a channel; `None` when the connection has been closed.
+    pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).acquire_owned().await.ok()
+    }
+
+    /// A channel in confirm mode, for one chunk. The caller has a place.
+    pub(super) async fn channel(&self) -> lapin::Result<Channel> {
+        self.used();
+        loop {
+            let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            match kept {
+                Some(channel) if channel.status().connected() => return Ok(channel),
+                Some(_) => {}
+                None => return self.open_channel().await,
+            }
+        }
+    }
+
+    async fn open_channel(&self) -> lapin::Result<Channel> {
+        let channel = self.library.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(channel)
+    }
+
+    /// A channel for one declaration.
+    pub(super) async fn plain_channel(&self) -> lapin::Result<Channel> {
+        self.library.create_channel().await
+    }
+
+    /// Keeps a channel on which everything is confirmed.
+    pub(super) fn give_back(&self, channel: Channel) {
+        self.used();
+        if channel.status().connected() {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(channel);
+        }
+    }
+
+    /// Notes that a message was handed over.
+    pub(super) fn handed(&self) {
+        if self.traffic.outstanding.fetch_add(1, Ordering::SeqCst) == 0 {
+            self.traffic.moved.store(self.clock.boot(), Ordering::SeqCst);
+        }
+    }
+
+    /// Notes that so many messages are not outstanding any more.
+    pub(super) fn settled(&self, messages: usize) {
+        self.traffic.outstanding.fetch_sub(messages, Ordering::SeqCst);
+        self.traffic.moved.store(self.clock.boot(), Ordering::SeqCst);
+    }
+
+    /// Ends it at once, for a reason; the first one counts.
+    pub(super) fn end(&self, reason: &'static str) {
+        let _ = self.reason.set(reason);
+        self.cut.cut();
+    }
+
+    /// The reason why it was ended from this side.
+    pub(super) fn reason(&self) -> Option<&'static str> {
+        self.reason.get().copied()
+    }
+
+    /// Whether it was closed because nobody used it.
+    pub(super) fn was_idle(&self) -> bool {
+        self.reason() == Some(CLOSED)
+    }
+
+    fn used(&self) {
+        self.traffic.used.store(self.clock.boot(), Ordering::SeqCst);
+    }
+
+    /// Whether nobody has used it for long.
+    fn is_idle(&self, now: u64) -> bool {
+        let unused = now.saturating_sub(self.traffic.used.load(Ordering::SeqCst)) >= IDLE_MS;
+        unused && self.places.available_permits() == MAX_CHANNELS
+    }
+
+    /// Closes it in an orderly way, if the broker answers.
+    pub(super) async fn close(&self) {
+        let _ = tokio::time::timeout(CLOSING, self.library.close(200, "OK".into())).await;
+        self.end(CLOSED);
+    }
+}
+
+impl std::fmt::Debug for BrokerConnection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BrokerConnection").field("traffic", &self.traffic).finish_non_exhaustive()
+    }
+}
+
+/// Watches a connection until its end (*no late message*).
+async fn watch<T>(connection: Arc<BrokerConnection>, owner: Weak<T>) {
+    let mut looks = tokio::time::interval(LOOK);
+    let mut blocked_since = None;
+    while connection.is_open() {
+        looks.tick().await;
+        let now = connection.clock.boot();
+        let outstanding = connection.traffic.outstanding.load(Ordering::SeqCst) > 0;
+        let moved = connection.traffic.moved.load(Ordering::SeqCst);
+        blocked_since = connection.is_blocked().then(|| blocked_since.unwrap_or(now));
+        if outstanding && blocked_since.is_some_and(|at| now.saturating_sub(at) >= BLOCKED_MS) {
+            connection.end("the broker took no messages for 10 s: it lacks memory or disk");
+        } else if outstanding && now.saturating_sub(moved) >= UNCONFIRMED_MS {
+            connection.end("the broker confirmed nothing for 30 s");
+        } else if owner.strong_count() == 0 || connection.is_idle(now) {
+            connection.close().await;
+        }
+    }
+    // The library may still try to write.
+    connection.cut.cut();
+}

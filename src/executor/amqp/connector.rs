@@ -1,0 +1,117 @@
+//! Opens transports to brokers: name, guards, TCP, TLS. `connection` calls it. It sends nothing of
+//! AMQP. A proxy (`EgressProxy`) is for HTTP: brokers are connected to directly.
+
+use std::sync::Arc;
+
+use hyper::Uri;
+use hyper_util::client::legacy::connect::HttpConnector;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tower::Service as _;
+use url::{Host, Url};
+
+use super::broker::Broker;
+use super::failure::Unconnected;
+use super::options::PoolOptions;
+use super::transport::{Cut, Stream, Transport};
+use crate::executor::outbound::error_text::chain;
+use crate::executor::outbound::guarded_resolver::GuardedResolver;
+use crate::executor::outbound::local_error::LocalError;
+use crate::executor::outbound::lookup::patience;
+use crate::executor::outbound::{member_guard, tcp, tls};
+use crate::model::ProjectId;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A transport to a broker, for a call of a project. `cut` cuts it.
+pub(super) async fn connect(
+    options: &PoolOptions,
+    broker: &Broker,
+    project: ProjectId,
+    cut: &Arc<Cut>,
+) -> Result<Transport, Unconnected> {
+    let opening = tokio::time::timeout(options.connect_timeout, open(options, broker, project));
+    let stream = match opening.await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(unconnected(&*error, broker)),
+        Err(_) => {
+            let text = format!("timeout: no connection within {:?}", options.connect_timeout);
+            return Err(Unconnected::Unreached { text, anybody: false });
+        }
+    };
+    Ok(Transport::new(stream, Arc::clone(cut)))
+}
+
+fn unconnected(error: &(dyn std::error::Error + 'static), broker: &Broker) -> Unconnected {
+    match LocalError::find(error) {
+        Some(local) => Unconnected::Local(local),
+        // With an authority of its own it may be the fault of the executor.
+        None => Unconnected::Unreached {
+            text: format!("no connection: {}", chain(error)),
+            anybody: broker.ca.is_empty(),
+        },
+    }
+}
+
+async fn open(
+    options: &PoolOptions,
+    broker: &Broker,
+    project: ProjectId,
+) -> Result<Stream, BoxError> {
+    let (url, address) = address(broker)?;
+    let boot = options.clock.boot();
+    let wait = patience(options.connect_timeout);
+    if let Some(Host::Ipv4(ip)) = url.host() {
+        options.guard.check_address(ip.into())?;
+    } else if let Some(Host::Ipv6(ip)) = url.host() {
+        options.guard.check_address(ip.into())?;
+    }
+    // Held until the connection is made.
+    let admitted = options.member_guard.admit((&url, project), &*options.lookup, (wait, boot));
+    let _exclusion = admitted.await.map_err(|error| match error {
+        member_guard::Error::Unknown(cause) => cause,
+        member_guard::Error::Member => error.into(),
+    })?;
+    let resolver = GuardedResolver {
+        patience: wait,
+        guard: options.guard.clone(),
+        lookup: Arc::clone(&options.lookup),
+        project,
+        member_guard: Arc::clone(&options.member_guard),
+        proxy: None,
+    };
+    let mut tcp: HttpConnector<GuardedResolver> = tcp::connector(resolver);
+    let stream: TcpStream = tcp.call(address).await?.into_inner();
+    if !broker.tls {
+        return Ok(Stream::Plain(stream));
+    }
+    let ca = broker.ca.clone();
+    // Reads the authorities of the machine.
+    let config = tokio::task::spawn_blocking(move || tls::with_further_roots(&ca)).await??;
+    let stream = TlsConnector::from(Arc::new(config)).connect(name(&url)?, stream).await?;
+    Ok(Stream::Tls(Box::new(stream)))
+}
+
+/// The address of a broker, for the guards and for the connector.
+fn address(broker: &Broker) -> Result<(Url, Uri), BoxError> {
+    let host = match broker.host.parse::<std::net::Ipv6Addr>() {
+        Ok(ip) => format!("[{ip}]"),
+        Err(_) => broker.host.clone(),
+    };
+    // The scheme makes the URL's host an address where it is one (WHATWG URL).
+    let url = Url::parse(&format!("http://{host}:{}/", broker.port))?;
+    let host = url.host_str().ok_or("the URL must name a host")?;
+    let address = format!("amqp://{host}:{}", broker.port).parse()?;
+    Ok((url, address))
+}
+
+/// The name that the broker's certificate must bear.
+fn name(url: &Url) -> Result<ServerName<'static>, BoxError> {
+    match url.host() {
+        Some(Host::Domain(name)) => Ok(ServerName::try_from(name.to_owned())?),
+        Some(Host::Ipv4(ip)) => Ok(ServerName::IpAddress(ip.into())),
+        Some(Host::Ipv6(ip)) => Ok(ServerName::IpAddress(ip.into())),
+        None => Err("the URL names no host".into()),
+    }
+}

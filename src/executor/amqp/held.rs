@@ -1,0 +1,102 @@
+//! A channel that a chunk holds alone, with its places. `pool` makes it, `publish` uses it. Where a
+//! chunk ends before all is confirmed, the channel is closed, or else its connection is cut: what
+//! is not written yet must not leave later (*no late message*, `connection`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use lapin::Channel;
+use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::connection::BrokerConnection;
+use crate::metrics::PublishMetrics;
+
+/// The longest time for the close of a channel.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// A channel in use.
+pub(super) struct HeldChannel {
+    connection: Arc<BrokerConnection>,
+    channel: Channel,
+    /// The messages that were handed over and are not confirmed.
+    outstanding: AtomicUsize,
+    metrics: PublishMetrics,
+    /// Whether the channel was given back.
+    done: bool,
+    places: Option<[OwnedSemaphorePermit; 2]>,
+}
+
+impl HeldChannel {
+    /// A channel with its places at the exchange and at the connection.
+    pub(super) fn new(
+        connection: Arc<BrokerConnection>,
+        channel: Channel,
+        metrics: PublishMetrics,
+        places: [OwnedSemaphorePermit; 2],
+    ) -> Self {
+        let outstanding = AtomicUsize::new(0);
+        Self { connection, channel, outstanding, metrics, done: false, places: Some(places) }
+    }
+
+    pub(super) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    pub(super) fn connection(&self) -> &BrokerConnection {
+        &self.connection
+    }
+
+    /// Notes that a message was handed over.
+    pub(super) fn handed(&self) {
+        self.outstanding.fetch_add(1, Ordering::SeqCst);
+        self.connection.handed();
+        self.metrics.handed();
+    }
+
+    /// Notes that the broker has decided about a message.
+    pub(super) fn confirmed(&self) {
+        self.outstanding.fetch_sub(1, Ordering::SeqCst);
+        self.connection.settled(1);
+        self.metrics.settled(1);
+    }
+
+    /// Gives the channel back: all is confirmed.
+    pub(super) fn give_back(&mut self) {
+        self.done = true;
+        self.connection.give_back(self.channel.clone());
+    }
+}
+
+impl Drop for HeldChannel {
+    fn drop(&mut self) {
+        let left = self.outstanding.load(Ordering::SeqCst);
+        let (connection, metrics) = (Arc::clone(&self.connection), self.metrics.clone());
+        let settled = move || {
+            if left > 0 {
+                connection.settled(left);
+                metrics.settled(left);
+            }
+        };
+        if self.done || !self.channel.status().connected() {
+            settled();
+            return;
+        }
+        let (connection, channel) = (Arc::clone(&self.connection), self.channel.clone());
+        let places = self.places.take();
+        let Ok(runtime) = Handle::try_current() else {
+            connection.end("this node is stopping");
+            settled();
+            return;
+        };
+        runtime.spawn(async move {
+            let closing = channel.close(200, "OK".into());
+            if tokio::time::timeout(CLOSING, closing).await.is_err() {
+                connection.end("the broker did not close a channel within 5 s");
+            }
+            settled();
+            drop(places);
+        });
+    }
+}

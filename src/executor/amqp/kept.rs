@@ -1,0 +1,169 @@
+//! The connection to one broker that is kept, and made anew when it has ended, with a growing wait
+//! between two tries. `pool` has one for each broker and login. Calls that come while a connection
+//! is being made wait for it together.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+
+use super::backoff::wait;
+use super::broker::Broker;
+use super::connection::BrokerConnection;
+use super::exchanges::Exchanges;
+use super::failure::Unconnected;
+use super::options::PoolOptions;
+use crate::model::ProjectId;
+use crate::secret::SecretText;
+use crate::telemetry::LogLimit;
+
+/// The age from which a connection that ends counts as one that worked, in milliseconds.
+const WORKED_MS: u64 = 30_000;
+
+/// An open connection, and what is known of the exchanges on it.
+pub(super) struct Live {
+    pub(super) connection: Arc<BrokerConnection>,
+    pub(super) exchanges: Exchanges,
+}
+
+type Opening = Shared<BoxFuture<'static, Result<Arc<Live>, Unconnected>>>;
+
+/// The reason why there is no connection now.
+#[derive(Debug)]
+pub(super) enum NoConnection {
+    /// The last try failed, and the next one is at this instant of the boot clock.
+    Wait(u64),
+    /// This try failed.
+    Failed(Unconnected),
+}
+
+/// A connection that is kept.
+pub(super) struct KeptConnection {
+    broker: Broker,
+    options: Arc<PoolOptions>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// The failures in a row.
+    failures: u32,
+    /// The instant of the next try, in boot-clock milliseconds.
+    retry_at: u64,
+    now: Now,
+}
+
+enum Now {
+    Closed,
+    Opening(Opening),
+    Open(Arc<Live>),
+}
+
+impl KeptConnection {
+    /// A connection that is not open yet.
+    pub(super) fn new(broker: Broker, options: Arc<PoolOptions>) -> Self {
+        let state = State { failures: 0, retry_at: 0, now: Now::Closed };
+        Self { broker, options, state: Mutex::new(state) }
+    }
+
+    /// The open connection, for a call of a project.
+    pub(super) async fn get(
+        self: &Arc<Self>,
+        password: &SecretText,
+        project: ProjectId,
+    ) -> Result<Arc<Live>, NoConnection> {
+        let opening = {
+            let mut state = self.lock();
+            let now = self.options.clock.boot();
+            state.look(now);
+            match &state.now {
+                Now::Open(live) => return Ok(Arc::clone(live)),
+                Now::Opening(opening) => opening.clone(),
+                Now::Closed if now < state.retry_at => {
+                    return Err(NoConnection::Wait(state.retry_at));
+                }
+                Now::Closed => {
+                    let opening = self.open(password.clone(), project);
+                    state.now = Now::Opening(opening.clone());
+                    opening
+                }
+            }
+        };
+        opening.await.map_err(NoConnection::Failed)
+    }
+
+    /// Whether it is closed, and nothing has to be remembered about it.
+    pub(super) fn is_forgettable(&self) -> bool {
+        let mut state = self.lock();
+        let now = self.options.clock.boot();
+        state.look(now);
+        matches!(state.now, Now::Closed) && now >= state.retry_at
+    }
+
+    /// Opens it in a task of its own, so that a call that ends does not end it for others.
+    fn open(self: &Arc<Self>, password: SecretText, project: ProjectId) -> Opening {
+        let this = Arc::clone(self);
+        let task = tokio::spawn(async move {
+            let owner = Arc::downgrade(&this);
+            let opened =
+                BrokerConnection::open(&this.options, &this.broker, &password, project, owner);
+            let made = opened
+                .await
+                .map(|connection| Arc::new(Live { connection, exchanges: Exchanges::default() }));
+            this.opened(&made);
+            made
+        });
+        let ended = |_| {
+            let text = "this node is stopping".to_owned();
+            Err(Unconnected::Unreached { text, anybody: false })
+        };
+        async move { task.await.unwrap_or_else(ended) }.boxed().shared()
+    }
+
+    fn opened(&self, made: &Result<Arc<Live>, Unconnected>) {
+        static LINES: LogLimit<String> = LogLimit::new();
+        let mut state = self.lock();
+        let broker = self.broker.address();
+        match made {
+            Ok(live) => {
+                tracing::info!(broker, "connected to a broker");
+                state.now = Now::Open(Arc::clone(live));
+            }
+            Err(why) => {
+                if LINES.admit(broker.clone()).is_some() {
+                    tracing::warn!(broker, why = why.text(), "no connection to a broker");
+                }
+                state.closed(self.options.clock.boot());
+            }
+        }
+        self.options.metrics.connected(made.is_ok());
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Notes that the connection has ended, if it has.
+    fn look(&mut self, now: u64) {
+        let Now::Open(live) = &self.now else { return };
+        if live.connection.is_open() {
+            return;
+        }
+        if live.connection.was_idle() {
+            // The next call opens it at once.
+            (self.failures, self.retry_at, self.now) = (0, 0, Now::Closed);
+            return;
+        }
+        if now.saturating_sub(live.connection.opened) >= WORKED_MS {
+            self.failures = 0;
+        }
+        self.closed(now);
+    }
+
+    fn closed(&mut self, now: u64) {
+        self.failures = self.failures.saturating_add(1);
+        self.retry_at = now + wait(self.failures);
+        self.now = Now::Closed;
+    }
+}
