@@ -7,15 +7,18 @@ use super::codec::{ACTOR_LEVEL, Error, VERSION};
 use super::{Command, CreateJobs, JobAction, JobEdit, NewJob, NewProject, ProjectEdit, Proposal};
 use crate::model::actor::ActorRef;
 use crate::model::attempt::{
-    AttemptRecord, JournalBatch, JournalEntry, Occurrences, Verdict, Watermark,
+    AttemptRecord, JournalBatch, JournalEntry, Occurrences, SkipReason, Verdict, Watermark,
 };
 use crate::model::credential::Credential;
 use crate::model::delivery::{Overlap, Retry};
 use crate::model::job::JobDefinition;
 use crate::model::members::Members;
+use crate::model::offer::{Offer, RunProgress, Taken};
 use crate::model::project::ProjectSettings;
 use crate::model::result_code::ResultCode;
-use crate::model::run::{BeginRun, Occurrence, Report};
+use crate::model::run::{BeginRun, Occurrence, Phase, Report};
+use crate::model::run_report::{RunReport, Said};
+use crate::model::run_terms::{BusKind, RunTerms};
 use crate::model::shard::{Move, MoveKind};
 use crate::model::target::Executor;
 
@@ -114,6 +117,38 @@ fn samples() -> Vec<Command> {
         Command::ForVersion { job: 8, version: 300, command: command() },
         Command::ByClient { client: 300, command: command() },
         Command::RaiseLevel { level: 3 },
+        Command::ReportRuns { reports: vec![report()] },
+    ]
+}
+
+fn report() -> RunReport {
+    let said = Said::Failed { error: Some("ä".into()), retry: true };
+    RunReport { occurrence: OCCURRENCE, attempt: 3, worker: "w".into(), said }
+}
+
+/// The entries of runs that workers perform.
+fn entries_of_workers() -> Vec<JournalEntry> {
+    let retry = Retry { max: 1, delay: 60_000, factor: 1_000, max_delay: 60_000 };
+    let offer = Offer {
+        project: 1,
+        shard: 63,
+        epoch: 300,
+        due: 9,
+        scheduled: 8,
+        run: 2,
+        attempt: 3,
+        pending: Some(4),
+        members: Members::from_sorted([3, 4, 900]),
+        terms: RunTerms::new(BusKind::Embedded, 7, retry),
+    };
+    let (phase, worker, started) = (Phase::Running, "w".into(), 10);
+    let taken = Taken { offer: offer.clone(), phase, worker, started };
+    let message = Some("half".into());
+    let progress = RunProgress { occurrence: OCCURRENCE, attempt: 3, progress: Some(50), message };
+    vec![
+        JournalEntry::Offered(offer),
+        JournalEntry::Taken(taken),
+        JournalEntry::Progress(vec![progress]),
     ]
 }
 
@@ -213,6 +248,53 @@ fn a_result_of_a_newer_kind_needs_its_level() {
         let proposal = Proposal::from(Command::Record(batch(newer)));
         let read = Proposal::decode(&proposal.encode(ACTOR_LEVEL).unwrap()).unwrap();
         assert_eq!(read, proposal);
+    }
+}
+
+#[test]
+fn the_bytes_of_what_is_said_of_workers_runs_do_not_change() {
+    let text = |text: &str| postcard::to_stdvec(text).unwrap();
+    let reports = r#"[{"occurrence":{"job":5,"scheduled":-7,"run":2},"attempt":3,"worker":"w","said":{"failed":{"error":"ä","retry":true}}}]"#;
+    let bytes = Proposal::from(Command::ReportRuns { reports: vec![report()] }).encode(4).unwrap();
+    assert_eq!(*bytes, [&[3, 0, 36][..], &text(reports)].concat());
+    let terms = r#"{"bus":"embedded","executor":7,"queue":"","name":"","start_timeout":null,"run_timeout":null,"heartbeat_timeout":null,"cancel_timeout":60000,"retry":{"max":1,"delay":60000,"factor":1000,"max_delay":60000},"retry_on":{"lost":true,"failed":true,"timeout":true}}"#;
+    let members = [3, 1, 0xff, 6, 0];
+    let offer =
+        [&[1, 63, 0xac, 2, 18, 16, 2, 3, 1, 4, members.len() as u8][..], &members, &text(terms)];
+    let offer = offer.concat();
+    let progress = r#"[{"occurrence":{"job":5,"scheduled":-7,"run":2},"attempt":3,"progress":50,"message":"half"}]"#;
+    let expected = [
+        [&[2], &offer[..]].concat(),
+        [&[3], &offer[..], &[1, 1, b'w', 20]].concat(),
+        [&[4][..], &text(progress)].concat(),
+    ];
+    for (entry, bytes) in entries_of_workers().into_iter().zip(expected) {
+        assert_eq!(postcard::to_stdvec(&entry).unwrap(), bytes, "{entry:?}");
+        assert_eq!(postcard::from_bytes::<JournalEntry>(&bytes).unwrap(), entry);
+    }
+}
+
+#[test]
+fn what_is_said_of_workers_runs_needs_its_level() {
+    for entry in entries_of_workers() {
+        let batch = JournalBatch { node: 2, incarnation: 1, first: 9, entries: vec![entry] };
+        assert_eq!(Command::Record(batch).level(), 4);
+    }
+    assert_eq!(Command::ReportRuns { reports: vec![] }.level(), 4);
+    let begin = samples().into_iter().find_map(|command| match command {
+        Command::BeginRun(begin) => Some(begin),
+        _ => None,
+    });
+    let begin = begin.unwrap();
+    assert_eq!(Command::BeginRun(begin.clone()).level(), 1);
+    let overlap = Overlap::Queue { most: 3 };
+    assert_eq!(Command::BeginRun(BeginRun { overlap, ..begin }).level(), 4);
+    for reason in [SkipReason::QueueFull, SkipReason::NotStarted] {
+        let skipped =
+            AttemptRecord { verdict: Verdict::Skipped(reason), ..record(ResultCode::None) };
+        let entries = vec![JournalEntry::Attempt(skipped)];
+        let batch = JournalBatch { node: 2, incarnation: 1, first: 9, entries };
+        assert_eq!(Command::Record(batch).level(), 4);
     }
 }
 

@@ -7,6 +7,7 @@ use super::payload::{CreateJobs, JobAction, JobEdit, NewProject, ProjectAction, 
 use crate::model::attempt::JournalBatch;
 use crate::model::credential::Credential;
 use crate::model::run::{BeginRun, Occurrence, Report};
+use crate::model::run_report::RunReport;
 use crate::model::shard::Move;
 use crate::model::target::Executor;
 use crate::model::{JobId, Millis, NodeId, ProjectId};
@@ -154,8 +155,9 @@ pub enum Command {
         /// The report.
         report: Report,
     },
-    /// Ends runs past their deadline, and one-offs that lapsed: their instant passed while they did
-    /// not fire. Since 0.1.
+    /// Ends runs past their deadline (one that a worker has is to be cancelled first), offers that
+    /// nobody took in time, and one-offs that lapsed: their instant passed while they did not fire.
+    /// Since 0.1.
     Expire {
         /// The most that is ended of each.
         limit: u32,
@@ -221,6 +223,13 @@ pub enum Command {
     RaiseLevel {
         /// The level; a lower one than the cluster has changes nothing.
         level: u32,
+    },
+    /// Reports on runs that workers perform, each by itself, in order. At most
+    /// [`MAX_REPORTS`](crate::model::run_report::MAX_REPORTS). Since 0.1.
+    ReportRuns {
+        /// The reports.
+        #[serde(with = "crate::model::text")]
+        reports: Vec<RunReport>,
     },
 }
 
@@ -289,6 +298,7 @@ impl Command {
             Self::ForVersion { .. } => "for_version",
             Self::ByClient { .. } => "by_client",
             Self::RaiseLevel { .. } => "raise_level",
+            Self::ReportRuns { .. } => "report_runs",
         }
     }
 

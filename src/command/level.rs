@@ -8,7 +8,7 @@
 //! | 1 | the program before levels |
 //! | 2 | `ForVersion`, `ByClient`, `RaiseLevel`; secret headers, TLS of targets; schema 3, 4 |
 //! | 3 | proposals of version 3; results of AMQP and of processes; settings of executors |
-//! | 4 | executors of type `amqp`; targets and messages of jobs |
+//! | 4 | executors of type `amqp`; targets and messages of jobs; runs of workers; schema 5 |
 //!
 //! A new field of what travels as JSON is news, too: an older program drops it, and stores the
 //! rest.
@@ -18,7 +18,8 @@
 //! `docs/architecture.md`, "Levels".
 
 use super::Command;
-use crate::model::attempt::JournalEntry;
+use crate::model::attempt::{AttemptRecord, JournalEntry, SkipReason, Verdict};
+use crate::model::delivery::Overlap;
 use crate::model::job::JobDefinition;
 use crate::model::result_code::ResultCode;
 use crate::model::target::{Executor, HttpTarget};
@@ -28,7 +29,7 @@ pub const LEVEL: u32 = 4;
 
 /// The level that brought the newest schema step: only a node of that level can open a snapshot of
 /// this program's state.
-pub const SCHEMA_LEVEL: u32 = 2;
+pub const SCHEMA_LEVEL: u32 = 4;
 
 impl Command {
     /// The lowest level whose programs can decode and apply this command.
@@ -52,7 +53,6 @@ impl Command {
             | Self::ChangeJobs { .. }
             | Self::RunJob { .. }
             | Self::DeleteExecutor { .. }
-            | Self::BeginRun(_)
             | Self::ReportRun { .. }
             | Self::Expire { .. }
             | Self::ReplayDeadLetters { .. }
@@ -72,6 +72,8 @@ impl Command {
                 command.level().max(2)
             }
             Self::RaiseLevel { .. } => 2,
+            Self::BeginRun(begin) => of_overlap(begin.overlap),
+            Self::ReportRuns { .. } => 4,
         }
     }
 }
@@ -80,17 +82,32 @@ impl Command {
 /// cluster of their level: it could not hand them over in another one.
 fn of_entry(entry: &JournalEntry) -> u32 {
     match entry {
+        JournalEntry::Attempt(AttemptRecord {
+            verdict: Verdict::Skipped(SkipReason::QueueFull | SkipReason::NotStarted),
+            ..
+        }) => 4,
         JournalEntry::Attempt(record) => match record.result {
             ResultCode::None | ResultCode::Http(_) => 1,
             ResultCode::Amqp(_) | ResultCode::Exit(_) => 3,
         },
         JournalEntry::Watermarks(_) => 1,
+        JournalEntry::Offered(_) | JournalEntry::Taken(_) | JournalEntry::Progress(_) => 4,
     }
 }
 
 fn of_definition(definition: &JobDefinition) -> u32 {
-    let is_new = definition.target.is_some() || definition.message.is_some();
-    if is_new { 4 } else { of_target(definition.http.as_deref()) }
+    let of_workers = definition.start_timeout.is_some()
+        || definition.cancel_timeout.is_some()
+        || definition.retry_on.is_some()
+        || definition.max_queue.is_some()
+        || definition.worker_name.is_some();
+    let is_new = definition.target.is_some() || definition.message.is_some() || of_workers;
+    let own = if is_new { 4 } else { of_target(definition.http.as_deref()) };
+    own.max(of_overlap(definition.overlap))
+}
+
+fn of_overlap(overlap: Overlap) -> u32 {
+    if matches!(overlap, Overlap::Queue { .. }) { 4 } else { 1 }
 }
 
 fn of_executor(executor: &Executor) -> u32 {
@@ -140,6 +157,14 @@ mod tests {
         };
         assert_eq!(jobs(vec![JobDefinition::default()]).level(), 1);
         assert_eq!(jobs(vec![JobDefinition::default(), definition]).level(), 2);
+        let queue = Overlap::Queue { most: 3 };
+        for new in [
+            JobDefinition { overlap: queue, ..JobDefinition::default() },
+            JobDefinition { start_timeout: Some(1), ..JobDefinition::default() },
+            JobDefinition { worker_name: Some("w".into()), ..JobDefinition::default() },
+        ] {
+            assert_eq!(jobs(vec![new]).level(), 4);
+        }
         let executor = Executor { tls: tls(), ..Executor::default() };
         let own = JobDefinition { target: Some(Box::default()), ..JobDefinition::default() };
         assert_eq!(jobs(vec![own]).level(), 4);

@@ -25,6 +25,6 @@ pub use apply::{Reopened, RestorePolicy, apply, reopen};
 pub use codec::{ACTOR_LEVEL, Error, VERSION};
 pub use commands::Command;
 pub use level::{LEVEL, SCHEMA_LEVEL};
-pub use outcome::{Change, Outcome, Rejection, RejectionKind};
+pub use outcome::{Change, Outcome, Rejection, RejectionKind, Reported};
 pub use payload::{CreateJobs, JobAction, JobEdit, NewJob, NewProject, ProjectAction, ProjectEdit};
 pub use proposal::Proposal;

@@ -4,8 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::offer::OfferId;
 use crate::model::run::{Begun, Occurrence};
-use crate::model::shard::ShardId;
+use crate::model::run_report::RunState;
+use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis};
 
 /// The outcome of a command. It goes to the proposer only and is never part of the log.
@@ -37,6 +39,23 @@ pub enum Outcome {
     Begun(Begun),
     /// The answer that `Conclude` carried.
     Concluded(String),
+    /// What became of each report of a `ReportRuns`, in their order.
+    Reports(Vec<Reported>),
+}
+
+/// The outcome of one report on a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reported {
+    /// It counted, or what it says was so already: the state of the run after it.
+    Counted(RunState),
+    /// It changed nothing.
+    Refused {
+        /// The state of the run; `None` where nothing is known of one.
+        state: Option<RunState>,
+        /// `NotFound` for a run that the store does not have (yet); `Conflict` for one that is over
+        /// or that somebody else has.
+        why: Rejection,
+    },
 }
 
 /// The refusal of a command, which changed nothing. The api turns `kind` into the HTTP status.
@@ -83,6 +102,13 @@ pub struct Change {
     pub shards: bool,
     /// Shards whose pending rows changed.
     pub pending: Vec<ShardId>,
+    /// Occurrences whose runs changed: begun, taken, reported on, over. See `crowded`.
+    pub runs: Vec<Occurrence>,
+    /// Offers that came, changed or went: the numbers of their pending rows. See `crowded`.
+    pub offers: Vec<OfferId>,
+    /// Shards of which more runs or offers changed than are named: those are to be read again
+    /// whole. No more than [`Change::MOST_NAMED`] of either are named.
+    pub crowded: Vec<ShardId>,
     /// Attempt records were added or dropped.
     pub executions: bool,
     /// Credentials changed.
@@ -94,6 +120,41 @@ pub struct Change {
     pub targets: bool,
     /// A snapshot replaced the whole state: everything derived from it is void.
     pub replaced: bool,
+}
+
+impl Change {
+    /// The most runs, and the most offers, that one change names.
+    pub const MOST_NAMED: usize = 1_000;
+
+    /// Names a run, or its shard where too many are named.
+    pub fn add_run(&mut self, of: Occurrence) {
+        if self.runs.last() == Some(&of) {
+            return;
+        }
+        if self.runs.len() < Self::MOST_NAMED {
+            self.runs.push(of);
+        } else {
+            self.crowd(shard_of(of.job));
+        }
+    }
+
+    /// Names an offer of a shard, or the shard where too many are named.
+    pub fn add_offer(&mut self, offer: OfferId, shard: ShardId) {
+        if self.offers.last() == Some(&offer) {
+            return;
+        }
+        if self.offers.len() < Self::MOST_NAMED {
+            self.offers.push(offer);
+        } else {
+            self.crowd(shard);
+        }
+    }
+
+    fn crowd(&mut self, shard: ShardId) {
+        if !self.crowded.contains(&shard) {
+            self.crowded.push(shard);
+        }
+    }
 }
 
 impl Rejection {

@@ -76,17 +76,18 @@ impl Housekeeping {
         }
     }
 
-    /// Ends the runs whose deadline has passed, and the one-offs that lapsed (their instant came
-    /// while they did not fire), a bounded number in an entry. The state is asked each time whether
-    /// there are any; what an entry could not end (its stamp may lie a little before the deadline)
-    /// waits for the next turn.
+    /// Ends the runs whose deadline has passed, the offers that nobody took in time, and the
+    /// one-offs that lapsed (their instant came while they did not fire), a bounded number in an
+    /// entry. The state is asked each time whether there are any; what an entry could not end (its
+    /// stamp may lie a little before the deadline) waits for the next turn.
     async fn expire(&self) -> Result<(), crate::cluster::Error> {
         loop {
             let now = self.time.now();
             let past = move |instant: Option<Millis>| instant.is_some_and(|instant| instant < now);
             let due = self.cluster.read(move |conn| {
                 let expired = past(store::runs::next_deadline(conn)?);
-                Ok(expired || past(store::jobs::next_lapse(conn)?))
+                let untaken = past(store::pending::next_expiry(conn)?);
+                Ok(expired || untaken || past(store::jobs::next_lapse(conn)?))
             });
             if !due.await? {
                 return Ok(());

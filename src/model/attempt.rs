@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 pub use super::execution_id::{execution_id, occurrence_id, parse_execution_id};
 
 use super::members::Members;
+use super::offer::{Offer, RunProgress, Taken};
 use super::result_code::ResultCode;
 use super::run::{Accepted, Run};
 use super::shard::ShardId;
@@ -236,6 +237,10 @@ pub enum SkipReason {
     /// The occurrence was due before the cluster was restored from a backup that does not contain
     /// it.
     Restored,
+    /// As many occurrences of the job waited as may wait.
+    QueueFull,
+    /// No worker began within the start timeout.
+    NotStarted,
 }
 
 impl SkipReason {
@@ -250,6 +255,8 @@ impl SkipReason {
             Self::Disabled => "disabled",
             Self::Cancelled => "cancelled",
             Self::Restored => "restored",
+            Self::QueueFull => "queue_full",
+            Self::NotStarted => "not_started",
         }
     }
 }
@@ -282,6 +289,8 @@ impl Verdict {
             15 => Verdict::Skipped(SkipReason::Disabled),
             16 => Verdict::Skipped(SkipReason::Cancelled),
             17 => Verdict::Skipped(SkipReason::Restored),
+            18 => Verdict::Skipped(SkipReason::QueueFull),
+            19 => Verdict::Skipped(SkipReason::NotStarted),
             _ => Verdict::Dead,
         }
     }
@@ -329,6 +338,12 @@ pub enum JournalEntry {
     /// Watermarks, written after all results that they cover. W = H of a closing epoch is the
     /// closing statement.
     Watermarks(Vec<Watermark>),
+    /// Occurrences that wait for a worker. Since level 4, as the entries below.
+    Offered(Offer),
+    /// Occurrences that a worker or a broker has.
+    Taken(Taken),
+    /// How far runs are: the newest of each that was not written yet. Best effort.
+    Progress(#[serde(with = "super::text")] Vec<RunProgress>),
 }
 
 /// A page of one node's journal, as the collector proposes it.
@@ -357,6 +372,8 @@ mod tests {
             Verdict::Skipped(SkipReason::Disabled),
             Verdict::Skipped(SkipReason::Cancelled),
             Verdict::Skipped(SkipReason::Restored),
+            Verdict::Skipped(SkipReason::QueueFull),
+            Verdict::Skipped(SkipReason::NotStarted),
         ] {
             assert_eq!(Verdict::from_code(v.code()), v);
         }

@@ -173,6 +173,11 @@ pub enum Overlap {
     QueueOne,
     /// The occurrence fires, and the previous run is cancelled.
     CancelPrevious,
+    /// The occurrence waits behind those that wait already, in their order.
+    Queue {
+        /// The most that may wait; what comes beyond is skipped.
+        most: u32,
+    },
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::delivery::{Delivery, Misfire, Overlap};
+use super::run_terms::RetryOn;
 use super::target::{Configured, HttpTarget};
 use super::{JobId, Millis, ProjectId};
 use crate::schedule::DstRule;
@@ -89,6 +90,22 @@ pub struct JobDefinition {
     /// The fields that replace those of the settings, as the kind has validated them.
     #[serde(default, skip_serializing_if = "is_default")]
     pub message: Option<Box<Value>>,
+    /// The longest wait for a worker, in milliseconds; only with a queue of workers, as the fields
+    /// below.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub start_timeout: Option<Millis>,
+    /// The longest wait for the confirmation of a cancel, in milliseconds.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub cancel_timeout: Option<Millis>,
+    /// The failures that are retried; `None` for those of the queue's bus.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub retry_on: Option<RetryOn>,
+    /// The most occurrences that may wait for a worker, where `overlap` allows all.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub max_queue: Option<u32>,
+    /// The name on a broker; `None` for the client's id of the job.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub worker_name: Option<String>,
 }
 
 /// The kind of a job's timing.
@@ -275,7 +292,8 @@ pub struct Pending {
     pub scheduled: Millis,
     /// The number that the next attempt will have.
     pub attempt: u32,
-    /// The instant of the attempt; [`PARKED`] while it waits behind another run.
+    /// The instant of the attempt; [`PARKED`] while it waits behind another run, [`OFFERED`] while
+    /// it waits for a worker.
     pub next_at: Millis,
     /// The jobs of the row.
     pub members: super::members::Members,
@@ -288,6 +306,19 @@ pub struct Pending {
     /// Why the attempt was not made yet, where it was held back: the text of a
     /// [`Postponement`](super::postponement::Postponement).
     pub postponed: Option<String>,
+    /// The wait for a worker; only with [`OFFERED`].
+    pub on_offer: Option<OnOffer>,
+}
+
+/// The wait of a pending row for a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnOffer {
+    /// The instant from which it counts.
+    pub since: Millis,
+    /// The instant after which nobody need take it; `None` for no bound.
+    pub expires: Option<Millis>,
+    /// The number of the queue.
+    pub executor: u64,
 }
 
 impl Pending {
@@ -312,6 +343,7 @@ impl Pending {
             base: 0,
             forced: false,
             postponed: None,
+            on_offer: None,
         }
     }
 
@@ -335,12 +367,28 @@ impl Pending {
         Self { next_at, ..self }
     }
 
-    /// The reason of a deferral, unless the row waits for a run.
+    /// Returns whether the row waits for a worker.
+    pub fn is_offered(&self) -> bool {
+        self.next_at == OFFERED
+    }
+
+    /// The instant of the next attempt; `None` while the row waits for something else than time.
+    pub fn attempt_at(&self) -> Option<Millis> {
+        Some(self.next_at).filter(|at| *at <= LAST_ATTEMPT)
+    }
+
+    /// The reason of a deferral, unless the row waits for something else than time.
     pub fn postponement(&self) -> Option<super::postponement::Postponement> {
-        let text = self.postponed.as_deref().filter(|_| self.next_at != PARKED)?;
+        let text = self.postponed.as_deref().filter(|_| self.attempt_at().is_some())?;
         super::postponement::Postponement::from_text(text)
     }
 }
 
-/// The `next_at` of a row that waits for something else than time.
+/// The `next_at` of a row that waits behind another run of its job.
 pub const PARKED: Millis = Millis::MAX;
+
+/// The `next_at` of a row that waits for a worker.
+pub const OFFERED: Millis = Millis::MAX - 1;
+
+/// The latest instant that an attempt can have.
+pub const LAST_ATTEMPT: Millis = OFFERED - 1;

@@ -10,10 +10,19 @@
 //! `worker` begins one before it sends (where overlap matters), a record says that one was
 //! accepted, `api` reports on it, and `command::apply` keeps the row. An occurrence has at most one
 //! run.
+//!
+//! The run of an occurrence that a worker performs has phases beside that:
+//!
+//! ```text
+//!   published ──> pending ──> running ──────────> over, or a row again
+//!   claimed ─────────────────> │  cancel, timeout
+//!                     └────────┴──> cancelling ──> over
+//! ```
 
 use serde::{Deserialize, Serialize};
 
 use super::delivery::{Overlap, Retry};
+use super::run_terms::{BusKind, RunTerms};
 use super::shard::ShardId;
 use super::{JobId, Millis, NodeId, ProjectId};
 
@@ -115,9 +124,81 @@ pub struct Run {
     pub retry: Retry,
     /// Set for a manual run that ignored other runs.
     pub forced: bool,
+    /// The part of a run that a worker has been handed; the supervisor of the shard watches over
+    /// its silence, and `deadline` has no part in that.
+    pub worker: Option<Box<WorkerRun>>,
+}
+
+/// The part of a run that a worker performs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerRun {
+    /// The phase.
+    pub phase: Phase,
+    /// The instant at which it was handed out: claimed, or published.
+    pub since: Millis,
+    /// Why it is to be cancelled; only in the phase of that.
+    pub why: Option<CancelCause>,
+    /// The worker; empty while it is not known.
+    pub worker: String,
+    /// Per cent, 0 to 100, as the worker said last.
+    pub progress: Option<u8>,
+    /// The worker's words with that.
+    pub message: Option<String>,
+    /// The terms under which it was taken.
+    pub terms: RunTerms,
+}
+
+/// The phase of a run that a worker performs. It only goes forward as long as the attempt is the
+/// same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Phase {
+    /// A broker has it, and nobody has said that it began.
+    Pending = 0,
+    /// A worker has it.
+    Running = 1,
+    /// It is to be stopped.
+    Cancelling = 2,
+}
+
+impl Phase {
+    /// The phase of a stored number.
+    pub fn from_code(code: i64) -> Self {
+        match code {
+            0 => Self::Pending,
+            2 => Self::Cancelling,
+            _ => Self::Running,
+        }
+    }
+}
+
+/// Why a run is cancelled: it decides about the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelCause {
+    /// A client asked for it.
+    Client {
+        /// The name of the client.
+        by: Option<String>,
+    },
+    /// Nobody began within the start timeout.
+    NotStarted,
+    /// It took longer than its run timeout.
+    TimedOut,
 }
 
 impl Run {
+    /// Returns whether a report names this attempt and this worker, as far as it names any.
+    pub fn fits(&self, attempt: u32, worker: &str) -> bool {
+        let own = self.worker.as_deref().map_or("", |kept| kept.worker.as_str());
+        let known = !own.is_empty() && !worker.is_empty();
+        (attempt == 0 || attempt == self.attempt) && (!known || own == worker)
+    }
+
+    /// The bus by which it was handed out; that of HTTP for a receiver that promised to report.
+    pub fn bus(&self) -> BusKind {
+        self.worker.as_deref().map_or(BusKind::Http, |kept| kept.terms.bus)
+    }
+
     /// The instant at which it is lost, if it may be.
     pub fn bounded_by(&self) -> Option<Millis> {
         Some(self.deadline).filter(|deadline| *deadline < Millis::MAX)

@@ -13,7 +13,6 @@ use crate::api::http::respond;
 use crate::api::state::ApiState;
 use crate::app::history::OccurrenceRecord;
 use crate::model::attempt::{SkipReason, occurrence_id};
-use crate::model::job::PARKED;
 use crate::model::run::Run;
 use crate::model::time::rfc3339;
 
@@ -43,13 +42,13 @@ struct OccurrenceView {
 #[serde(rename_all = "camelCase")]
 struct NextView {
     attempt: u32,
-    /// The instant of the attempt; absent while it waits behind other runs.
+    /// The instant of the attempt; absent while it waits behind other runs, or for a worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<String>,
     /// The execution ids of the runs that it waits behind.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     behind: Vec<String>,
-    /// The reason why it is deferred.
+    /// The worker or the destination that it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     waits_for: Option<String>,
 }
@@ -89,9 +88,12 @@ fn view(record: OccurrenceRecord) -> OccurrenceView {
     let behind = account.behind.iter().map(|other| occurrence_id(cluster, *other));
     let next = account.pending.as_ref().map(|row| NextView {
         attempt: row.attempt,
-        at: (row.next_at != PARKED).then(|| rfc3339(row.next_at)),
+        at: row.attempt_at().map(rfc3339),
         behind: behind.collect(),
-        waits_for: row.postponement().map(|postponed| postponed.waits_for()),
+        waits_for: match &account.queue {
+            Some(queue) => Some(format!("a worker of queue {queue}")),
+            None => row.postponement().map(|postponed| postponed.waits_for()),
+        },
     });
     OccurrenceView {
         execution_id: occurrence_id(cluster, of),

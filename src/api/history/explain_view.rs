@@ -6,7 +6,6 @@ use serde::Serialize;
 use crate::app::history::{Account, Explanation, FiringState, StoredAttempt};
 use crate::app::jobs::misfire::MisfireView;
 use crate::model::attempt::{SkipReason, Verdict, occurrence_id};
-use crate::model::job::PARKED;
 use crate::model::postponement::parts;
 use crate::model::target::ProjectPause;
 use crate::model::time::rfc3339;
@@ -142,12 +141,12 @@ struct AttemptView {
 #[serde(rename_all = "camelCase")]
 struct PendingView {
     attempt: u32,
-    /// Absent while the attempt waits behind other runs.
+    /// Absent while the attempt waits behind other runs, or for a worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_attempt_at: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     behind: Vec<String>,
-    /// The reason why the attempt is deferred.
+    /// The worker or the destination that it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     waits_for: Option<String>,
 }
@@ -242,6 +241,12 @@ fn reason(account: &Account) -> Option<&'static str> {
     account.state.reason().map(SkipReason::name)
 }
 
+fn waits_for(account: &Account) -> Option<String> {
+    let row = account.pending.as_ref()?;
+    let worker = account.queue.as_ref().map(|queue| format!("a worker of queue {queue}"));
+    worker.or_else(|| Some(row.postponement()?.waits_for()))
+}
+
 fn view(explanation: &Explanation, account: &Account) -> AccountView {
     let id = |occurrence| occurrence_id(explanation.facts.cluster, occurrence);
     AccountView {
@@ -255,9 +260,9 @@ fn view(explanation: &Explanation, account: &Account) -> AccountView {
         attempts: account.attempts.iter().map(attempt).collect(),
         pending: account.pending.as_ref().map(|row| PendingView {
             attempt: row.attempt,
-            next_attempt_at: Some(row.next_at).filter(|at| *at != PARKED).map(rfc3339),
+            next_attempt_at: row.attempt_at().map(rfc3339),
             behind: account.behind.iter().copied().map(id).collect(),
-            waits_for: row.postponement().map(|postponed| postponed.waits_for()),
+            waits_for: waits_for(account),
         }),
         run: account.run.as_ref().map(|run| RunView {
             attempt: run.attempt,

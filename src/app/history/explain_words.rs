@@ -1,6 +1,7 @@
 //! An explanation in words: one sentence for what happened (or why nothing did), and notes on
 //! unusual circumstances. The words say nothing that the facts do not show.
 
+use super::run_words::{performed, waiting};
 use crate::model::Millis;
 use crate::model::attempt::{SkipReason, Verdict};
 use crate::model::delivery::MisfirePolicy;
@@ -127,16 +128,15 @@ fn happened(found: &Explained, account: &Account, plan: Option<&Plan>) -> String
         }
         State::Skipped(reason) => skipped(found, account, plan, reason),
         State::Pending => match &account.pending {
-            Some(row) if account.behind.is_empty() && row.next_at != Millis::MAX => {
-                let why = row.postponement().map(|postponed| postponed.waits_for());
-                let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-                format!("attempt {} is to be made at {}{why}", row.attempt, rfc3339(row.next_at))
-            }
-            _ => "it waits until the run before it is over".to_owned(),
+            Some(row) => waiting(row, account.queue.as_deref(), !account.behind.is_empty()),
+            None => "it waits until the run before it is over".to_owned(),
         },
         State::Running => account.run.as_ref().map_or_else(
             || "under way".to_owned(),
             |run| {
+                if let Some(kept) = run.worker.as_deref() {
+                    return performed(run, kept);
+                }
                 let what = if run.accepted { "accepted by its receiver" } else { "sent" };
                 let (node, since) = (run.node, rfc3339(run.started));
                 let end = run.bounded_by().map(|end| format!("; lost after {}", rfc3339(end)));
@@ -223,6 +223,10 @@ fn skipped(
         }
         (SkipReason::Disabled, ..) => "the job was disabled".to_owned(),
         (SkipReason::Cancelled, ..) => "its run was cancelled".to_owned(),
+        (SkipReason::QueueFull, ..) => {
+            "as many occurrences of the job waited as its maxQueue allows".to_owned()
+        }
+        (SkipReason::NotStarted, ..) => "no worker began within its startTimeout".to_owned(),
         (SkipReason::Restored, ..) => match found.progress.gap(account.due) {
             Some(gap) => format!(
                 "the cluster was restored from a backup: of what was due from {} to {} it is not \

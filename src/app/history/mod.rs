@@ -10,6 +10,7 @@ mod explain;
 mod explain_words;
 mod occurrences;
 mod reports;
+mod run_words;
 mod time_range;
 
 pub use analytics::{Analytics, AnalyticsPoint, Grain, Totals};

@@ -7,7 +7,7 @@
 use super::entry::{Applied, Entry};
 use crate::command::Outcome;
 use crate::model::Millis;
-use crate::model::job::PARKED;
+use crate::model::job::LAST_ATTEMPT;
 use crate::store::dead_letters;
 
 impl Entry<'_, '_> {
@@ -17,7 +17,7 @@ impl Entry<'_, '_> {
         for (id, at) in letters {
             let Some(letter) = dead_letters::get(self.tx, *id)? else { continue };
             dead_letters::delete(self.tx, *id)?;
-            let next_at = (*at).clamp(self.stamp, PARKED - 1);
+            let next_at = (*at).clamp(self.stamp, LAST_ATTEMPT);
             self.add_row(letter.row(next_at))?;
             done += 1;
         }

@@ -91,6 +91,7 @@ impl Entry<'_, '_> {
             Command::Drain { node, draining } => self.drain(*node, *draining),
             Command::Recover { node, generation } => self.recover(*node, *generation),
             Command::RaiseLevel { level } => self.raise_level(*level),
+            Command::ReportRuns { reports } => self.report_runs(reports),
             Command::ForVersion { job, version, command } => {
                 expected("job", Some(*version), self.job(*job)?.version)?;
                 self.execute(command)

@@ -5,6 +5,7 @@ use crate::command::codec::Error;
 use crate::command::outcome::{Change, Outcome, Rejection, RejectionKind};
 use crate::model::Millis;
 use crate::model::actor::ActorRef;
+use crate::model::job::Pending;
 use crate::model::shard::ShardId;
 use crate::store::Tx;
 
@@ -58,7 +59,16 @@ impl Entry<'_, '_> {
         self.actor.and_then(ActorRef::client)
     }
 
-    /// Notes that a shard's pending rows changed.
+    /// Notes that a pending row changed: an offer by its number, any other by its shard.
+    pub(super) fn row_changed(&mut self, row: &Pending) {
+        if row.is_offered() {
+            self.change.add_offer(row.id, row.shard);
+        } else {
+            self.pending_changed(row.shard);
+        }
+    }
+
+    /// Notes that a shard's pending rows changed, other than its offers.
     pub(super) fn pending_changed(&mut self, shard: ShardId) {
         if !self.change.pending.contains(&shard) {
             self.change.pending.push(shard);

@@ -3,8 +3,10 @@
 
 use super::entry::{Applied, Entry, Refusal, expected, refuse};
 use super::plan_intervals::{PlanInterval, PlanState, plan_state};
+use super::runs::run_of;
 use crate::command::{JobAction, Outcome, RejectionKind};
 use crate::model::attempt::Verdict;
+use crate::model::delivery::Overlap;
 use crate::model::job::{Job, JobStatus, Pending};
 use crate::model::members::Members;
 use crate::model::run::Occurrence;
@@ -145,6 +147,20 @@ impl Entry<'_, '_> {
             self.pending_changed(shard_of(id));
         }
         Ok(())
+    }
+
+    /// Releases what is parked behind the runs of a job, now that it has none: all rows, or, of a
+    /// queue, the first one. That one takes the place of a run at once, so that none that comes
+    /// later goes before it, and those behind it have something to wait for.
+    pub(super) fn release_next(&mut self, id: JobId) -> Result<(), Refusal> {
+        let Some(row) = pending::oldest_parked(self.tx, id)? else { return Ok(()) };
+        let job = jobs::get_in(self.tx, id)?;
+        if !job.is_some_and(|job| matches!(job.definition.overlap, Overlap::Queue { .. })) {
+            return self.release_parked(id);
+        }
+        pending::release_one(self.tx, row.id, self.stamp)?;
+        self.pending_changed(row.shard);
+        self.put_run(&run_of(&row, id, self.stamp))
     }
 
     fn pause_job(

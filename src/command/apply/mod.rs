@@ -26,10 +26,11 @@
 //! | `ByClient` | `credentials` | `Forbidden`, `NotFound`, `Invalid`, those of the other |
 //! | `CreateExecutor` | `executors` | `Conflict` |
 //! | `UpdateExecutor`, `DeleteExecutor` | `executors` | `NotFound`, `Stale`, `Conflict` |
-//! | `Record` | `record` | `Conflict` |
+//! | `Record` | `record`, `offers` | `Conflict` |
 //! | `BeginRun` | `runs::begin` | |
-//! | `Expire` | `runs::end`, `job_actions` | |
+//! | `Expire` | `runs::end`, `runs::phases`, `offers`, `job_actions` | |
 //! | `ReportRun` | `reports` | `NotFound`, `Conflict` |
+//! | `ReportRuns` | `run_reports` | `Invalid`; each report: `NotFound`, `Conflict` |
 //! | `ReplayDeadLetters`, `PurgeDeadLetters` | `dead_letters` | |
 //! | `Once` | `idempotency` | `KeyReused`, those of the other |
 //! | `ForVersion` | `dispatch` | `NotFound`, `Stale`, those of the other |
@@ -48,6 +49,7 @@ mod idempotency;
 mod job_actions;
 mod jobs;
 mod occurrences;
+mod offers;
 mod ownership;
 mod plan_intervals;
 mod projects;
@@ -55,6 +57,7 @@ mod record;
 mod reports;
 mod restore;
 mod retain;
+mod run_reports;
 mod runs;
 mod staging;
 #[cfg(test)]

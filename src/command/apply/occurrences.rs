@@ -34,7 +34,14 @@ impl Entry<'_, '_> {
     pub(super) fn add_row(&mut self, row: Pending) -> Result<(), Refusal> {
         let row = Pending { id: self.tx.take(Sequence::Pending, 1)?, ..row };
         pending::insert(self.tx, &row)?;
-        self.pending_changed(row.shard);
+        self.row_changed(&row);
+        Ok(())
+    }
+
+    /// Leaves a row with these members only.
+    pub(super) fn keep_row(&mut self, row: &Pending, rest: &Members) -> Result<(), Refusal> {
+        pending::keep(self.tx, row.id, rest)?;
+        self.row_changed(row);
         Ok(())
     }
 
@@ -97,8 +104,7 @@ impl Entry<'_, '_> {
         for row in self.rows(record)? {
             let rest = row.members.without(ended);
             if rest != row.members {
-                pending::keep(self.tx, row.id, &rest)?;
-                self.pending_changed(record.shard);
+                self.keep_row(&row, &rest)?;
             }
         }
         Ok(())
@@ -187,14 +193,21 @@ impl Entry<'_, '_> {
         Ok(rows.into_iter().find(|row| row.members.contains(of.job)))
     }
 
-    /// Removes a run. If it was the last of its job, the rows that are parked behind it are
-    /// released.
+    /// Adds a run, or replaces that of its occurrence.
+    pub(super) fn put_run(&mut self, run: &Run) -> Result<(), Refusal> {
+        runs::put(self.tx, run)?;
+        self.change.add_run(run.occurrence);
+        Ok(())
+    }
+
+    /// Removes a run. If it was the last of its job, what is parked behind it is released.
     pub(super) fn drop_run(&mut self, of: Occurrence) -> Result<(), Refusal> {
         runs::delete(self.tx, of)?;
-        if runs::of_job(self.tx, of.job)?.is_empty() {
-            self.release_parked(of.job)?;
+        self.change.add_run(of);
+        if runs::any_of_job(self.tx, of.job)? {
+            return Ok(());
         }
-        Ok(())
+        self.release_next(of.job)
     }
 
     /// Lets a run wait for its next attempt: it keeps its place, and a row brings it to its end.
@@ -204,9 +217,10 @@ impl Entry<'_, '_> {
             deadline: Millis::MAX,
             heartbeat_timeout: None,
             ends: None,
+            worker: None,
             ..run.clone()
         };
-        Ok(runs::put(self.tx, &held)?)
+        self.put_run(&held)
     }
 }
 

@@ -5,6 +5,7 @@
 //!                       +--> failed: one pending row for all that failed as one
 //!                       +--> accepted: a run, which ends by a report or by silence (`runs`)
 //!   not attempted ---------> postponed: a pending row with the same number of the attempt
+//!   offered, taken --------> `offers`
 //! ```
 //!
 //! An occurrence is (job, scheduled instant, number of a manual run). Every branch keeps three
@@ -15,7 +16,8 @@
 //!   is the exception (a row whose `base` is not 0, and the run that comes of it): its history has
 //!   a `dead`, whose letter is gone, and no other end state.
 //! - *Parked behind a run*: a run of an occurrence that is over is gone, and a row is parked only
-//!   while its job has a run.
+//!   while its job has a run. Of several that are parked, the first takes a run's place when it is
+//!   released.
 //!
 //! So an attempt that was made for a row needs no search in the history: members that are still in
 //! a row are open, all others are settled.
@@ -29,7 +31,7 @@ use super::entry::{Applied, Entry, Refusal, refuse};
 use super::occurrences::held;
 use crate::command::{Outcome, RejectionKind};
 use crate::model::attempt::{AttemptRecord, JournalBatch, JournalEntry, Verdict};
-use crate::model::job::{PARKED, Pending};
+use crate::model::job::{LAST_ATTEMPT, OnOffer, Pending};
 use crate::model::members::Members;
 use crate::model::result_code::ResultCode;
 use crate::model::run::Run;
@@ -61,6 +63,9 @@ impl Entry<'_, '_> {
         for entry in fresh {
             match entry {
                 JournalEntry::Attempt(record) => self.record_attempt(batch.node, record)?,
+                JournalEntry::Offered(offer) => self.record_offer(batch.node, offer)?,
+                JournalEntry::Taken(taken) => self.record_taken(batch.node, taken)?,
+                JournalEntry::Progress(progress) => self.record_progress(batch.node, progress)?,
                 JournalEntry::Watermarks(marks) => {
                     for mark in marks {
                         let advanced = self.tx.change_shard(mark.shard, |shard| {
@@ -206,37 +211,60 @@ impl Entry<'_, '_> {
 
     /// Adds one new row for the open members that failed or were postponed.
     fn wait(&mut self, record: &AttemptRecord, at: Millis, runs: &[Run]) -> Result<(), Refusal> {
-        let (waiting, base, forced) = if let Some(row) = record.pending {
-            let Some(row) = pending::get(self.tx, row)? else { return Ok(()) };
-            let rest = row.members.without(&record.members);
-            let waiting = row.members.without(&rest);
-            if !waiting.is_empty() {
-                pending::keep(self.tx, row.id, &rest)?;
-            }
-            (waiting, row.base, row.forced)
-        } else {
-            let mut open = self.not_ended(record)?.without(&held(runs));
-            for row in self.rows(record)? {
-                open = open.without(&row.members);
-            }
-            (open, 0, false)
-        };
-        if waiting.is_empty() {
-            return Ok(());
-        }
+        let Some(left) = self.leave_rows(record, runs)? else { return Ok(()) };
         let tried = u32::from(matches!(record.verdict, Verdict::Retry { .. }));
-        for run in runs.iter().filter(|run| waiting.contains(run.occurrence.job)) {
-            self.hold(run)?;
-        }
         self.add_row(Pending {
             due: record.due,
             attempt: record.attempt.saturating_add(tried).max(1),
-            next_at: at.min(PARKED - 1),
+            next_at: at.min(LAST_ATTEMPT),
             run: record.run,
-            base,
-            forced,
+            base: left.base,
+            forced: left.forced,
             postponed: record.error.clone().filter(|_| tried == 0),
-            ..Pending::new(record.project, record.shard, record.scheduled, waiting)
+            ..Pending::new(record.project, record.shard, record.scheduled, left.members)
         })
     }
+
+    /// Takes the open members of a record out of the row that it was made for, if it was made for
+    /// one, and lets their runs wait. `None` when none is open: the caller adds a row for the
+    /// others.
+    pub(super) fn leave_rows(
+        &mut self,
+        record: &AttemptRecord,
+        runs: &[Run],
+    ) -> Result<Option<Left>, Refusal> {
+        let left = if let Some(row) = record.pending {
+            let Some(row) = pending::get(self.tx, row)? else { return Ok(None) };
+            let rest = row.members.without(&record.members);
+            let members = row.members.without(&rest);
+            if !members.is_empty() {
+                self.keep_row(&row, &rest)?;
+            }
+            let (attempt, on_offer) = (row.attempt, row.on_offer);
+            Left { members, attempt, base: row.base, forced: row.forced, on_offer }
+        } else {
+            let mut members = self.not_ended(record)?.without(&held(runs));
+            for row in self.rows(record)? {
+                members = members.without(&row.members);
+            }
+            Left { members, attempt: 1, base: 0, forced: false, on_offer: None }
+        };
+        if left.members.is_empty() {
+            return Ok(None);
+        }
+        for run in runs.iter().filter(|run| left.members.contains(run.occurrence.job)) {
+            self.hold(run)?;
+        }
+        Ok(Some(left))
+    }
+}
+
+/// Open members on their way from one row, or from the plan, to another row.
+pub(super) struct Left {
+    pub(super) members: Members,
+    /// The attempt of their row: the next one is no lower.
+    pub(super) attempt: u32,
+    pub(super) base: u32,
+    pub(super) forced: bool,
+    pub(super) on_offer: Option<OnOffer>,
 }

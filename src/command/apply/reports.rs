@@ -17,6 +17,7 @@ use crate::model::attempt::{ResultOrigin, SkipReason, Verdict};
 use crate::model::job::Pending;
 use crate::model::members::Members;
 use crate::model::run::{Occurrence, Report, Run};
+use crate::model::run_report::{RunReport, Said};
 use crate::model::shard::shard_of;
 use crate::store::{attempts, dead_letters, jobs, runs};
 
@@ -27,7 +28,15 @@ const SEARCHED: Millis = 60_000;
 impl Entry<'_, '_> {
     /// Carries out a report on an occurrence.
     pub(super) fn report_run(&mut self, of: Occurrence, report: &Report) -> Applied {
-        let Some(run) = runs::get(self.tx, of)? else { return self.report_late(of, report) };
+        let run = runs::get(self.tx, of)?;
+        let by_worker = match run.as_ref().filter(|run| run.accepted) {
+            Some(run) => run.worker.is_some(),
+            None => self.row_of(of)?.is_some_and(|row| row.is_offered()),
+        };
+        if by_worker {
+            return self.report_of_worker(of, report);
+        }
+        let Some(run) = run else { return self.report_late(of, report) };
         match report {
             Report::Complete => {
                 self.end_run(&run, Verdict::Delivered, ResultOrigin::Reported, None)?;
@@ -43,10 +52,23 @@ impl Entry<'_, '_> {
                 if run.accepted {
                     run.deadline = deadline(&run);
                 }
-                runs::put(self.tx, &run)?;
+                self.put_run(&run)?;
             }
             Report::Cancel => self.cancel_run(&run)?,
         }
+        Ok(Outcome::Done)
+    }
+
+    /// Carries out a report on a run that a worker performs. Its heartbeats are the supervisor's,
+    /// and change nothing here.
+    fn report_of_worker(&mut self, of: Occurrence, report: &Report) -> Applied {
+        let said = match report {
+            Report::Complete => Said::Done { result: None },
+            Report::Fail { error, retry } => Said::Failed { error: error.clone(), retry: *retry },
+            Report::Cancel => Said::Cancel { by: None },
+            Report::Heartbeat => return Ok(Outcome::Done),
+        };
+        self.report(&RunReport { occurrence: of, attempt: 0, worker: String::new(), said })?;
         Ok(Outcome::Done)
     }
 
@@ -58,33 +80,26 @@ impl Entry<'_, '_> {
         if *report == Report::Complete && self.complete_dead(of)? {
             return Ok(Outcome::Done);
         }
+        match self.end_of(of)? {
+            // A repetition, because the answer to the first report was lost.
+            Some((Verdict::Delivered, _)) if *report == Report::Complete => Ok(Outcome::Done),
+            Some((verdict, origin)) => Err(refuse(RejectionKind::Conflict, over(verdict, origin))),
+            None => Err(refuse(
+                RejectionKind::NotFound,
+                "no run of this id is under way: check the id; of one that was accepted this \
+                 moment, report again in a second",
+            )),
+        }
+    }
+
+    /// The end of an occurrence without row or run, as far as its history is kept.
+    pub(super) fn end_of(
+        &mut self,
+        of: Occurrence,
+    ) -> Result<Option<(Verdict, ResultOrigin)>, Refusal> {
         let jitter = jobs::get_in(self.tx, of.job)?.map_or(0, |job| job.definition.jitter);
         let latest = of.scheduled.saturating_add(jitter.clamp(0, SEARCHED));
-        let over = match attempts::end_of(self.tx, of, of.scheduled, latest)? {
-            // A repetition, because the answer to the first report was lost.
-            Some((Verdict::Delivered, _)) if *report == Report::Complete => {
-                return Ok(Outcome::Done);
-            }
-            Some((Verdict::Delivered, _)) => "this run is over: it was delivered".into(),
-            Some((Verdict::Skipped(SkipReason::Cancelled), _)) => {
-                "this run was cancelled: stop working on it".into()
-            }
-            Some((_, ResultOrigin::Cancelled)) => {
-                "this run was cancelled, its job was deleted: stop working on it".into()
-            }
-            Some((Verdict::Skipped(reason), _)) => {
-                format!("this run is over: it was skipped ({})", reason.name())
-            }
-            Some(_) => "this run is over: it was given up".into(),
-            None => {
-                return Err(refuse(
-                    RejectionKind::NotFound,
-                    "no run of this id is under way: check the id; of one that was accepted this \
-                     moment, report again in a second",
-                ));
-            }
-        };
-        Err(refuse(RejectionKind::Conflict, over))
+        Ok(attempts::end_of(self.tx, of, of.scheduled, latest)?)
     }
 
     /// Carries out a report on an occurrence that waits for an attempt.
@@ -110,7 +125,7 @@ impl Entry<'_, '_> {
     }
 
     /// Completes an occurrence that was dead-lettered, if its dead letter is still there.
-    fn complete_dead(&mut self, of: Occurrence) -> Result<bool, Refusal> {
+    pub(super) fn complete_dead(&mut self, of: Occurrence) -> Result<bool, Refusal> {
         let (shard, member) = (shard_of(of.job), Members::from_sorted([of.job]));
         let letters = dead_letters::at_occurrence(self.tx, shard, of.scheduled, of.run, &member)?;
         let Some((id, _)) = letters.into_iter().find(|(_, members)| members.contains(of.job))
@@ -123,5 +138,22 @@ impl Entry<'_, '_> {
         let last = Run { attempt: letter.attempt, node, ..run };
         self.end_run(&last, Verdict::Delivered, ResultOrigin::Reported, None)?;
         Ok(true)
+    }
+}
+
+/// Says that a run is over, and how.
+pub(super) fn over(verdict: Verdict, origin: ResultOrigin) -> String {
+    match (verdict, origin) {
+        (Verdict::Delivered, _) => "this run is over: it was delivered".into(),
+        (Verdict::Skipped(SkipReason::Cancelled), _) => {
+            "this run was cancelled: stop working on it".into()
+        }
+        (_, ResultOrigin::Cancelled) => {
+            "this run was cancelled, its job was deleted: stop working on it".into()
+        }
+        (Verdict::Skipped(reason), _) => {
+            format!("this run is over: it was skipped ({})", reason.name())
+        }
+        _ => "this run is over: it was given up".into(),
     }
 }

@@ -21,7 +21,7 @@ use std::collections::hash_map::{self, HashMap};
 use super::entry::{Entry, Refusal};
 use crate::command::{Change, Error};
 use crate::model::attempt::{AttemptRecord, Occurrences, ResultOrigin, SkipReason, Verdict};
-use crate::model::job::{JobDefinition, JobStatus, PARKED};
+use crate::model::job::{JobDefinition, JobStatus};
 use crate::model::members::Members;
 use crate::model::shard::{SHARDS, Shard, ShardId};
 use crate::model::{JobId, Millis, ProjectId};
@@ -83,6 +83,9 @@ impl Entry<'_, '_> {
                 }
             }
         }
+        if choice == RestorePolicy::Fire {
+            pending::restart_offers(self.tx, self.stamp)?;
+        }
         let until = self.stamp;
         for (shard, settled) in (0..SHARDS).zip(&settled) {
             self.tx.change_shard(shard, |shard| {
@@ -109,7 +112,8 @@ impl Entry<'_, '_> {
         let mut skipped = 0;
         for shard in 0..SHARDS {
             for row in pending::for_shard(self.tx, shard)? {
-                if row.next_at > self.stamp && row.next_at != PARKED {
+                // What is parked or on offer may have gone out since, too.
+                if row.attempt_at().is_some_and(|at| at > self.stamp) {
                     continue;
                 }
                 skipped += row.members.len();
@@ -125,11 +129,12 @@ impl Entry<'_, '_> {
         Ok(skipped)
     }
 
-    /// Ends runs whose sender is gone, and runs whose deadline passed without a report.
+    /// Ends runs whose sender is gone, and runs whose deadline passed without a report. Those that
+    /// workers have stand: their workers have a full timeout to be heard in.
     fn skip_runs(&mut self) -> Result<u64, Refusal> {
         let mut skipped = 0;
         for run in runs::all(self.tx)? {
-            let over = !run.accepted || run.deadline <= self.stamp;
+            let over = !run.accepted || (run.worker.is_none() && run.deadline <= self.stamp);
             if over && self.row_of(run.occurrence)?.is_none() {
                 let verdict = Verdict::Skipped(SkipReason::Restored);
                 self.end_run(&run, verdict, ResultOrigin::Answer, None)?;

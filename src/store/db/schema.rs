@@ -14,7 +14,7 @@ use crate::disk::spare;
 
 /// The steps of the schema, one a version, in order; `user_version` says how many were taken. A
 /// step is never changed.
-const STEPS: &[&str] = &[V1, V2, V3, V4];
+const STEPS: &[&str] = &[V1, V2, V3, V4, V5];
 /// The newest version that this binary reads.
 pub(super) const KNOWN: i64 = STEPS.len() as i64;
 
@@ -213,6 +213,33 @@ const V3: &str = "ALTER TABLE pending ADD COLUMN postponed TEXT;";
 const V4: &str = "
 ALTER TABLE credentials ADD COLUMN parent INTEGER;
 CREATE INDEX credentials_by_parent ON credentials (parent) WHERE parent IS NOT NULL;
+";
+
+/// Offers, and the runs that workers perform. What is not of them has the defaults.
+const V5: &str = "
+-- Only of a row that waits for a worker (next_at is `OFFERED`): since when it counts, when nobody
+-- need take it any more, and the number of its queue.
+ALTER TABLE pending ADD COLUMN since INTEGER;
+ALTER TABLE pending ADD COLUMN expires INTEGER;
+ALTER TABLE pending ADD COLUMN executor INTEGER;
+CREATE INDEX pending_by_expiry ON pending (expires) WHERE expires IS NOT NULL;
+
+-- kept: a worker has been handed the run, and its silence is the supervisor's; the other columns
+-- are of such a run only. since: when it was handed out; why: JSON of `CancelCause`; terms: JSON of
+-- `RunTerms`.
+ALTER TABLE runs ADD COLUMN kept INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN phase INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE runs ADD COLUMN since INTEGER;
+ALTER TABLE runs ADD COLUMN why TEXT;
+ALTER TABLE runs ADD COLUMN worker TEXT;
+ALTER TABLE runs ADD COLUMN executor INTEGER;
+ALTER TABLE runs ADD COLUMN progress INTEGER;
+ALTER TABLE runs ADD COLUMN message TEXT;
+ALTER TABLE runs ADD COLUMN terms TEXT;
+CREATE INDEX runs_by_worker ON runs (worker) WHERE worker IS NOT NULL;
+
+-- The ends and failed attempts that something else than an answer told of: finished runs.
+CREATE INDEX blocks_reported ON blocks (due, id) WHERE how <> 0;
 ";
 
 /// Every replicated table with its key, in the order of the hash.

@@ -359,6 +359,29 @@ fn hot_queries_use_their_indexes() {
             "pending_by_time (shard=? AND next_at<?)",
         ),
         ("SELECT id FROM jobs WHERE project_id = ?1 ORDER BY id", "jobs_by_project (project_id=?)"),
+        (
+            "SELECT id FROM pending WHERE shard = ?1 AND next_at = ?2 ORDER BY id",
+            "pending_by_time (shard=? AND next_at=?)",
+        ),
+        (
+            "SELECT id FROM pending WHERE expires < ?1 ORDER BY expires, id LIMIT ?2",
+            "pending_by_expiry (expires<?)",
+        ),
+        (
+            "SELECT id FROM pending WHERE lone = ?1 AND next_at = 9223372036854775807
+             ORDER BY id LIMIT 1",
+            "pending_parked (lone=?)",
+        ),
+        (
+            "SELECT id FROM pending WHERE shard = ?1 AND next_at BETWEEN ?2 AND ?3
+             ORDER BY next_at, id",
+            "pending_by_time (shard=? AND next_at>? AND next_at<?)",
+        ),
+        (
+            "SELECT job FROM runs WHERE worker = ?1 AND (job, scheduled, run) > (?2, ?3, ?4)
+             ORDER BY job, scheduled, run LIMIT ?5",
+            "runs_by_worker (worker=?",
+        ),
     ] {
         let plan = plan(sql);
         assert!(plan.contains(index), "{sql}: {plan}");

@@ -14,7 +14,7 @@ use crate::model::run::{Occurrence, Run};
 use crate::model::target::ProjectPause;
 use crate::model::{JobId, Millis};
 use crate::schedule::{LAST, Reading, read_at};
-use crate::store::catalog::meta;
+use crate::store::catalog::{executors, meta};
 
 /// The length of a second: an instant that is given to the second means all of it.
 const SECOND: Millis = 1_000;
@@ -65,6 +65,8 @@ pub struct Account {
     pub pending: Option<Pending>,
     /// The runs that a parked row waits behind.
     pub behind: Vec<Occurrence>,
+    /// The name of the queue whose workers it waits for.
+    pub queue: Option<String>,
     /// Its run, while it is under way.
     pub run: Option<Run>,
     /// Its dead letter.
@@ -177,6 +179,13 @@ fn account(
         behind.extend(runs::of_job(conn, job)?.into_iter().map(|run| run.occurrence));
         behind.retain(|other| *other != occurrence);
     }
+    let queue = match pending.as_ref().and_then(|row| row.on_offer) {
+        None => None,
+        Some(offer) => Some(match executors::get(conn, offer.executor)? {
+            Some(executor) => executor.name,
+            None => format!("{} (deleted)", offer.executor),
+        }),
+    };
     Ok(Account {
         occurrence,
         due,
@@ -185,6 +194,7 @@ fn account(
         attempts: recorded.attempts(key, due).into_iter().cloned().collect(),
         pending,
         behind,
+        queue,
         run: recorded.runs.get(&key).cloned(),
         letter: recorded.letters.get(&key).cloned(),
     })

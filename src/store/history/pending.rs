@@ -1,5 +1,6 @@
 //! Pending rows: occurrences whose next attempt is in the store (retries, one-offs, manual runs).
-//! Apply writes; the worker of the shard's owner reads.
+//! Apply writes; the worker of the shard's owner reads. A row that waits for a worker is an offer:
+//! the supervisor reads those apart from the others, by their numbers.
 //!
 //! An occurrence is in at most one row (*one place*). One that is in a row has no end state.
 //! A replay is the exception: its row, whose `base` is not 0, is of an occurrence that was
@@ -10,8 +11,9 @@ use std::sync::LazyLock;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::sql::{self, JobSearch, MemberSearch};
-use crate::model::job::{PARKED, Pending};
+use crate::model::job::{OFFERED, OnOffer, PARKED, Pending};
 use crate::model::members::Members;
+use crate::model::offer::OfferId;
 use crate::model::shard::ShardId;
 use crate::model::{JobId, Millis};
 use crate::store::cache::empty_tables::Table;
@@ -19,7 +21,7 @@ use crate::store::db::Tx;
 use crate::store::row::id_at;
 
 const COLUMNS: &str = "id, shard, project, due, scheduled, attempt, next_at, members, run, base, forced, \
-                       postponed";
+                       postponed, since, expires, executor";
 
 /// A row by its id.
 pub fn get(conn: &Connection, id: u64) -> rusqlite::Result<Option<Pending>> {
@@ -35,6 +37,52 @@ pub fn for_shard(conn: &Connection, shard: ShardId) -> rusqlite::Result<Vec<Pend
     ))?
     .query_map([shard], read)?
     .collect()
+}
+
+/// The rows of a shard that its owner sends or that wait behind a run, in the order of their next
+/// attempts: all but the offers.
+pub fn to_send(conn: &Connection, shard: ShardId) -> rusqlite::Result<Vec<Pending>> {
+    // Two searches by the index, around the number of offers.
+    let mut found = Vec::new();
+    for (from, until) in [(Millis::MIN, OFFERED - 1), (PARKED, PARKED)] {
+        let mut select = conn.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM pending WHERE shard = ?1 AND next_at BETWEEN ?2 AND ?3
+             ORDER BY next_at, id"
+        ))?;
+        for row in select.query_map(params![shard, from, until], read)? {
+            found.push(row?);
+        }
+    }
+    Ok(found)
+}
+
+/// The offers of a shard, in the order of their numbers.
+pub fn offers(conn: &Connection, shard: ShardId) -> rusqlite::Result<Vec<Pending>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM pending WHERE shard = ?1 AND next_at = ?2 ORDER BY id"
+    ))?
+    .query_map(params![shard, OFFERED], read)?
+    .collect()
+}
+
+/// The offer of this number; `None` when it is gone, or waits for no worker.
+pub fn offer(conn: &Connection, id: OfferId) -> rusqlite::Result<Option<Pending>> {
+    Ok(get(conn, id)?.filter(Pending::is_offered))
+}
+
+/// The offers that nobody took before an instant, at most `limit`, earliest first.
+pub fn expired(conn: &Connection, before: Millis, limit: u32) -> rusqlite::Result<Vec<Pending>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM pending WHERE expires < ?1 ORDER BY expires, id LIMIT ?2"
+    ))?
+    .query_map(params![before, limit], read)?
+    .collect()
+}
+
+/// The earliest instant after which nobody need take an offer.
+pub fn next_expiry(conn: &Connection) -> rusqlite::Result<Option<Millis>> {
+    conn.prepare_cached("SELECT MIN(expires) FROM pending WHERE expires IS NOT NULL")?
+        .query_row([], |row| row.get(0))
 }
 
 /// The rows of a shard whose next attempt lies at or before an instant, earliest first, at most
@@ -91,8 +139,8 @@ pub fn insert(tx: &Tx<'_>, row: &Pending) -> rusqlite::Result<()> {
     tx.mark_occupied(Table::Pending, row.shard);
     tx.prepare_cached(
         "INSERT INTO pending (id, shard, project, due, scheduled, attempt, next_at, members, count,
-             lone, run, base, forced, postponed)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+             lone, run, base, forced, postponed, since, expires, executor)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     )?
     .execute(params![
         row.id as i64,
@@ -109,6 +157,9 @@ pub fn insert(tx: &Tx<'_>, row: &Pending) -> rusqlite::Result<()> {
         row.base,
         row.forced,
         row.postponed,
+        row.on_offer.map(|offer| offer.since),
+        row.on_offer.and_then(|offer| offer.expires),
+        row.on_offer.map(|offer| offer.executor as i64),
     ])?;
     Ok(())
 }
@@ -124,10 +175,48 @@ pub fn parked(conn: &Connection, job: JobId) -> rusqlite::Result<Vec<Pending>> {
     .collect()
 }
 
+/// The number of parked rows of a job.
+pub fn parked_count(conn: &Connection, job: JobId) -> rusqlite::Result<u64> {
+    conn.prepare_cached(
+        "SELECT COUNT(*) FROM pending WHERE lone = ?1 AND next_at = 9223372036854775807",
+    )?
+    .query_row([job as i64], |row| id_at(row, 0))
+}
+
+/// The parked row of a job that was parked first.
+pub fn oldest_parked(conn: &Connection, job: JobId) -> rusqlite::Result<Option<Pending>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM pending WHERE lone = ?1 AND next_at = 9223372036854775807
+         ORDER BY id LIMIT 1"
+    ))?
+    .query_row([job as i64], read)
+    .optional()
+}
+
 /// Parks a row: it waits behind a run from then on ([`PARKED`]).
 pub fn park(tx: &Tx<'_>, id: u64) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "UPDATE pending SET next_at = ?2, since = NULL, expires = NULL, executor = NULL
+         WHERE id = ?1",
+    )?
+    .execute(params![id as i64, PARKED])?;
+    Ok(())
+}
+
+/// Releases one parked row: its next attempt is due at an instant.
+pub fn release_one(tx: &Tx<'_>, id: u64, at: Millis) -> rusqlite::Result<()> {
     tx.prepare_cached("UPDATE pending SET next_at = ?2 WHERE id = ?1")?
-        .execute(params![id as i64, PARKED])?;
+        .execute(params![id as i64, at])?;
+    Ok(())
+}
+
+/// Lets the wait of all offers that began before an instant begin there.
+pub fn restart_offers(tx: &Tx<'_>, at: Millis) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "UPDATE pending SET expires = expires - since + ?1, since = ?1
+         WHERE next_at = ?2 AND since < ?1",
+    )?
+    .execute([at, OFFERED])?;
     Ok(())
 }
 
@@ -158,5 +247,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Pending> {
         base: row.get(9)?,
         forced: row.get(10)?,
         postponed: row.get(11)?,
+        on_offer: match row.get(12)? {
+            Some(since) => {
+                Some(OnOffer { since, expires: row.get(13)?, executor: id_at(row, 14)? })
+            }
+            None => None,
+        },
     })
 }

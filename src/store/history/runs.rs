@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::sql;
 use crate::model::members::Members;
-use crate::model::run::{Occurrence, Run};
+use crate::model::run::{Occurrence, Phase, Run, WorkerRun};
 use crate::model::shard::ShardId;
 use crate::model::{JobId, Millis, ProjectId};
 use crate::store::cache::empty_tables::Table;
@@ -14,7 +14,8 @@ use crate::store::row::{from_json, id_at, to_json};
 
 const COLUMNS: &str = "job, scheduled, run, project, shard, due, attempt, base, node, epoch, \
                        accepted, started, heard, deadline, heartbeat_timeout, ends, retry, \
-                       forced";
+                       forced, kept, phase, since, why, worker, executor, progress, message, \
+                       terms";
 
 /// The run of an occurrence.
 pub fn get(conn: &Connection, of: Occurrence) -> rusqlite::Result<Option<Run>> {
@@ -94,6 +95,39 @@ pub fn after(
     .collect()
 }
 
+/// The runs of a shard that workers have been handed, by job: those that its supervisor keeps.
+pub fn kept(conn: &Connection, shard: ShardId) -> rusqlite::Result<Vec<Run>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM runs WHERE shard = ?1 AND kept <> 0 ORDER BY job, scheduled, run"
+    ))?
+    .query_map([shard], read)?
+    .collect()
+}
+
+/// The runs of a worker after one of them, in the order of their occurrences, at most `limit`.
+pub fn of_worker(
+    conn: &Connection,
+    worker: &str,
+    after: Option<Occurrence>,
+    limit: u32,
+) -> rusqlite::Result<Vec<Run>> {
+    let (job, scheduled, run) =
+        after.map_or((-1, 0, 0), |of| (of.job as i64, of.scheduled, of.run as i64));
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM runs
+         WHERE worker = ?1 AND (job, scheduled, run) > (?2, ?3, ?4)
+         ORDER BY job, scheduled, run LIMIT ?5"
+    ))?
+    .query_map(params![worker, job, scheduled, run, limit], read)?
+    .collect()
+}
+
+/// Tells whether a job has a run.
+pub fn any_of_job(conn: &Connection, job: JobId) -> rusqlite::Result<bool> {
+    conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM runs WHERE job = ?1)")?
+        .query_row([job as i64], |row| row.get(0))
+}
+
 /// The runs of a project's jobs, by job.
 pub fn of_project(conn: &Connection, project: ProjectId) -> rusqlite::Result<Vec<Run>> {
     conn.prepare_cached(&format!(
@@ -131,10 +165,11 @@ pub fn next_deadline(conn: &Connection) -> rusqlite::Result<Option<Millis>> {
 pub fn put(tx: &Tx<'_>, run: &Run) -> rusqlite::Result<()> {
     tx.mark_occupied(Table::Runs, run.shard);
     let retry = to_json(&run.retry)?;
+    let worker = run.worker.as_deref();
     tx.prepare_cached(&format!(
         "INSERT OR REPLACE INTO runs ({COLUMNS})
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-             ?18)"
+             ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)"
     ))?
     .execute(params![
         run.occurrence.job as i64,
@@ -155,6 +190,16 @@ pub fn put(tx: &Tx<'_>, run: &Run) -> rusqlite::Result<()> {
         run.ends,
         retry,
         run.forced,
+        worker.is_some(),
+        // A run without a worker has the value that a row from before the schema step got.
+        worker.map_or(Phase::Running, |kept| kept.phase) as i64,
+        worker.map(|kept| kept.since),
+        worker.and_then(|kept| kept.why.as_ref()).map(to_json).transpose()?,
+        worker.map(|kept| kept.worker.as_str()),
+        worker.map(|kept| kept.terms.executor as i64),
+        worker.and_then(|kept| kept.progress),
+        worker.and_then(|kept| kept.message.as_deref()),
+        worker.map(|kept| to_json(&kept.terms)).transpose()?,
     ])?;
     Ok(())
 }
@@ -184,5 +229,61 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
         ends: row.get(15)?,
         retry: from_json(row.get_ref(16)?.as_str()?, 16)?,
         forced: row.get(17)?,
+        worker: if row.get(18)? { Some(Box::new(read_worker(row)?)) } else { None },
     })
+}
+
+fn read_worker(row: &Row<'_>) -> rusqlite::Result<WorkerRun> {
+    let why = row.get_ref(21)?.as_str_or_null()?;
+    Ok(WorkerRun {
+        phase: Phase::from_code(row.get(19)?),
+        since: row.get(20)?,
+        why: why.map(|why| from_json(why, 21)).transpose()?,
+        worker: row.get(22)?,
+        progress: row.get(24)?,
+        message: row.get(25)?,
+        terms: from_json(row.get_ref(26)?.as_str()?, 26)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Store, Writer, pending};
+
+    fn within<T>(writer: &mut Writer, f: impl FnOnce(&mut Tx<'_>) -> rusqlite::Result<T>) -> T {
+        writer.transaction(f).unwrap_or_else(|e: rusqlite::Error| panic!("{e}"))
+    }
+
+    /// A node that took the schema step late has rows of the program before it, and the others have
+    /// rows that this program wrote of the same entries.
+    #[test]
+    fn a_row_that_is_no_workers_is_the_same_whichever_program_wrote_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, mut writer) = Store::open(dir.path()).unwrap();
+        within(&mut writer, |tx| {
+            tx.execute_batch(
+                "INSERT INTO runs (job, scheduled, run, project, shard, due, attempt, base, node,
+                     epoch, accepted, started, heard, deadline, heartbeat_timeout, ends, retry,
+                     forced)
+                 VALUES (1, 5, 0, 1, 0, 5, 2, 1, 3, 4, 1, 6, 7, 9, 2, 90,
+                     '{\"max\":1,\"delay\":5,\"factor\":1000,\"max_delay\":5}', 0);
+                 INSERT INTO pending (id, shard, project, due, scheduled, attempt, next_at, members,
+                     count, lone, run, base, forced, postponed)
+                 VALUES (8, 0, 1, 5, 5, 2, 70, x'0200', 1, 2, 0, 1, 0, 'why');",
+            )
+        });
+        let old = store.read(Store::hash).unwrap();
+        let of = Occurrence { job: 1, scheduled: 5, run: 0 };
+        let run = store.read(|c| get(c, of)).unwrap().unwrap();
+        let row = store.read(|c| pending::get(c, 8)).unwrap().unwrap();
+        assert_eq!((run.worker.as_ref(), run.bounded_by()), (None, Some(9)));
+        assert_eq!((row.on_offer, row.attempt_at()), (None, Some(70)));
+        within(&mut writer, |tx| {
+            tx.execute_batch("DELETE FROM runs; DELETE FROM pending")?;
+            put(tx, &run)?;
+            pending::insert(tx, &row)
+        });
+        assert_eq!(store.read(Store::hash).unwrap(), old);
+    }
 }

@@ -92,7 +92,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
                 .load(move |conn| {
                     let mut rows = Vec::new();
                     for shard in &asked.rows {
-                        rows.push((*shard, pending::for_shard(conn, *shard)?));
+                        rows.push((*shard, pending::to_send(conn, *shard)?));
                     }
                     Ok(Found {
                         log_time: if asked.afresh { Some(meta::log_time(conn)?) } else { None },

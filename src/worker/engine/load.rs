@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use crate::model::attempt::{AttemptRecord, JournalEntry};
 use crate::model::job::{ClosedPlan, JobStatus, Pending};
 use crate::model::members::Members;
+use crate::model::offer::{Offer, Taken};
 use crate::model::shard::{OwnershipKey, ShardId, shard_of};
 use crate::model::{JobId, Millis};
 use crate::store::jobs::{self, JobRow};
@@ -34,6 +35,11 @@ impl Excluded {
     fn of(record: AttemptRecord) -> Self {
         let AttemptRecord { since, due, scheduled, members, .. } = record;
         Self { since, due, scheduled, members }
+    }
+
+    fn of_offer(offer: &Offer) -> Self {
+        let (due, scheduled, members) = (offer.due, offer.scheduled, offer.members.clone());
+        Self { since: None, due, scheduled, members }
     }
 }
 
@@ -64,7 +70,7 @@ pub(super) fn ownership(
     until: Millis,
     journal: &[JournalEntry],
 ) -> rusqlite::Result<Loaded> {
-    let (shard, epoch) = key;
+    let (shard, _) = key;
     let mut queue = ShardQueue::new(after, until);
     let mut rows = PlanReader { plans, conn, last: None };
     let mut failed = None;
@@ -95,20 +101,29 @@ pub(super) fn ownership(
         let members = Members::from_sorted([of.job]);
         excluded.push(Excluded { since: None, due, scheduled: of.scheduled, members });
     }
-    let own = journal.iter().filter_map(|entry| match entry {
-        JournalEntry::Attempt(record) if record.shard == shard && counts(record, epoch) => {
-            Some(record)
-        }
-        _ => None,
-    });
-    excluded.extend(own.filter(|record| record.due > after).cloned().map(Excluded::of));
+    let own = journal.iter().filter_map(|entry| settled(entry, key));
+    excluded.extend(own.filter(|one| one.due > after));
     Ok(Loaded { queue, excluded })
 }
 
-/// Says whether an entry of the own journal settles its occurrences for an epoch (the epoch rule):
-/// a dead letter or a deferral under another epoch does not.
-fn counts(record: &AttemptRecord, epoch: u64) -> bool {
-    record.run == 0 && (record.epoch == epoch || !record.verdict.needs_its_epoch())
+/// The planned occurrences that an entry of the own journal settles for a range (the epoch rule): a
+/// dead letter, a deferral or an offer under another epoch settles none.
+fn settled(entry: &JournalEntry, (shard, epoch): OwnershipKey) -> Option<Excluded> {
+    match entry {
+        JournalEntry::Attempt(record) => {
+            let counts = record.epoch == epoch || !record.verdict.needs_its_epoch();
+            let ours = record.shard == shard && record.run == 0;
+            (ours && counts).then(|| Excluded::of(record.clone()))
+        }
+        JournalEntry::Offered(offer) => {
+            let ours = offer.shard == shard && offer.run == 0;
+            (ours && offer.epoch == epoch).then(|| Excluded::of_offer(offer))
+        }
+        JournalEntry::Taken(Taken { offer, .. }) => {
+            (offer.shard == shard && offer.run == 0).then(|| Excluded::of_offer(offer))
+        }
+        JournalEntry::Watermarks(_) | JournalEntry::Progress(_) => None,
+    }
 }
 
 /// Reads jobs again, as far as they are in one of the shards.
@@ -192,5 +207,46 @@ impl PlanReader<'_> {
         let plan = self.plans.plan(self.conn, definition, job)?;
         self.last = plan.clone().filter(|plan| plan.seed.is_none()).map(|plan| (definition, plan));
         Ok(plan)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::delivery::Retry;
+    use crate::model::run::Phase;
+    use crate::model::run_terms::{BusKind, RunTerms};
+
+    #[test]
+    fn an_offer_of_the_own_journal_counts_in_its_epoch_and_a_claim_in_any() {
+        let retry = Retry { max: 0, delay: 0, factor: 1_000, max_delay: 0 };
+        let offer = Offer {
+            project: 1,
+            shard: 3,
+            epoch: 7,
+            due: 6,
+            scheduled: 5,
+            run: 0,
+            attempt: 1,
+            pending: None,
+            members: Members::from_sorted([200]),
+            terms: RunTerms::new(BusKind::Embedded, 9, retry),
+        };
+        let taken = |offer| {
+            let (phase, worker, started) = (Phase::Running, "w".to_owned(), 9);
+            JournalEntry::Taken(Taken { offer, phase, worker, started })
+        };
+        let offered = JournalEntry::Offered(offer.clone());
+        let settles = |entry: &JournalEntry, key| {
+            settled(entry, key).is_some_and(|one| {
+                (one.since, one.due, one.scheduled) == (None, 6, 5) && one.members.contains(200)
+            })
+        };
+        assert!(settles(&offered, (3, 7)) && !settles(&offered, (3, 8)));
+        let claim = taken(offer.clone());
+        assert!(settles(&claim, (3, 7)) && settles(&claim, (3, 8)) && !settles(&claim, (4, 7)));
+        // A manual run is not planned.
+        assert!(!settles(&taken(Offer { run: 1, ..offer }), (3, 7)));
+        assert!(!settles(&JournalEntry::Progress(Vec::new()), (3, 7)));
     }
 }

@@ -10,6 +10,7 @@ use crate::model::Millis;
 use crate::model::attempt::{AttemptRecord, JournalEntry, Verdict};
 use crate::model::job::{PARKED, Pending};
 use crate::model::members::Members;
+use crate::model::offer::Offer;
 use crate::model::shard::{OwnershipKey, ShardId};
 
 /// The rows of all shards in which this node has an ownership range.
@@ -34,8 +35,8 @@ struct Row {
 #[derive(Debug)]
 pub(super) struct RowResult {
     members: Members,
-    /// The epoch of a dead letter or a deferral. The result counts only as long as this node has
-    /// that epoch.
+    /// The epoch of a dead letter, a deferral or an offer. The result counts only as long as this
+    /// node has that epoch.
     under: Option<u64>,
     /// The instant of a deferral. The result counts until the row in the store has moved there.
     deferred_to: Option<Millis>,
@@ -50,6 +51,23 @@ impl RowResult {
         };
         let under = record.verdict.needs_its_epoch().then_some(record.epoch);
         Self { members: record.members.clone(), under, deferred_to }
+    }
+
+    /// The row that an entry is about, its shard, and the result for it; `None` for an entry about
+    /// no row.
+    fn of_entry(entry: &JournalEntry) -> Option<(u64, ShardId, Self)> {
+        let of_offer = |offer: &Offer, under| {
+            let done = Self { members: offer.members.clone(), under, deferred_to: None };
+            Some((offer.pending?, offer.shard, done))
+        };
+        match entry {
+            JournalEntry::Attempt(record) => {
+                Some((record.pending?, record.shard, Self::of(record)))
+            }
+            JournalEntry::Offered(offer) => of_offer(offer, Some(offer.epoch)),
+            JournalEntry::Taken(taken) => of_offer(&taken.offer, None),
+            JournalEntry::Watermarks(_) | JournalEntry::Progress(_) => None,
+        }
     }
 }
 
@@ -81,10 +99,8 @@ impl PendingRows {
     pub(in crate::worker) fn from_journal(unforgotten: &[(u64, JournalEntry)]) -> Self {
         let mut rows = Self::default();
         for (_, entry) in unforgotten {
-            if let JournalEntry::Attempt(record) = entry
-                && let Some(id) = record.pending
-            {
-                rows.recorded_earlier(id, record.shard, RowResult::of(record));
+            if let Some((id, shard, done)) = RowResult::of_entry(entry) {
+                rows.recorded_earlier(id, shard, done);
             }
         }
         rows

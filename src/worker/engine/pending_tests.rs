@@ -1,6 +1,10 @@
 //! Pending rows: what is given out, what is under way, and which results count.
 
 use super::*;
+use crate::model::delivery::Retry;
+use crate::model::offer::Taken;
+use crate::model::run::Phase;
+use crate::model::run_terms::{BusKind, RunTerms};
 
 fn row(id: u64, next_at: Millis) -> Pending {
     let members = Members::from_sorted([id]);
@@ -151,4 +155,35 @@ fn a_row_set_aside_waits_for_the_next_read() {
     assert_eq!(rows.next(|_, at| at < Millis::MAX), None, "it is parked");
     rows.reread(3, vec![row(1, 120)]);
     assert_eq!(rows.pop(120, all).map(|row| row.id), Some(1));
+}
+
+#[test]
+fn what_is_on_offer_or_taken_by_the_own_journal_is_not_sent_again() {
+    let retry = Retry { max: 0, delay: 0, factor: 1_000, max_delay: 0 };
+    let offer = |id| Offer {
+        project: 1,
+        shard: 3,
+        epoch: 7,
+        due: 5,
+        scheduled: 5,
+        run: 0,
+        attempt: 2,
+        pending: Some(id),
+        members: Members::from_sorted([id]),
+        terms: RunTerms::new(BusKind::Embedded, 9, retry),
+    };
+    let (phase, worker, started) = (Phase::Running, "w".to_owned(), 9);
+    let taken = Taken { offer: offer(2), phase, worker, started };
+    let entries = [JournalEntry::Offered(offer(1)), JournalEntry::Taken(taken)];
+    let entries: Vec<_> = (1..).zip(entries).collect();
+    for (epoch, sent) in [(7, vec![3]), (8, vec![1, 3])] {
+        let mut rows = PendingRows::from_journal(&entries);
+        rows.set_ownerships(BTreeSet::from([(3, epoch)]));
+        rows.reread(3, vec![row(1, 100), row(2, 100), row(3, 100)]);
+        let mut found = Vec::new();
+        while let Some(row) = rows.pop(200, |_, _| true) {
+            found.push(row.id);
+        }
+        assert_eq!(found, sent, "an offer of another epoch settles nothing, a claim does");
+    }
 }

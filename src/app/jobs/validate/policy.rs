@@ -111,7 +111,14 @@ pub(in crate::app::jobs) fn dst(json: &str) -> Result<DstRule, Error> {
 
 /// `overlap`.
 pub(in crate::app::jobs) fn overlap(json: &str) -> Result<Overlap, Error> {
-    one_of("overlap", json, "allow, skip, queue_one or cancel_previous")
+    const KNOWN: &str = "allow, skip, queue_one or cancel_previous";
+    match one_of("overlap", json, KNOWN)? {
+        // Only the store writes a value with a number in it.
+        Overlap::Queue { .. } => {
+            Err(Error::invalid("overlap", format!("job overlap must be {KNOWN}")))
+        }
+        known => Ok(known),
+    }
 }
 
 /// A truth value.
@@ -196,6 +203,7 @@ mod tests {
             assert!(factor(bad).is_err(), "{bad}");
         }
         assert_eq!(overlap("\"queue_one\"").unwrap(), Overlap::QueueOne);
+        assert!(overlap(r#"{"queue":{"most":5}}"#).is_err());
         assert!(overlap("\"wait\"").is_err() && flag("deleteAfterRun", "1").is_err());
     }
 

@@ -3,7 +3,7 @@
 use super::row::{NO_RETRY, SENDER_PATIENCE, deadline, run_of};
 use crate::command::apply::entry::{Applied, Entry, Refusal};
 use crate::command::outcome::Outcome;
-use crate::model::attempt::AttemptRecord;
+use crate::model::attempt::{AttemptRecord, SkipReason};
 use crate::model::delivery::Overlap;
 use crate::model::job::{JobStatus, PARKED, Pending};
 use crate::model::members::Members;
@@ -43,13 +43,14 @@ impl Entry<'_, '_> {
                 _ if others.is_empty() => {}
                 Overlap::Allow => {}
                 Overlap::Skip => {
-                    self.skip_for_overlap(&run)?;
+                    self.skip_run(&run, SkipReason::Overlap)?;
                     return Ok(Outcome::Begun(Begun::Skipped));
                 }
                 Overlap::QueueOne => {
                     self.queue(&run, row)?;
                     return Ok(Outcome::Begun(Begun::Queued));
                 }
+                Overlap::Queue { most } => return self.queue_up(&run, row, most),
                 Overlap::CancelPrevious => {
                     for other in &others {
                         self.cancel_run(other)?;
@@ -62,7 +63,7 @@ impl Entry<'_, '_> {
             None => self.stamp.saturating_add(begin.timeout.max(0)).saturating_add(SENDER_PATIENCE),
         };
         let base = row.map_or(run.base, |row| row.base);
-        runs::put(self.tx, &Run { base, deadline, ..run })?;
+        self.put_run(&Run { base, deadline, ..run })?;
         Ok(Outcome::Begun(Begun::Go))
     }
 
@@ -95,6 +96,7 @@ impl Entry<'_, '_> {
             ends: None,
             retry: begin.retry,
             forced: own.is_some_and(|own| own.forced),
+            worker: None,
         }
     }
 
@@ -105,19 +107,38 @@ impl Entry<'_, '_> {
         for waiting in pending::parked(self.tx, job)?.iter().filter(|row| Some(row.id) != own) {
             let other =
                 Run { node: run.node, epoch: run.epoch, ..run_of(waiting, job, self.stamp) };
-            self.skip_for_overlap(&other)?;
+            self.skip_run(&other, SkipReason::Overlap)?;
         }
+        self.park(run, row)
+    }
+
+    /// Parks an occurrence behind its job's run and behind those that wait already; beyond the most
+    /// that may wait it is skipped.
+    fn queue_up(&mut self, run: &Run, row: Option<Pending>, most: u32) -> Applied {
+        let waits = row.as_ref().is_some_and(|row| row.next_at == PARKED);
+        let others = pending::parked_count(self.tx, run.occurrence.job)?;
+        if !waits && others >= u64::from(most) {
+            self.skip_run(run, SkipReason::QueueFull)?;
+            return Ok(Outcome::Begun(Begun::Skipped));
+        }
+        self.park(run, row)?;
+        Ok(Outcome::Begun(Begun::Queued))
+    }
+
+    /// Parks an occurrence: in its row if it has one of its own, else in a new one.
+    fn park(&mut self, run: &Run, row: Option<Pending>) -> Result<(), Refusal> {
         match row {
             Some(row) if row.members.len() == 1 => {
                 pending::park(self.tx, row.id)?;
+                self.row_changed(&row);
                 self.pending_changed(row.shard);
                 Ok(())
             }
             // It leaves the row that it shares with others.
             Some(row) => {
-                let lone = Members::from_sorted([job]);
-                pending::keep(self.tx, row.id, &row.members.without(&lone))?;
-                self.add_row(Pending { members: lone, next_at: PARKED, ..row })
+                let lone = Members::from_sorted([run.occurrence.job]);
+                self.keep_row(&row, &row.members.without(&lone))?;
+                self.add_row(Pending { members: lone, next_at: PARKED, on_offer: None, ..row })
             }
             None => self.add_row(Pending { base: 0, ..Pending::of_run(run, run.attempt, PARKED) }),
         }
@@ -165,8 +186,9 @@ impl Entry<'_, '_> {
                 ends: accepted.run_timeout.map(|long| answered.saturating_add(long)),
                 retry: accepted.retry,
                 forced: forced.unwrap_or(false),
+                worker: None,
             };
-            runs::put(self.tx, &Run { deadline: deadline(&run), ..run })?;
+            self.put_run(&Run { deadline: deadline(&run), ..run })?;
             self.close_rows(record, &Members::from_sorted([job]))?;
         }
         Ok(())

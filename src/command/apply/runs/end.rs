@@ -4,29 +4,36 @@ use super::row::SENDER_PATIENCE;
 use crate::command::apply::entry::{Applied, Entry, Refusal};
 use crate::command::outcome::Outcome;
 use crate::model::attempt::{AttemptRecord, ResultOrigin, SkipReason, Verdict};
-use crate::model::job::{PARKED, Pending};
+use crate::model::job::{LAST_ATTEMPT, Pending};
 use crate::model::run::Run;
+use crate::model::run_terms::BusKind;
 use crate::model::{JobId, Millis};
 use crate::store::runs;
 
+/// The error of a run that took longer than its run timeout.
+pub(super) const TOO_LONG: &str = "the run did not end within its run timeout";
+
 impl Entry<'_, '_> {
-    /// Ends runs past their deadline and lapsed one-offs, at most `limit` of each. Returns the
-    /// larger of the two numbers, so that the proposer knows whether to go on.
+    /// Ends runs past their deadline, offers that nobody took in time and lapsed one-offs, at most
+    /// `limit` of each. Returns the largest of the numbers, so that the proposer knows whether to
+    /// go on.
     pub(in crate::command::apply) fn expire(&mut self, limit: u32) -> Applied {
         let lapsed = self.end_lapsed(limit)?;
         let expired = runs::expired(self.tx, self.stamp, limit)?;
         for run in &expired {
-            if !run.accepted {
+            if run.worker.is_some() {
+                self.expire_kept(run)?;
+            } else if !run.accepted {
                 self.expire_sender(run)?;
             } else if run.ends.is_some_and(|ends| ends <= run.deadline) {
-                let error = "the run did not end within its run timeout";
-                self.fail_run(run, ResultOrigin::TimedOut, Some(error.into()))?;
+                self.fail_run(run, ResultOrigin::TimedOut, Some(TOO_LONG.into()))?;
             } else {
                 let error = "nothing was heard of the run within its heartbeat timeout";
                 self.fail_run(run, ResultOrigin::Lost, Some(error.into()))?;
             }
         }
-        Ok(Outcome::Changed(lapsed.max(expired.len() as u32)))
+        let untaken = self.expire_offers(limit)?;
+        Ok(Outcome::Changed(lapsed.max(expired.len() as u32).max(untaken)))
     }
 
     /// Ends the wait for a sender that was silent; see the head of `runs`.
@@ -40,7 +47,7 @@ impl Entry<'_, '_> {
         });
         if !passed {
             let deadline = self.stamp.saturating_add(SENDER_PATIENCE);
-            return Ok(runs::put(self.tx, &Run { deadline, ..run.clone() })?);
+            return self.put_run(&Run { deadline, ..run.clone() });
         }
         if self.not_ended(&AttemptRecord::reported(run, self.stamp))?.is_empty() {
             return self.drop_run(run.occurrence);
@@ -59,7 +66,10 @@ impl Entry<'_, '_> {
         let Some(delay) = run.retry.after(run.attempt.saturating_sub(run.base)) else {
             return self.end_run(run, Verdict::Dead, origin, error);
         };
-        let at = self.stamp.saturating_add(delay).min(PARKED - 1);
+        // Another worker may do what this one did not; a receiver of HTTP is the same as before.
+        let at_once = origin == ResultOrigin::Lost && run.bus() != BusKind::Http;
+        let delay = if at_once { 0 } else { delay };
+        let at = self.stamp.saturating_add(delay).min(LAST_ATTEMPT);
         let record = AttemptRecord {
             verdict: Verdict::Retry { at },
             error,
@@ -72,7 +82,12 @@ impl Entry<'_, '_> {
         self.try_again(run, run.attempt.saturating_add(1), at)
     }
 
-    fn try_again(&mut self, run: &Run, attempt: u32, next_at: Millis) -> Result<(), Refusal> {
+    pub(super) fn try_again(
+        &mut self,
+        run: &Run,
+        attempt: u32,
+        next_at: Millis,
+    ) -> Result<(), Refusal> {
         self.add_row(Pending::of_run(run, attempt, next_at))
     }
 
@@ -92,18 +107,27 @@ impl Entry<'_, '_> {
     ) -> Result<(), Refusal> {
         let record =
             AttemptRecord { verdict, error, origin, ..AttemptRecord::reported(run, self.stamp) };
-        let id = self.keep_record(run.node, false, &record)?;
-        match verdict {
-            Verdict::Delivered => self.remove_dead_letters(&record)?,
-            Verdict::Dead => self.add_dead_letter(id, &record, &record.members)?,
-            _ => {}
-        }
-        self.ended(&record, &record.members, std::slice::from_ref(run))
+        self.end_by(run, &record)
     }
 
-    /// Skips an occurrence because another run of its job is under way.
-    pub(super) fn skip_for_overlap(&mut self, run: &Run) -> Result<(), Refusal> {
-        self.end_run(run, Verdict::Skipped(SkipReason::Overlap), ResultOrigin::Answer, None)
+    /// Ends the occurrence of a run by a record that says so.
+    pub(in crate::command::apply) fn end_by(
+        &mut self,
+        run: &Run,
+        record: &AttemptRecord,
+    ) -> Result<(), Refusal> {
+        let id = self.keep_record(run.node, false, record)?;
+        match record.verdict {
+            Verdict::Delivered => self.remove_dead_letters(record)?,
+            Verdict::Dead => self.add_dead_letter(id, record, &record.members)?,
+            _ => {}
+        }
+        self.ended(record, &record.members, std::slice::from_ref(run))
+    }
+
+    /// Skips an occurrence because of another run of its job, under way or waiting.
+    pub(super) fn skip_run(&mut self, run: &Run, why: SkipReason) -> Result<(), Refusal> {
+        self.end_run(run, Verdict::Skipped(why), ResultOrigin::Answer, None)
     }
 
     /// Ends the runs of a job that is deleted. No one waits for what a receiver works on; an

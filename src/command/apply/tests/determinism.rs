@@ -3,13 +3,14 @@
 
 use proptest::prelude::*;
 
+use super::random::{
+    random_begin, random_occurrence, random_record, random_report, random_run_report,
+    random_worker_entries,
+};
 use super::*;
 use crate::command::{JobAction, JobEdit, ProjectAction, ProjectEdit};
-use crate::model::attempt::SkipReason;
 use crate::model::credential::Credential;
-use crate::model::delivery::{Overlap, Retry};
 use crate::model::job::Timing;
-use crate::model::run::{Accepted, BeginRun, Occurrence, Report};
 use crate::model::target::Executor;
 use crate::store::meta;
 
@@ -17,7 +18,7 @@ use crate::store::meta;
 type Step = (u8, u8, u8, u8);
 
 fn steps(n: usize) -> impl Strategy<Value = Vec<Step>> {
-    prop::collection::vec((0_u8..36, any::<u8>(), any::<u8>(), any::<u8>()), 1..n)
+    prop::collection::vec((0_u8..38, any::<u8>(), any::<u8>(), any::<u8>()), 1..n)
 }
 
 /// The command of a step. Ids are small, so that they are often ones that exist.
@@ -131,6 +132,8 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
         },
         30 => Command::PurgeDeadLetters { letters: vec![u64::from(b % 8)] },
         31..=34 => random_credential_step((a, b, c)),
+        35 => random_worker_entries((a, b, c), seq),
+        36 => random_run_report((a, b, c)),
         _ => Command::Tick,
     }
 }
@@ -178,68 +181,6 @@ fn create_some(
     command
 }
 
-/// A result for some of jobs 1..=8 at one of four instants, epoch 0..=2.
-pub(super) fn random_record((what, which, when): (u8, u8, u8)) -> AttemptRecord {
-    let verdict = match what % 6 {
-        0 => Verdict::Delivered,
-        1 => Verdict::Retry { at: START + 90_000 },
-        2 => Verdict::Dead,
-        3 => Verdict::Postponed { at: START + 95_000 },
-        4 => Verdict::Running,
-        _ => Verdict::Skipped(SkipReason::Misfire),
-    };
-    let due = START + i64::from(when / 3 % 4) * 60_000;
-    let range = verdict == Verdict::Skipped(SkipReason::Misfire) && what >= 128;
-    let retry = Retry { max: 2, delay: 5_000, factor: 1_000, max_delay: 5_000 };
-    let promise = Accepted {
-        run_timeout: (what & 1 == 0).then_some(30_000),
-        heartbeat_timeout: (what & 2 == 0).then_some(10_000),
-        retry,
-    };
-    AttemptRecord {
-        epoch: u64::from(when % 3),
-        accepted: (verdict == Verdict::Running).then(|| Box::new(promise)),
-        due,
-        scheduled: due,
-        since: range.then_some(due - 60_000),
-        ..record((0..8).filter(|i| which >> i & 1 == 1).map(|i| i + 1), verdict)
-    }
-}
-
-/// Job 1..=8 at one of the four instants.
-pub(super) fn random_occurrence(which: u8, when: u8) -> Occurrence {
-    let scheduled = START + i64::from(when / 3 % 4) * 60_000;
-    Occurrence { job: u64::from(which % 8) + 1, scheduled, run: 0 }
-}
-
-pub(super) fn random_begin((how, which, when): (u8, u8, u8)) -> BeginRun {
-    let occurrence = random_occurrence(which, when);
-    BeginRun {
-        occurrence,
-        project: 1,
-        shard: 0,
-        node: 1,
-        epoch: 1 + u64::from(when % 8 == 0),
-        due: occurrence.scheduled,
-        attempt: 1,
-        pending: (how >= 128).then_some(u64::from(when % 16)),
-        overlap: [Overlap::Allow, Overlap::Skip, Overlap::QueueOne, Overlap::CancelPrevious]
-            [usize::from(how % 4)],
-        timeout: 10_000,
-        retry: Retry { max: 1, delay: 5_000, factor: 1_000, max_delay: 5_000 },
-    }
-}
-
-pub(super) fn random_report(what: u8) -> Report {
-    match what % 6 {
-        0 => Report::Complete,
-        1 | 2 => Report::Fail { error: None, retry: true },
-        3 => Report::Fail { error: Some("no".into()), retry: false },
-        4 => Report::Cancel,
-        _ => Report::Heartbeat,
-    }
-}
-
 /// A log of (stamp, command), the same for all who apply it.
 fn log(steps: &[Step]) -> Vec<(Millis, Command)> {
     let mut seq = [1; 3];
@@ -258,7 +199,11 @@ fn log(steps: &[Step]) -> Vec<(Millis, Command)> {
 }
 
 /// Applies a part of a log in transactions of the given lengths, over and over.
-fn replay(state: &mut ApplyFixture, log: &[(Millis, Command)], chunks: &[usize]) -> Vec<Outcome> {
+pub(super) fn replay(
+    state: &mut ApplyFixture,
+    log: &[(Millis, Command)],
+    chunks: &[usize],
+) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     let mut rest = log;
     let mut lengths = chunks.iter().cycle();

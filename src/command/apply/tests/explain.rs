@@ -1,10 +1,15 @@
 //! The ledger and `store::explain`, read from a state that real commands made: one test for each
 //! end state and each state on the way.
 
+use super::offers::{offer, taken, terms};
+use super::runs::planned;
 use super::*;
 use crate::command::{JobAction, ProjectAction};
 use crate::model::attempt::SkipReason;
 use crate::model::job::{PARKED, Timing};
+use crate::model::offer::Offer;
+use crate::model::run_terms::RunTerms;
+use crate::model::target::Executor;
 use crate::store::explain::{self, Explained};
 use crate::store::ledger::{self, State};
 use crate::store::timeline::FiringState;
@@ -286,4 +291,34 @@ fn jitter_is_told_by_either_instant() {
     fixture.record(sent);
     assert_eq!(fixture.state_at(job, nth(3)), Some(State::Delivered));
     assert_eq!(fixture.states_between(job, START, nth(4)).len(), 3);
+}
+
+#[test]
+fn what_waits_for_a_worker_or_is_with_one_is_told_as_it_is() {
+    let mut fixture = ExplainFixture::new();
+    let executor = Executor { name: "emails".into(), kind: "worker".into(), ..Executor::default() };
+    let Outcome::Created(id) = fixture.state.done(Command::CreateExecutor(executor)) else {
+        panic!("no executor")
+    };
+    let offered = |members: [u64; 2], executor| {
+        let terms = RunTerms { executor, ..terms() };
+        let members = Members::from_sorted(members);
+        Offer { due: nth(1), scheduled: nth(1), members, terms, ..offer(planned(1, 0)) }
+    };
+    fixture.tell(JournalEntry::Offered(offered([1, 2], id)));
+    fixture.tell(JournalEntry::Offered(offered([3, 4], 99)));
+    let claimed = Offer { pending: Some(1), ..offered([2, 2], id) };
+    fixture.tell(JournalEntry::Taken(taken(claimed, "w")));
+    fixture.settle(nth(2));
+    let account = |job| fixture.explain(job, nth(1)).account.unwrap();
+    let offered = account(1);
+    assert_eq!((offered.state, offered.queue.as_deref()), (State::Pending, Some("emails")));
+    let row = offered.pending.unwrap();
+    assert_eq!((row.attempt_at(), row.on_offer.map(|offer| offer.executor)), (None, Some(id)));
+    assert_eq!(account(3).queue.as_deref(), Some("99 (deleted)"));
+    let claimed = account(2);
+    assert_eq!((claimed.state, claimed.pending, claimed.queue), (State::Running, None, None));
+    assert_eq!(claimed.run.unwrap().worker.unwrap().worker, "w");
+    let states = fixture.states_between(2, nth(1), nth(2));
+    assert_eq!(states, [(1, State::Running), (2, State::Missing)]);
 }

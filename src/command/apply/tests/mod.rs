@@ -14,17 +14,22 @@ mod jobs;
 mod keeping;
 mod lapses;
 mod model;
+mod offers;
 mod one_offs;
 mod over;
 mod ownership;
 mod pauses;
 mod projects;
+mod queues;
+mod random;
 mod record;
 mod reports;
 mod restore;
 mod retention;
+mod run_reports;
 mod runs;
 mod staging;
+mod worker_runs;
 
 use fixture::*;
 

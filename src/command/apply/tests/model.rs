@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::determinism::{random_begin, random_occurrence, random_record, random_report};
+use super::random::{random_begin, random_occurrence, random_record, random_report};
 use super::*;
 use crate::model::attempt::SkipReason;
 use crate::model::job::PARKED;
@@ -253,7 +253,7 @@ fn seen(state: &ApplyFixture) -> Seen {
     (waiting, dead, running)
 }
 
-fn letters(state: &ApplyFixture) -> Vec<dead_letters::DeadLetter> {
+pub(super) fn letters(state: &ApplyFixture) -> Vec<dead_letters::DeadLetter> {
     let page = Page { limit: 10_000, ..Page::default() };
     state.read(|c| dead_letters::list(c, &dead_letters::Filter::default(), &page)).1
 }
@@ -263,7 +263,7 @@ fn dead_ones(letter: &dead_letters::DeadLetter) -> Vec<Occurrence> {
     letter.members.iter().map(|job| Occurrence { job, scheduled, run }).collect()
 }
 
-fn all_runs(state: &ApplyFixture) -> Vec<Run> {
+pub(super) fn all_runs(state: &ApplyFixture) -> Vec<Run> {
     state.read(|c| {
         let runs = (1..=60).map(|job| runs::of_job(c, job));
         Ok(runs.collect::<rusqlite::Result<Vec<_>>>()?.concat())
@@ -271,7 +271,7 @@ fn all_runs(state: &ApplyFixture) -> Vec<Run> {
 }
 
 /// The rules in the head of `record` that do not hold.
-fn broken(state: &ApplyFixture) -> Vec<String> {
+pub(super) fn broken(state: &ApplyFixture) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut over: BTreeMap<Occurrence, Vec<Verdict>> = BTreeMap::new();
     for recorded in state.read(|c| attempts::after(c, 0, 0)) {

@@ -279,6 +279,7 @@ fn what_waits_behind_a_run_of_a_deleted_job_waits_no_longer() {
                     max_delay: 0,
                 },
                 forced: false,
+                worker: None,
             };
             Ok(crate::store::runs::put(tx, &run)?)
         });

@@ -13,7 +13,7 @@ const LATE: Verdict = Verdict::Skipped(SkipReason::Misfire);
 /// appended to.
 pub(super) struct JournalFixture {
     pub(super) state: ApplyFixture,
-    next: [u64; 3],
+    pub(super) next: [u64; 3],
 }
 
 impl JournalFixture {

@@ -1,10 +1,16 @@
 //! A restore: what goes on, what does not, and what the ledger says of the time between.
 
+use super::offers::{offer, taken, terms};
+use super::runs::planned;
 use super::*;
 use crate::command::{Reopened, RestorePolicy, reopen};
 use crate::model::attempt::SkipReason;
+use crate::model::job::OnOffer;
+use crate::model::offer::Offer;
+use crate::model::run::Occurrence;
+use crate::model::run_terms::RunTerms;
 use crate::store::ledger::{self, State};
-use crate::store::{attempts, explain, shards};
+use crate::store::{attempts, explain, pending, runs, shards};
 
 const MINUTE: Millis = 60_000;
 
@@ -123,4 +129,38 @@ fn numbers_epochs_and_time_go_on_where_the_lost_cluster_cannot_have_been() {
     let again = state.writer.transaction(|tx| reopen(tx, nth(80), RestorePolicy::Skip));
     assert!(again.is_ok(), "a backup of a restored cluster is one like any other");
     assert_eq!(state.read(|c| crate::store::restore_gaps::of_shard(c, 0)).len(), 2);
+}
+
+#[test]
+fn offers_are_skipped_or_made_anew_and_what_workers_have_stands() {
+    for due in [RestorePolicy::Skip, RestorePolicy::Fire] {
+        let mut state = before_restore();
+        let terms = RunTerms { start_timeout: Some(30_000), run_timeout: Some(5_000), ..terms() };
+        let offered = Offer {
+            due: nth(3),
+            scheduled: nth(3),
+            members: Members::from_sorted([8, 9]),
+            terms,
+            ..offer(planned(1, 0))
+        };
+        let members = Members::from_sorted([10]);
+        let claimed = taken(Offer { members, ..offered.clone() }, "w");
+        let entries = vec![JournalEntry::Offered(offered), JournalEntry::Taken(claimed)];
+        state.done(Command::Record(JournalBatch { node: 1, incarnation: 1, first: 7, entries }));
+        state.now = nth(60);
+        let now = state.now;
+        let reopened = state.writer.transaction(|tx| reopen(tx, now, due)).unwrap();
+        let offers = state.read(|c| pending::offers(c, 0));
+        if due == RestorePolicy::Skip {
+            assert_eq!((offers.len(), reopened.skipped), (0, 3 + 1));
+            assert_eq!(state.state_of(8, nth(3)), State::Skipped(SkipReason::Restored));
+        } else {
+            let on_offer = OnOffer { since: now, expires: Some(now + 32_000), executor: 7 };
+            assert_eq!(offers.iter().map(|row| row.on_offer).collect::<Vec<_>>(), [Some(on_offer)]);
+        }
+        // Its run timeout is long over, which its worker has not heard.
+        let of = Occurrence { job: 10, scheduled: nth(3), run: 0 };
+        assert!(state.read(|c| runs::get(c, of)).unwrap().deadline < now);
+        assert_eq!(state.state_of(10, nth(3)), State::Running);
+    }
 }

@@ -1,0 +1,176 @@
+//! The phases of runs that workers perform: begun, to be cancelled, given back, lost, over.
+//!
+//! ```text
+//!   pending ──started──> running ── failed, lost ──> a row again, or dead
+//!      │  cancel, timeout   │  └─── released ──────> a row again, which costs no retry
+//!      └───> cancelling <───┘
+//!                 └── confirmed, or not in time ──> cancelled; failed, if timeouts are retried
+//! ```
+//!
+//! The phase of an attempt only goes forward (*phases go forward*). Every time a run is handed out
+//! its attempt is higher than before, so that a report can say which one it means.
+
+use super::end::TOO_LONG;
+use super::row::deadline;
+use crate::command::apply::entry::{Entry, Refusal};
+use crate::model::Millis;
+use crate::model::attempt::{ResultOrigin, SkipReason, Verdict, bounded};
+use crate::model::run::{CancelCause, Phase, Run, WorkerRun};
+use crate::model::run_terms::BusKind;
+use crate::store::runs;
+
+/// The delay before a run that was given back is offered again, in milliseconds.
+const RELEASE_DELAY: Millis = 1_000;
+
+impl Entry<'_, '_> {
+    /// Notes that a run has begun. One that has begun before, or of which the store knows no
+    /// worker, is left as it is; of one that is being cancelled only the instant is noted.
+    pub(in crate::command::apply) fn start_run(
+        &mut self,
+        run: &Run,
+        worker: &str,
+    ) -> Result<(), Refusal> {
+        let Some(kept) = run.worker.as_deref() else { return Ok(()) };
+        let has_begun = run.started != kept.since || kept.terms.bus != BusKind::Rabbitmq;
+        match kept.phase {
+            Phase::Running => Ok(()),
+            Phase::Cancelling if has_begun => Ok(()),
+            Phase::Cancelling => {
+                let started = self.stamp.max(kept.since.saturating_add(1));
+                self.put_run(&Run { started, ..run.clone() })
+            }
+            Phase::Pending => {
+                let named = if worker.is_empty() { kept.worker.as_str() } else { worker };
+                let phase = Phase::Running;
+                let kept = WorkerRun { phase, worker: named.to_owned(), ..kept.clone() };
+                let started = self.stamp.max(kept.since.saturating_add(1));
+                let ends = kept.terms.run_timeout.map(|long| started.saturating_add(long));
+                let worker = Some(Box::new(kept));
+                let run = Run { started, heard: self.stamp, ends, worker, ..run.clone() };
+                self.put_run(&Run { deadline: deadline(&run), ..run })
+            }
+        }
+    }
+
+    /// Cancels a run for a client: its worker is asked to stop. Where there is nobody to ask, the
+    /// run ends at once.
+    pub(in crate::command::apply) fn ask_to_cancel(
+        &mut self,
+        run: &Run,
+        by: Option<&str>,
+    ) -> Result<(), Refusal> {
+        if run.bus() == BusKind::Http {
+            return self.cancel_run(run);
+        }
+        self.begin_cancel(run, CancelCause::Client { by: by.map(str::to_owned) })
+    }
+
+    /// Lets a run be cancelled. One that is cancelled already has no more time than it had; a
+    /// client's wish stands above a timeout, which might have led to another attempt.
+    fn begin_cancel(&mut self, run: &Run, why: CancelCause) -> Result<(), Refusal> {
+        let Some(kept) = run.worker.as_deref() else { return Ok(()) };
+        if matches!(kept.why, Some(CancelCause::Client { .. })) {
+            return Ok(());
+        }
+        let deadline = match kept.phase {
+            Phase::Cancelling => run.deadline,
+            _ => self.stamp.saturating_add(kept.terms.cancel_timeout.max(0)),
+        };
+        let kept = WorkerRun { phase: Phase::Cancelling, why: Some(why), ..kept.clone() };
+        self.put_run(&Run { deadline, worker: Some(Box::new(kept)), ..run.clone() })
+    }
+
+    /// Ends a run whose worker has stopped, or did not say so in time (`confirmed`).
+    pub(in crate::command::apply) fn end_cancelled(
+        &mut self,
+        run: &Run,
+        confirmed: bool,
+    ) -> Result<(), Refusal> {
+        let kept = run.worker.as_deref();
+        let note = (!confirmed).then_some("its worker did not confirm the cancel");
+        let cancelled = Verdict::Skipped(SkipReason::Cancelled);
+        match kept.and_then(|kept| kept.why.as_ref()) {
+            Some(CancelCause::TimedOut) => {
+                let error = [Some(TOO_LONG), note].into_iter().flatten();
+                let error = Some(error.collect::<Vec<_>>().join("; "));
+                if kept.is_some_and(|kept| kept.terms.retry_on.timeout) {
+                    return self.fail_run(run, ResultOrigin::TimedOut, error);
+                }
+                self.end_run(run, cancelled, ResultOrigin::TimedOut, error)
+            }
+            Some(CancelCause::NotStarted) => {
+                let verdict = Verdict::Skipped(SkipReason::NotStarted);
+                self.end_run(run, verdict, ResultOrigin::TimedOut, note.map(str::to_owned))
+            }
+            Some(CancelCause::Client { .. }) | None => {
+                self.end_run(run, cancelled, ResultOrigin::Cancelled, note.map(str::to_owned))
+            }
+        }
+    }
+
+    /// Records that a run failed, in its worker's words. `retry` says whether the worker allows
+    /// another attempt; the terms decide.
+    pub(in crate::command::apply) fn fail_kept(
+        &mut self,
+        run: &Run,
+        error: Option<String>,
+        retry: bool,
+    ) -> Result<(), Refusal> {
+        let Some(kept) = run.worker.as_deref() else {
+            if retry {
+                return self.fail_run(run, ResultOrigin::Reported, error);
+            }
+            return self.end_run(run, Verdict::Dead, ResultOrigin::Reported, error);
+        };
+        let retry_on = kept.terms.retry_on;
+        match &kept.why {
+            None if retry && retry_on.failed => self.fail_run(run, ResultOrigin::Reported, error),
+            Some(CancelCause::TimedOut) if retry && retry_on.timeout => {
+                self.fail_run(run, ResultOrigin::TimedOut, error)
+            }
+            // Also of a run that is not wanted any more: it is not tried again.
+            _ => self.end_run(run, Verdict::Dead, ResultOrigin::Reported, error),
+        }
+    }
+
+    /// Records that a worker was silent for too long.
+    pub(in crate::command::apply) fn lose_run(&mut self, run: &Run) -> Result<(), Refusal> {
+        let Some(kept) = run.worker.as_deref() else { return Ok(()) };
+        let who = match kept.worker.as_str() {
+            "" => "its worker".to_owned(),
+            name => format!("worker {name}"),
+        };
+        let error = format!("nothing was heard of {who} within its heartbeat timeout");
+        let error = Some(bounded(error));
+        if kept.terms.retry_on.lost {
+            return self.fail_run(run, ResultOrigin::Lost, error);
+        }
+        self.end_run(run, Verdict::Dead, ResultOrigin::Lost, error)
+    }
+
+    /// Takes a run back from a worker that did not work on it: it is offered again a little later,
+    /// and no retry is used up.
+    pub(in crate::command::apply) fn release_run(&mut self, run: &Run) -> Result<(), Refusal> {
+        let run = Run { base: run.base.saturating_add(1), ..run.clone() };
+        self.hold(&run)?;
+        let at = self.stamp.saturating_add(RELEASE_DELAY);
+        self.try_again(&run, run.attempt.saturating_add(1), at)
+    }
+
+    /// Carries out the deadline of a run that a worker has been handed, as the state has it now: an
+    /// end before in the same command may have ended it, too.
+    pub(super) fn expire_kept(&mut self, run: &Run) -> Result<(), Refusal> {
+        let Some(run) = runs::get(self.tx, run.occurrence)? else { return Ok(()) };
+        let Some(kept) = run.worker.as_deref().filter(|_| run.deadline < self.stamp) else {
+            return Ok(());
+        };
+        match kept.phase {
+            Phase::Cancelling => self.end_cancelled(&run, false),
+            Phase::Pending => self.begin_cancel(&run, CancelCause::NotStarted),
+            Phase::Running if kept.terms.bus == BusKind::Http => {
+                self.fail_run(&run, ResultOrigin::TimedOut, Some(TOO_LONG.into()))
+            }
+            Phase::Running => self.begin_cancel(&run, CancelCause::TimedOut),
+        }
+    }
+}
