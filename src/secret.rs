@@ -27,6 +27,7 @@
 
 mod error;
 mod file;
+mod json;
 mod keys;
 pub mod purpose;
 mod random;
@@ -36,6 +37,7 @@ mod text;
 
 pub use error::Error;
 pub use file::{SecretFile, write_private};
+pub use json::SecretJson;
 pub use keys::{Keys, check_password, length};
 pub use random::{new_api_key, new_webhook_secret};
 pub use text::SecretText;

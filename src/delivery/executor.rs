@@ -53,10 +53,19 @@ pub trait Executor: Send + Sync + 'static {
 
     /// Validates the settings of an executor of this kind, as a client gives them, and seals the
     /// secrets in them. `old` are the settings so far; a secret that the client leaves out is kept.
-    fn validate(&self, given: Value, old: Option<&Value>) -> Result<Value, Invalid>;
+    /// What [`Executor::show`] gives is valid too: clients send back what they were shown. A null
+    /// is a field that is left out. The caller wipes `given` afterwards.
+    fn validate(&self, given: &Value, old: Option<&Value>) -> Result<Value, Invalid>;
 
-    /// The settings as clients see them: without secrets.
+    /// The settings as clients see them: without secrets, with names in camelCase.
     fn show(&self, settings: &Value) -> Value;
+
+    /// The fields of settings and of messages in which names are the client's own. All other names
+    /// are the API's: clients write them in either casing, and [`Executor::validate`] and
+    /// [`Executor::validate_message`] get them in camelCase.
+    fn client_fields(&self) -> ClientFields {
+        ClientFields::default()
+    }
 
     /// Whether a job may hold settings of this kind itself, without an executor.
     fn is_for_jobs(&self) -> bool {
@@ -64,9 +73,9 @@ pub trait Executor: Send + Sync + 'static {
     }
 
     /// Validates the `message` of a job: the fields that replace those of its executor's settings.
-    /// It holds no secret.
-    fn validate_message(&self, _given: Value) -> Result<Value, Invalid> {
-        Err(Invalid::new("message", format!("message is not for type {}", self.kind())))
+    /// It holds no secret, so the result is what clients are shown, and is valid again.
+    fn validate_message(&self, _given: &Value) -> Result<Value, Invalid> {
+        Err(Invalid::unfit("message", format!("message is not for type {}", self.kind())))
     }
 
     /// Checks the data of a job against its target, when the job is created or changed.
@@ -113,6 +122,16 @@ pub trait Renderer {
     fn finish(self: Box<Self>) -> Rendered;
 }
 
+/// The fields, at any depth of settings and of messages, in which names are the client's own. They
+/// are named in camelCase.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientFields {
+    /// Objects whose names are the client's own, such as headers. A patch merges them.
+    pub maps: &'static [&'static str],
+    /// Values that may be any JSON, such as a body. A patch replaces them.
+    pub values: &'static [&'static str],
+}
+
 /// The reason why settings are not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -121,12 +140,35 @@ pub struct Invalid {
     pub field: &'static str,
     /// The fault, and what to do about it.
     pub message: String,
+    /// The kind of the fault.
+    pub fault: Fault,
+}
+
+/// The kind of a fault in settings, which decides the status of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The value cannot be understood or is out of its bounds (400).
+    Value,
+    /// The value is understood, and does not fit the rest (422).
+    Unfit,
+    /// The value, or what is made of it, is too large (413).
+    TooLarge,
 }
 
 impl Invalid {
-    /// The error of a field.
+    /// The error of a field whose value is not valid.
     pub fn new(field: &'static str, message: impl Into<String>) -> Self {
-        Self { field, message: message.into() }
+        Self { field, message: message.into(), fault: Fault::Value }
+    }
+
+    /// The error of a field whose value does not fit the rest.
+    pub fn unfit(field: &'static str, message: impl Into<String>) -> Self {
+        Self { fault: Fault::Unfit, ..Self::new(field, message) }
+    }
+
+    /// The error of a field whose value is too large.
+    pub fn too_large(field: &'static str, message: impl Into<String>) -> Self {
+        Self { fault: Fault::TooLarge, ..Self::new(field, message) }
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::delivery::{Delivery, Misfire, Overlap};
 use super::run_terms::RetryOn;
-use super::target::{Configured, HttpTarget};
+use super::target::{Configured, HttpTarget, present};
 use super::{JobId, Millis, ProjectId};
 use crate::schedule::DstRule;
 
@@ -88,7 +88,7 @@ pub struct JobDefinition {
     #[serde(default, skip_serializing_if = "is_default")]
     pub target: Option<Box<Configured>>,
     /// The fields that replace those of the settings, as the kind has validated them.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default, skip_serializing_if = "is_default", deserialize_with = "present")]
     pub message: Option<Box<Value>>,
     /// The longest wait for a worker, in milliseconds; only with a queue of workers, as the fields
     /// below.
@@ -190,7 +190,7 @@ impl JobStatus {
 }
 
 impl JobDefinition {
-    /// The field, if there is one, that needs a request of its own for each occurrence.
+    /// The field, if there is one, that needs a target whose occurrences may be runs.
     pub fn single_only(&self) -> Option<&'static str> {
         let fields = [
             ("overlap", self.overlap != Overlap::Allow),

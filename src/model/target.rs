@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::{Millis, ProjectId};
@@ -105,6 +105,17 @@ pub const WEBHOOK_URL: &str = "webhook_url";
 /// The kind of executor whose calls are messages for an AMQP exchange.
 pub const AMQP: &str = "amqp";
 
+/// Says whether occurrences of jobs with settings of a kind may be runs, which their receiver
+/// accepts and reports on later: no kind's yet. (Runs are for `http` targets.)
+fn takes_runs(_kind: &str) -> bool {
+    false
+}
+
+/// Says whether jobs with an executor of a kind may have a `message`.
+pub fn takes_messages(kind: &str) -> bool {
+    kind == AMQP
+}
+
 /// Settings of a kind that reads them itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
@@ -113,6 +124,18 @@ pub struct Configured {
     pub kind: String,
     /// The settings, as the kind has validated them; secrets in them are sealed.
     pub settings: Value,
+}
+
+impl Configured {
+    /// Returns whether the occurrences of its jobs may be runs.
+    pub fn takes_runs(&self) -> bool {
+        takes_runs(&self.kind)
+    }
+}
+
+/// Reads a value that is there: null is one, too. (Serde reads null as `None`.)
+pub(super) fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Box<Value>>, D::Error> {
+    Value::deserialize(from).map(|value| Some(Box::new(value)))
 }
 
 /// A target held once for many jobs. Known to the published clients by the fields down to
@@ -150,7 +173,7 @@ pub struct Executor {
     pub tls: Option<Box<Tls>>,
     /// The settings of any other kind that can be called, as its executor has validated them;
     /// secrets in them are sealed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub settings: Option<Box<Value>>,
     /// Requests to it under way at a time, on each node; `None` for no limit of its own.
     pub max_concurrency: Option<u32>,
@@ -175,6 +198,11 @@ impl Executor {
             WEBHOOK_URL => self.http.is_some() || !self.webhook_url.is_empty(),
             _ => self.settings.is_some(),
         }
+    }
+
+    /// Returns whether the occurrences of its jobs may be runs: each has a request of its own.
+    pub fn takes_runs(&self) -> bool {
+        self.http.is_some() || takes_runs(&self.kind)
     }
 }
 
@@ -209,5 +237,26 @@ impl ProjectPause {
     /// Returns whether the pause covers an occurrence due at an instant.
     pub fn covers(&self, due: Millis) -> bool {
         self.from < due && self.until.is_none_or(|until| due <= until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::job::JobDefinition;
+
+    #[test]
+    fn a_value_of_a_kind_may_be_null_and_is_not_lost() {
+        let null = || Some(Box::new(Value::Null));
+        for settings in [None, null()] {
+            let executor = Executor { settings, ..Executor::default() };
+            let text = serde_json::to_string(&executor).unwrap();
+            assert_eq!(serde_json::from_str::<Executor>(&text).unwrap(), executor);
+        }
+        for message in [None, null()] {
+            let definition = JobDefinition { message, ..JobDefinition::default() };
+            let text = serde_json::to_string(&definition).unwrap();
+            assert_eq!(serde_json::from_str::<JobDefinition>(&text).unwrap(), definition);
+        }
     }
 }

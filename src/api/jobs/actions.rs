@@ -31,7 +31,7 @@ pub(crate) async fn pause_job(
     let by = fields.text("modifiedBy", LONGEST_BY)?;
     let (actor, conditions) = (&context.actor, conditions(&headers));
     let record = state.app.pause_job(actor, &conditions, id, until.as_deref(), by).await?;
-    Ok(respond::warn(respond_job(record, context.casing()), &fields.warnings()))
+    Ok(respond::warn(respond_job(record, &state.app, context.casing()), &fields.warnings()))
 }
 
 /// `{modifiedBy?}`.
@@ -45,7 +45,7 @@ pub(crate) async fn resume_job(
     let mut fields = Fields::parse(&body)?;
     let by = fields.text("modifiedBy", LONGEST_BY)?;
     let record = state.app.resume_job(&context.actor, &conditions(&headers), id, by).await?;
-    Ok(respond::warn(respond_job(record, context.casing()), &fields.warnings()))
+    Ok(respond::warn(respond_job(record, &state.app, context.casing()), &fields.warnings()))
 }
 
 /// The run that `POST /jobs/{id}/run` made.

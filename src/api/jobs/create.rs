@@ -34,17 +34,17 @@ pub(crate) async fn create_jobs(
     JsonBody(body, _hold): JsonBody<BULK>,
 ) -> Result<Response, Error> {
     let app = &state.app;
-    let rules = app.job_rules(context.casing());
+    let (rules, kinds) = (app.job_rules(context.casing()), app.kinds_for_jobs());
     let whole = wants_jobs(&headers);
     let actor = context.actor;
     let read = move |body: Bytes| {
         let key = idempotency::key(&headers, &actor, ROUTE, &body)?;
         let mut batch = Batch::new(rules);
-        let jobs =
-            parse::each(&body, &mut |_, job| Ok(batch.add(job)?)).and_then(|mut warnings| {
-                warnings.merge(batch.warnings());
-                Ok((batch.finish()?, warnings))
-            });
+        let added = parse::each(&body, &kinds, &mut |_, job| Ok(batch.add(job)?));
+        let jobs = added.and_then(|mut warnings| {
+            warnings.merge(batch.warnings());
+            Ok((batch.finish()?, warnings))
+        });
         Ok::<_, Error>((key, jobs))
     };
     let (key, jobs) = if body.len() > MAX_INLINE {
@@ -116,7 +116,8 @@ async fn representation(
         };
         let record = state.app.read_piece(&mut jobs, None, add).await?;
         let version = record.as_ref().map(|record| record.job.version);
-        let body = respond::envelope(&Vec::from_iter(record.map(JobView::of)), context.casing());
+        let view = record.map(|record| JobView::of(record, &state.app));
+        let body = respond::envelope(&Vec::from_iter(view), context.casing());
         let response = respond::json(StatusCode::CREATED, body);
         match version {
             Some(version) => version::tag(response, version),

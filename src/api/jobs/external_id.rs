@@ -49,7 +49,8 @@ pub(crate) async fn get_job(
 ) -> Result<Response, Error> {
     context.apply_consistency(&state.app).await?;
     let record = state.app.get_job_by_name(&context.actor, name).await?;
-    version::answer(&conditions(&headers), respond_job(record, context.casing()))
+    let response = respond_job(record, &state.app, context.casing());
+    version::answer(&conditions(&headers), response)
 }
 
 pub(crate) async fn upsert_job(
@@ -59,11 +60,11 @@ pub(crate) async fn upsert_job(
     Named(name): Named,
     JsonBody(body, _hold): JsonBody<{ 4 * SMALL }>,
 ) -> Result<Response, Error> {
-    let (input, mut warnings) = parse::one(&body)?;
+    let (input, mut warnings) = parse::one(&body, &state.app.kinds_for_jobs())?;
     let (actor, conditions, casing) = (&context.actor, conditions(&headers), context.casing());
     let upsert = state.app.upsert_job(actor, &conditions, &name, input, casing, &mut warnings);
     let upserted = upsert.await?;
-    let mut response = respond_job(upserted.record, casing);
+    let mut response = respond_job(upserted.record, &state.app, casing);
     if upserted.created {
         *response.status_mut() = StatusCode::CREATED;
     }

@@ -11,6 +11,7 @@ use crate::api::http::respond;
 use crate::api::http::version::{self, conditions};
 use crate::api::jobs::view::JobView;
 use crate::api::state::ApiState;
+use crate::app::App;
 use crate::app::jobs::JobRecord;
 use crate::model::job::Casing;
 
@@ -22,11 +23,12 @@ pub(crate) async fn get_job(
 ) -> Result<Response, Error> {
     context.apply_consistency(&state.app).await?;
     let record = state.app.get_job(&context.actor, id).await?;
-    version::answer(&conditions(&headers), respond_job(record, context.casing()))
+    let response = respond_job(record, &state.app, context.casing());
+    version::answer(&conditions(&headers), response)
 }
 
 /// Answers 200 with a job and its version.
-pub(crate) fn respond_job(record: JobRecord, casing: Casing) -> Response {
+pub(crate) fn respond_job(record: JobRecord, app: &App, casing: Casing) -> Response {
     let version = record.job.version;
-    version::tag(respond::ok(&JobView::of(record), casing), version)
+    version::tag(respond::ok(&JobView::of(record, app), casing), version)
 }

@@ -1,5 +1,7 @@
 //! `GET /jobs`: a page of the jobs that a filter finds.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -36,7 +38,9 @@ pub(crate) async fn list_jobs(
         ..Filter::default()
     };
     context.apply_consistency(app).await?;
-    let list = ListPage::new("jobs", ORDERS, &[], page, context.casing(), JobView::of);
+    let shown_by = Arc::clone(app);
+    let view = move |record| JobView::of(record, &shown_by);
+    let list = ListPage::new("jobs", ORDERS, &[], page, context.casing(), view);
     let body = app.list_jobs(&context.actor, filter, page, list).await?;
     Ok(respond::json(StatusCode::OK, body))
 }

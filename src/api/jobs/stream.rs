@@ -109,13 +109,13 @@ impl Jobs {
 
     /// Reads some jobs and adds them to `out`, with the tail when none are left.
     async fn piece(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
-        let casing = self.casing;
+        let (casing, app) = (self.casing, Arc::clone(&self.state.app));
         let add = move |(text, any): &mut (Vec<u8>, bool), record| {
             if *any {
                 text.push(b',');
             }
             *any = true;
-            casing::write_json(text, &JobView::of(record), casing);
+            casing::write_json(text, &JobView::of(record, &app), casing);
             text.len() < PIECE
         };
         let begun = (Vec::new(), self.any);

@@ -47,9 +47,9 @@ async fn update(
     body: &[u8],
     mode: EditMode,
 ) -> Result<Response, Error> {
-    let (input, mut warnings) = parse::one(body)?;
+    let (input, mut warnings) = parse::one(body, &state.app.kinds_for_jobs())?;
     let edit = Edit { input: &input, mode, casing: context.casing() };
     let (actor, conditions) = (&context.actor, conditions(headers));
     let record = state.app.update_job(actor, &conditions, id, edit, &mut warnings).await?;
-    Ok(respond::warn(respond_job(record, context.casing()), &warnings))
+    Ok(respond::warn(respond_job(record, &state.app, context.casing()), &warnings))
 }

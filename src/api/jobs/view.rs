@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::app::App;
 use crate::app::fields::verbatim;
 use crate::app::jobs::JobRecord;
 use crate::app::jobs::misfire::MisfireView;
 use crate::app::targets::http::view::{HttpView, show};
+use crate::app::targets::settings::shown::Shown;
 use crate::model::Millis;
 use crate::model::delivery::{Misfire, Overlap};
 use crate::model::job::{JobDefinition, Timing};
@@ -29,8 +31,13 @@ pub(crate) struct JobView {
     callback_url: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     http: Option<HttpView>,
+    /// The settings of a target of another kind, under its name.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    settings: Option<BTreeMap<String, Shown>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     executor_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<Shown>,
     data: String,
     execution_type: String,
     timezone: String,
@@ -119,7 +126,7 @@ impl Policies {
 
 impl JobView {
     /// The view of a job.
-    pub(crate) fn of(record: JobRecord) -> Self {
+    pub(crate) fn of(record: JobRecord, app: &App) -> Self {
         let job = record.job;
         let definition = &*job.definition;
         Self {
@@ -133,9 +140,14 @@ impl JobView {
             },
             callback_url: definition.callback_url.clone(),
             http: definition.http.as_deref().map(show),
+            settings: app.show_job_settings(definition),
+            message: app.show_message(definition),
             executor_id: definition.executor,
             data: job.data,
-            execution_type: definition.execution_type.clone(),
+            execution_type: match record.kind {
+                Some(kind) => kind.to_string(),
+                None => definition.execution_type.clone(),
+            },
             timezone: definition.timezone.clone(),
             timezone_offset: record.timezone_offset,
             retry_max: record.retry_max,

@@ -14,7 +14,7 @@ use crate::app::executors::input::{
 use crate::app::executors::settings::SettingsInput;
 use crate::app::patch::Patch;
 use crate::app::targets::http::tls::LONGEST_PEM;
-use crate::secret::SecretText;
+use crate::secret::{SecretJson, SecretText};
 
 /// Fields that a `GET` shows and nobody can set.
 const READ_ONLY: &[&str] = &[
@@ -82,7 +82,7 @@ fn read_fields(
         client_key: fields.patch("clientKey", |fields, name| {
             Ok(fields.text(name, LONGEST_PEM)?.map(SecretText::from))
         })?,
-        settings: settings(fields, kinds)?,
+        settings: settings(fields, kinds, merges)?,
         max_concurrency: fields.patch("maxConcurrency", |fields, name| {
             Ok(fields.number(name)?.map(max_concurrency).transpose()?)
         })?,
@@ -100,10 +100,11 @@ fn read_fields(
 fn settings(
     fields: &mut Fields,
     kinds: impl Iterator<Item = &'static str>,
+    merges: bool,
 ) -> Result<SettingsInput, Error> {
-    let given =
-        kinds.map(|kind| Ok((kind, fields.patch(kind, |fields, name| Ok(fields.take(name)))?)));
-    Ok(SettingsInput::new(given.collect::<Result<_, Error>>()?))
+    let take = |fields: &mut Fields, name| Ok(fields.take(name).map(SecretJson::from));
+    let given = kinds.map(|kind| Ok((kind, fields.patch(kind, take)?)));
+    Ok(SettingsInput::new(given.collect::<Result<_, Error>>()?, merges))
 }
 
 /// Reads the name that the caller gives itself.

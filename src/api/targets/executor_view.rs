@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use axum::response::Response;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::api::http::{respond, version};
 use crate::api::targets::signing;
 use crate::app::App;
 use crate::app::targets::http::view::{HttpView, TlsView, show};
+use crate::app::targets::settings::shown::Shown;
 use crate::model::Millis;
 use crate::model::job::Casing;
 use crate::model::target::Executor;
@@ -41,7 +41,7 @@ pub(crate) struct ExecutorView {
     tls: Option<TlsView>,
     /// The settings of another kind, under its name.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    settings: Option<BTreeMap<String, Value>>,
+    settings: Option<BTreeMap<String, Shown>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_concurrency: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,7 +59,7 @@ pub(crate) struct ExecutorView {
 /// An executor, as of now.
 pub(crate) fn view(executor: Executor, app: &App, now: Millis) -> ExecutorView {
     ExecutorView {
-        settings: app.show_settings(&executor),
+        settings: app.show_executor_settings(&executor),
         id: executor.id,
         name: executor.name,
         kind: executor.kind,
@@ -98,6 +98,8 @@ mod tests {
     use crate::api::http::casing::to_json;
     use crate::app::targets::http::read::read_target;
     use crate::app::targets::http::view::show;
+    use crate::app::targets::settings::shown::Shown;
+    use crate::delivery::executor::ClientFields;
     use crate::executor::guard::TargetGuard;
     use crate::model::job::Casing;
     use crate::secret::Keys;
@@ -124,6 +126,30 @@ mod tests {
             assert!(!view.to_string().contains("hunter"), "{view}");
             let again = read_target(view, &TargetGuard::default(), &keys, Some(&target));
             assert_eq!(again.unwrap(), target, "what a GET shows can be sent back");
+        }
+    }
+    #[test]
+    fn settings_keep_the_clients_own_names_in_either_casing() {
+        let fields = ClientFields { maps: &["headers"], values: &["body"] };
+        let value = json!({
+            "routingKey": "aB", "declare": {"autoDelete": true, "list": [{"oneName": 1}]},
+            "headers": {"xDelay": {"inIt": 1}, "X-Team": null}, "body": {"userId": [{"aB": 1}]},
+        });
+        // As in an answer, among other fields.
+        #[derive(serde::Serialize)]
+        struct View {
+            #[serde(flatten)]
+            settings: std::collections::BTreeMap<String, Shown>,
+        }
+        let settings = [("amqp".to_owned(), Shown::new(value.clone(), fields))].into();
+        let view = View { settings };
+        let shown = |casing| -> Value { serde_json::from_slice(&to_json(&view, casing)).unwrap() };
+        assert_eq!(shown(Casing::Camel)["amqp"], value);
+        let snake = &shown(Casing::Snake)["amqp"];
+        assert_eq!(snake["routing_key"], "aB");
+        assert_eq!(snake["declare"], json!({"auto_delete": true, "list": [{"one_name": 1}]}));
+        for own in ["headers", "body"] {
+            assert_eq!(snake[own], value[own], "{own}");
         }
     }
 }

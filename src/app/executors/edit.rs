@@ -90,8 +90,8 @@ impl ExecutorInput {
             }
         }
         self.set_target(&mut new, old, keys, guard)?;
-        new.tls = tls::of(self, &new, old, keys)?;
         new.settings = self.settings.apply_to(&new.kind, old, executors)?;
+        new.tls = tls::of(self, &new, old, keys)?;
         let seal = |given: &Patch<SecretText>, old: &Option<Sealed>, purpose| match given {
             Patch::Keep => old.clone(),
             Patch::Clear => None,
@@ -154,6 +154,20 @@ impl ExecutorInput {
                 if *url == Patch::Clear {
                     new.webhook_url.clear();
                 }
+            }
+        }
+        if !KINDS.contains(&new.kind.as_str()) {
+            let name = &new.kind;
+            if matches!(self.webhook_url, Patch::Set(_)) {
+                let message = format!(
+                    "webhookUrl needs type {WEBHOOK_URL}, not {name}: where its calls go stands in \
+                     {name}"
+                );
+                return Err(Error::invalid("webhookUrl", message));
+            }
+            if old.kind != *name && !matches!(self.http, Patch::Set(_)) {
+                new.webhook_url.clear();
+                new.http = None;
             }
         }
         match (new.kind == WEBHOOK_URL, &new.http) {

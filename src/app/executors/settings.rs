@@ -1,23 +1,15 @@
 //! The settings of an executor whose kind reads them itself: an object under the name of its kind,
-//! which the executor of the kind validates and shows. `edit` calls it, and the API for what it
-//! shows; no kind is known here.
-
-use std::collections::BTreeMap;
+//! which the kind validates. `edit` calls it; no kind is known here.
 
 use serde_json::Value;
 
 use crate::app::error::Error;
 use crate::app::patch::Patch;
-use crate::app::state::App;
-use crate::delivery::executor::SharedExecutor;
+use crate::app::targets::settings::kinds::kinds;
+use crate::app::targets::settings::read::read;
 use crate::delivery::registry::Registry;
-use crate::model::target::{Executor, WEBHOOK_URL};
-
-/// The kinds with settings.
-fn kinds(executors: &Registry) -> impl Iterator<Item = &SharedExecutor> {
-    // The first kind has fields of its own, which the published clients know.
-    executors.all().filter(|executor| executor.kind() != WEBHOOK_URL)
-}
+use crate::model::target::Executor;
+use crate::secret::SecretJson;
 
 /// The types that an executor may have: those of the published clients, and the kinds with
 /// settings.
@@ -26,34 +18,25 @@ pub(super) fn types<'a>(published: &[&'a str], executors: &Registry) -> Vec<&'a 
     published.iter().copied().chain(own).collect()
 }
 
-impl App {
-    /// The names of the kinds that have settings.
-    pub fn kinds_with_settings(&self) -> impl Iterator<Item = &'static str> {
-        kinds(&self.executors).map(|executor| executor.kind())
-    }
-
-    /// The settings of an executor as an answer shows them, under the name of their kind; `None`
-    /// without any.
-    pub fn show_settings(&self, executor: &Executor) -> Option<BTreeMap<String, Value>> {
-        show(executor, &self.executors)
-    }
-}
-
-/// The settings that a request gives, by kind.
+/// The settings that a request gives, by kind. They are wiped when it is dropped.
 #[derive(Clone)]
-pub struct SettingsInput(Vec<(&'static str, Patch<Value>)>);
+pub struct SettingsInput {
+    given: Vec<(&'static str, Patch<SecretJson>)>,
+    merges: bool,
+}
 
 /// The settings may hold secrets, so only the names of their kinds are printed.
 impl std::fmt::Debug for SettingsInput {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(kind, _)| kind)).finish()
+        f.debug_list().entries(self.given.iter().map(|(kind, _)| kind)).finish()
     }
 }
 
 impl SettingsInput {
-    /// The settings of each of [`App::kinds_with_settings`].
-    pub fn new(given: Vec<(&'static str, Patch<Value>)>) -> Self {
-        Self(given)
+    /// The settings of each of `App::kinds_with_settings`. They are a patch of the settings that
+    /// are there (`merges`), or whole.
+    pub fn new(given: Vec<(&'static str, Patch<SecretJson>)>, merges: bool) -> Self {
+        Self { given, merges }
     }
 
     /// The settings of an executor that has this type after the request. Settings of a type that
@@ -64,20 +47,19 @@ impl SettingsInput {
         old: &Executor,
         executors: &Registry,
     ) -> Result<Option<Box<Value>>, Error> {
-        let set = |(_, given): &&(&'static str, Patch<Value>)| matches!(given, Patch::Set(_));
-        if let Some((name, _)) = self.0.iter().filter(set).find(|(kind, _)| *kind != new_type) {
+        let set = |(_, given): &&(&'static str, Patch<SecretJson>)| matches!(given, Patch::Set(_));
+        if let Some((name, _)) = self.given.iter().filter(set).find(|(kind, _)| *kind != new_type) {
             return Err(Error::invalid(name, format!("{name} needs type {name}, not {new_type}")));
         }
         let known = old.settings.as_ref().filter(|_| old.kind == new_type);
-        let own = self.0.iter().find(|(kind, _)| *kind == new_type);
+        let own = self.given.iter().find(|(kind, _)| *kind == new_type);
         let Some(((name, given), executor)) = own.zip(executors.get(new_type)) else {
             return Ok(known.cloned());
         };
         match (given, known) {
             (Patch::Set(given), known) => {
-                let valid = executor.validate(given.clone(), known.map(|known| &**known));
-                let valid = valid.map_err(|error| Error::invalid(error.field, error.message))?;
-                Ok(Some(Box::new(valid)))
+                let known = known.map(|known| &**known);
+                Ok(Some(Box::new(read(executor, name, given, known, self.merges)?)))
             }
             (Patch::Keep, Some(known)) => Ok(Some(known.clone())),
             (Patch::Keep, None) | (Patch::Clear, _) => {
@@ -88,59 +70,82 @@ impl SettingsInput {
     }
 }
 
-fn show(executor: &Executor, executors: &Registry) -> Option<BTreeMap<String, Value>> {
-    let (settings, kind) = (executor.settings.as_deref()?, executors.get(&executor.kind)?);
-    Some(BTreeMap::from([(executor.kind.clone(), kind.show(settings))]))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use serde_json::json;
 
     use super::*;
-    use crate::executor::memory::MemoryExecutor;
-    use crate::secret::Keys;
+    use crate::app::targets::settings::fixture::test_kinds;
+    use crate::app::targets::settings::kinds::show;
+    use crate::model::target::WEBHOOK_URL;
 
-    fn executors() -> Registry {
-        let keys = Keys::new(&"5e".repeat(32), "u", "p").unwrap();
-        Registry::new([Arc::new(MemoryExecutor::new(Arc::new(keys))) as _])
+    fn input(amqp: Patch<Value>) -> SettingsInput {
+        input_that_merges(amqp, false)
     }
 
-    fn input(memory: Patch<Value>) -> SettingsInput {
-        SettingsInput::new(vec![("memory", memory)])
+    fn input_that_merges(amqp: Patch<Value>, merges: bool) -> SettingsInput {
+        let amqp = match amqp {
+            Patch::Set(value) => Patch::Set(SecretJson::from(value)),
+            Patch::Clear => Patch::Clear,
+            Patch::Keep => Patch::Keep,
+        };
+        SettingsInput::new(vec![("amqp", amqp)], merges)
     }
 
     #[test]
     fn a_kind_that_is_registered_can_be_created_changed_and_shown() {
-        let executors = executors();
-        assert_eq!(types(&[WEBHOOK_URL], &executors), [WEBHOOK_URL, "memory"]);
-        let first = input(Patch::Set(json!({"queue": "a", "secret": "hush"})));
-        assert_eq!(format!("{first:?}"), r#"["memory"]"#, "a secret is not printed");
-        let settings = first.apply_to("memory", &Executor::default(), &executors).unwrap();
-        let old = Executor { kind: "memory".to_owned(), settings, ..Executor::default() };
-        let kept = input(Patch::Keep).apply_to("memory", &old, &executors).unwrap();
+        let executors = test_kinds();
+        assert_eq!(types(&[WEBHOOK_URL], &executors), [WEBHOOK_URL, "amqp", "other"]);
+        let first = input(Patch::Set(json!({"routing_key": "a", "password": "hush"})));
+        assert_eq!(format!("{first:?}"), r#"["amqp"]"#, "a secret is not printed");
+        let settings = first.apply_to("amqp", &Executor::default(), &executors).unwrap();
+        let old = Executor { kind: "amqp".to_owned(), settings, ..Executor::default() };
+        let kept = input(Patch::Keep).apply_to("amqp", &old, &executors).unwrap();
         assert_eq!(kept, old.settings);
-        let shown = serde_json::to_string(&show(&old, &executors)).unwrap();
-        assert_eq!(shown, r#"{"memory":{"queue":"a","secretSet":true}}"#);
-        assert_eq!(show(&Executor::default(), &executors), None);
+        let shown = |settings: &Option<Box<Value>>| {
+            let shown = show("amqp", settings.as_deref().unwrap(), &executors);
+            serde_json::to_value(shown).unwrap()
+        };
+        let first = shown(&old.settings);
+        assert_eq!(first, json!({"amqp": {"routingKey": "a", "passwordSet": true}}));
+        assert_eq!(show("newer", &json!(7), &executors), None);
+        let back = input(Patch::Set(first["amqp"].clone()));
+        let back = back.apply_to("amqp", &old, &executors).unwrap();
+        assert_eq!(back, old.settings, "what is shown can be sent back");
+    }
+
+    #[test]
+    fn a_patch_changes_what_it_names_and_a_replacement_all() {
+        let executors = test_kinds();
+        let given = json!({"routing_key": "a", "password": "hush", "headers": {"x_a": 1, "b": 2}});
+        let settings = input(Patch::Set(given));
+        let settings = settings.apply_to("amqp", &Executor::default(), &executors).unwrap();
+        let old = Executor { kind: "amqp".to_owned(), settings, ..Executor::default() };
+        let change = json!({"headers": {"x_a": null, "c": 3}});
+        let patched = input_that_merges(Patch::Set(change.clone()), true);
+        let patched = patched.apply_to("amqp", &old, &executors).unwrap().unwrap();
+        assert_eq!(patched["headers"], json!({"b": 2, "c": 3}));
+        let kept = |name: &str| old.settings.as_deref().unwrap()[name].clone();
+        assert_eq!(patched["routingKey"], kept("routingKey"));
+        assert_eq!(patched["password"], kept("password"), "the secret stays");
+        let replaced = input(Patch::Set(change)).apply_to("amqp", &old, &executors);
+        assert_eq!(replaced.unwrap_err().field_name(), Some("amqp.routingKey"));
     }
 
     #[test]
     fn settings_must_be_there_be_valid_and_belong_to_the_type() {
-        let executors = executors();
-        let error = |memory: Patch<Value>, new_type: &str| {
-            let refused = input(memory).apply_to(new_type, &Executor::default(), &executors);
+        let executors = test_kinds();
+        let error = |amqp: Patch<Value>, new_type: &str| {
+            let refused = input(amqp).apply_to(new_type, &Executor::default(), &executors);
             format!("{:?}", refused.unwrap_err())
         };
         let field = |field: &str| format!("field: Some({field:?})");
-        assert!(error(Patch::Keep, "memory").contains("memory is required for type memory"));
-        assert!(error(Patch::Clear, "memory").contains(&field("memory")));
-        let empty = error(Patch::Set(json!({"queue": ""})), "memory");
-        assert!(empty.contains(&field("memory.queue")), "{empty}");
-        let other = error(Patch::Set(json!({"queue": "a"})), "container");
-        assert!(other.contains("memory needs type memory, not container"), "{other}");
+        assert!(error(Patch::Keep, "amqp").contains("amqp is required for type amqp"));
+        assert!(error(Patch::Clear, "amqp").contains(&field("amqp")));
+        let empty = error(Patch::Set(json!({"routingKey": ""})), "amqp");
+        assert!(empty.contains(&field("amqp.routingKey")), "{empty}");
+        let other = error(Patch::Set(json!({"routingKey": "a"})), "container");
+        assert!(other.contains("amqp needs type amqp, not container"), "{other}");
         let unknown = Executor {
             kind: "newer".to_owned(),
             settings: Some(Box::new(7.into())),

@@ -10,7 +10,8 @@ use crate::secret::Keys;
 /// The names of the TLS fields.
 const NAMES: Names = ["ca", "clientCert", "clientKey"];
 
-/// The TLS that the fields make of an old executor's. `new` is the executor with its target set.
+/// The TLS that the fields make of an old executor's. `new` is the executor with its target and
+/// its settings.
 pub(super) fn of(
     input: &ExecutorInput,
     new: &Executor,
@@ -22,11 +23,16 @@ pub(super) fn of(
         ("clientCert", matches!(input.client_cert, Patch::Set(_))),
         ("clientKey", matches!(input.client_key, Patch::Set(_))),
     ];
-    if new.http.is_some() {
+    let own = if new.http.is_some() {
+        Some("http")
+    } else {
+        Some(new.kind.as_str()).filter(|_| new.settings.is_some())
+    };
+    if let Some(own) = own {
         return match named.iter().find(|(_, given)| *given) {
             None => Ok(None),
             Some((name, _)) => {
-                let message = format!("{name} is for webhookUrl: of http it stands in http");
+                let message = format!("{name} is for webhookUrl: of {own} it stands in {own}");
                 Err(Error::invalid(name, message))
             }
         };

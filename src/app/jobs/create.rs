@@ -104,9 +104,9 @@ impl App {
         jobs: NewJobs,
     ) -> Result<Created, Error> {
         let request = Uuid::now_v7().as_u128();
-        let NewJobs { definitions, jobs } = jobs;
+        let NewJobs { mut definitions, jobs } = jobs;
         let data = jobs.iter().map(|job| (job.definition as usize, job.data.as_str()));
-        if let Err((first, error)) = executors::check(self, actor, &definitions, data).await {
+        if let Err((first, error)) = executors::check(self, actor, &mut definitions, data).await {
             return Err(first.map_or(error.clone(), |index| error.at(index)));
         }
         let references = References::of(&definitions, &jobs);

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use crate::app::jobs::json_text::JsonText;
 use crate::model::ProjectId;
 
 /// A job of a request. A field that is absent, null or empty is `None`. Texts are borrowed from the
@@ -54,19 +55,24 @@ pub struct DefinitionInput<'a> {
     pub at: bool,
     /// The fields that few jobs have, as the JSON in which they were given, without nulls. The last
     /// of equal names counts.
-    pub rare: Vec<(Name, Cow<'a, str>)>,
+    pub rare: Vec<(Name, JsonText<'a>)>,
+    /// The settings of a target of another kind, by kind, as the JSON in which they were given;
+    /// `None` for null. The last of equal names counts.
+    pub settings: Vec<(&'static str, Option<JsonText<'a>>)>,
 }
 
-/// Names the rare fields only: the JSON of `http` has secrets.
+/// Names the rare fields and the kinds only: the JSON of `http` and of settings has secrets.
 impl std::fmt::Debug for DefinitionInput<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let rare: Vec<_> = self.rare.iter().map(|(name, _)| name).collect();
+        let kinds: Vec<_> = self.settings.iter().map(|(kind, _)| kind).collect();
         f.debug_struct("DefinitionInput")
             .field("project", &self.project)
             .field("spec", &self.spec)
             .field("at", &self.at)
             .field("executor", &self.executor)
             .field("rare", &rare)
+            .field("settings", &kinds)
             .finish_non_exhaustive()
     }
 }
@@ -75,6 +81,25 @@ impl DefinitionInput<'_> {
     /// The JSON of a field that few jobs have.
     pub fn rare(&self, name: Name) -> Option<&str> {
         self.rare.iter().find(|(known, _)| *known == name).map(|(_, json)| &**json)
+    }
+
+    /// The JSON of the settings of a kind.
+    pub fn settings(&self, kind: &str) -> Option<&str> {
+        let given = self.settings.iter().find(|(known, _)| *known == kind);
+        given.and_then(|(_, json)| json.as_deref())
+    }
+
+    /// Says whether the settings of a kind were given as null.
+    pub fn clears_settings(&self, kind: &str) -> bool {
+        self.settings.iter().any(|(known, json)| *known == kind && json.is_none())
+    }
+
+    /// Says whether a target is named, of whatever kind.
+    pub fn names_target(&self) -> bool {
+        self.callback_url.is_some()
+            || self.rare(Name::Http).is_some()
+            || self.settings.iter().any(|(_, json)| json.is_some())
+            || self.executor.is_some()
     }
 }
 
@@ -95,8 +120,12 @@ pub enum Name {
     CallbackUrl,
     /// `http`.
     Http,
+    /// The settings of a target of another kind, under its name.
+    Settings,
     /// `executorId`.
     Executor,
+    /// `message`.
+    Message,
     /// `executionType`.
     ExecutionType,
     /// `startDate`.
@@ -157,6 +186,7 @@ impl Name {
             Self::CallbackUrl => "callbackUrl",
             Self::Http => "http",
             Self::Executor => "executorId",
+            Self::Message => "message",
             Self::ExecutionType => "executionType",
             Self::StartDate => "startDate",
             Self::EndDate => "endDate",
@@ -179,7 +209,7 @@ impl Name {
             Self::PauseUntil => "pauseUntil",
             Self::ExternalId => "externalId",
             Self::ModifiedBy => "modifiedBy",
-            Self::Ignored => return None,
+            Self::Settings | Self::Ignored => return None,
         })
     }
 }

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! A job has exactly one schedule (`spec`, `at`, `after`) and one target (`callbackUrl`, `http`,
-//! `executorId`).
+//! the settings of another kind under its name, `executorId`).
 
 mod actions;
 mod bulk;
@@ -20,6 +20,7 @@ mod create;
 mod delete;
 mod external_id;
 pub mod input;
+mod json_text;
 pub(crate) mod misfire;
 pub(in crate::app) mod next_runs;
 pub mod preview;
@@ -36,6 +37,7 @@ pub use actions::ManualRun;
 pub use bulk::{BulkInput, BulkResult, MOST_NAMED, bulk_filter, bulk_pause_end};
 pub use create::CreatedJobs;
 pub use external_id::JobName;
+pub use json_text::JsonText;
 pub use next_runs::Upcoming;
 pub(in crate::app) use read::missing_job;
 pub use record::JobRecord;

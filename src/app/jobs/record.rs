@@ -1,19 +1,25 @@
 //! A job as use cases give it: the stored fields, and the runs that follow from its schedule at the
 //! moment of asking. It is made on the thread that reads the store.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use rusqlite::Connection;
 
 use crate::app::jobs::next_runs::ScheduleCache;
 use crate::model::Millis;
 use crate::model::attempt::execution_id;
-use crate::model::job::{Job, JobStatus};
-use crate::store::meta;
+use crate::model::job::{Job, JobDefinition, JobStatus};
+use crate::store::{executors, meta};
 
 /// A job at one instant. All instants are in milliseconds since 1970.
 #[derive(Clone, Debug)]
 pub struct JobRecord {
     /// The stored job.
     pub job: Job,
+    /// The kind of its target, where that is its own or its executor's settings. Other targets are
+    /// called over HTTP.
+    pub kind: Option<Arc<str>>,
     /// Its status: a job that is paused up to a later instant is inactive, and a recurring job that
     /// has no occurrence left is completed.
     pub status: JobStatus,
@@ -38,17 +44,22 @@ pub(super) struct Records<'c> {
     cluster: u128,
     now: Millis,
     schedules: ScheduleCache<'c>,
+    conn: &'c Connection,
+    /// The kinds of the executors that jobs went to.
+    kinds: HashMap<u64, Option<Arc<str>>>,
 }
 
 impl<'c> Records<'c> {
     /// Records as of now. `retry_max` is the configuration's, for jobs that have none of their own.
     pub(super) fn new(conn: &'c Connection, now: Millis, retry_max: u32) -> rusqlite::Result<Self> {
         let cluster = meta::cluster_id(conn)?.unwrap_or_default();
-        Ok(Self { cluster, now, schedules: ScheduleCache::new(conn, now, retry_max) })
+        let schedules = ScheduleCache::new(conn, now, retry_max);
+        Ok(Self { cluster, now, schedules, conn, kinds: HashMap::new() })
     }
 
     /// The record of a job.
     pub(super) fn record(&mut self, job: Job) -> rusqlite::Result<JobRecord> {
+        let kind = self.kind(&job.definition)?;
         let last = self.schedules.last(&job)?;
         let (next, due) = self.schedules.next(&job, self.now)?.unzip();
         let next_due = due.filter(|due| next != Some(*due) || job.definition.jitter > 0);
@@ -66,6 +77,7 @@ impl<'c> Records<'c> {
         let last_execution_id = last.map(|last| execution_id(self.cluster, job.id, last));
         Ok(JobRecord {
             job,
+            kind,
             status,
             paused_until,
             retry_max,
@@ -75,5 +87,21 @@ impl<'c> Records<'c> {
             next,
             next_due,
         })
+    }
+
+    /// The kind of the target of a definition, where that has settings. An executor is read once.
+    fn kind(&mut self, definition: &JobDefinition) -> rusqlite::Result<Option<Arc<str>>> {
+        if let Some(own) = &definition.target {
+            return Ok(Some(own.kind.as_str().into()));
+        }
+        let Some(id) = definition.executor else { return Ok(None) };
+        if let Some(known) = self.kinds.get(&id) {
+            return Ok(known.clone());
+        }
+        let executor = executors::get(self.conn, id)?;
+        let with_settings = executor.filter(|executor| executor.settings.is_some());
+        let kind = with_settings.map(|executor| Arc::from(executor.kind));
+        self.kinds.insert(id, kind.clone());
+        Ok(kind)
     }
 }

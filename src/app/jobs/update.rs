@@ -81,7 +81,7 @@ impl App {
             let default = self.default_retries(actor, edit.definition.project).await?;
             edit.definition.retry_max = edit.definition.retry_max.filter(|given| *given != default);
         }
-        let definitions = std::slice::from_ref(&edit.definition);
+        let definitions = std::slice::from_mut(&mut edit.definition);
         let data = std::iter::once((0, edit.data.as_str()));
         executors::check(self, actor, definitions, data).await.map_err(|(_, error)| error)?;
         conditions.check(Some(job.version))?;

@@ -4,7 +4,7 @@
 use super::entry::{Applied, Entry, Refusal, expected, refuse};
 use crate::command::{Outcome, RejectionKind};
 use crate::model::job::JobDefinition;
-use crate::model::target::Executor;
+use crate::model::target::{Executor, takes_messages};
 use crate::store::executors;
 use crate::store::meta::Sequence;
 
@@ -67,8 +67,13 @@ impl Entry<'_, '_> {
     /// Refuses a change that leaves jobs with an executor that cannot be called.
     fn jobs_can_still_go_there(&self, old: &Executor, new: &Executor) -> Result<(), Refusal> {
         let in_use = |such: fn(&JobDefinition) -> bool| self.tx.executor_in_use(old.id, such);
-        let message = if new.takes_jobs() {
-            let batched = old.http.is_some() && new.http.is_none();
+        let message = if old.takes_jobs() && new.kind != old.kind {
+            if !in_use(|_| true)? {
+                return Ok(());
+            }
+            "type cannot change while jobs use the executor: give the jobs another target first"
+        } else if new.takes_jobs() {
+            let batched = old.takes_runs() && !new.takes_runs();
             if !batched || !in_use(|definition| definition.single_only().is_some())? {
                 return Ok(());
             }
@@ -77,12 +82,9 @@ impl Entry<'_, '_> {
              first"
         } else if !old.takes_jobs() || !in_use(|_| true)? {
             return Ok(());
-        } else if new.kind == old.kind {
+        } else {
             "webhook_url and http cannot both go while jobs use the executor: keep one of them, or \
              give the jobs another target first"
-        } else {
-            "type cannot change while jobs use the executor: keep webhook_url, or give the jobs \
-             another target first"
         };
         Err(refuse(RejectionKind::Conflict, message))
     }
@@ -99,7 +101,11 @@ impl Entry<'_, '_> {
         if !executor.takes_jobs() {
             return Err(wrong("cannot be called: use one of type webhook_url"));
         }
-        match definition.single_only().filter(|_| executor.http.is_none()) {
+        if definition.message.is_some() && !takes_messages(&executor.kind) {
+            let kind = &executor.kind;
+            return Err(wrong(&format!("is of type {kind}, which takes no message of a job")));
+        }
+        match definition.single_only().filter(|_| !executor.takes_runs()) {
             None => Ok(()),
             Some(field) => {
                 Err(wrong(&format!("has no http target, which the job's {field} needs")))

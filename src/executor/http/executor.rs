@@ -34,7 +34,7 @@ impl Executor for HttpExecutor {
     }
 
     /// Its target is in fields of the executor, not in settings.
-    fn validate(&self, _: Value, _: Option<&Value>) -> Result<Value, Invalid> {
+    fn validate(&self, _: &Value, _: Option<&Value>) -> Result<Value, Invalid> {
         Err(Invalid::new("settings", "settings are for other types: give webhookUrl or http"))
     }
 

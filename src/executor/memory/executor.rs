@@ -26,6 +26,9 @@ struct Settings {
     queue: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     secret: Option<Sealed>,
+    /// What clients are shown; they send it back.
+    #[serde(default, skip_serializing, rename = "secretSet")]
+    _secret_set: bool,
 }
 
 /// The executor.
@@ -56,8 +59,8 @@ impl Executor for MemoryExecutor {
         "memory"
     }
 
-    fn validate(&self, given: Value, old: Option<&Value>) -> Result<Value, Invalid> {
-        let mut given = settings(&given)?;
+    fn validate(&self, given: &Value, old: Option<&Value>) -> Result<Value, Invalid> {
+        let mut given = settings(given)?;
         if given.queue.is_empty() {
             return Err(Invalid::new("memory.queue", "memory.queue is required"));
         }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::fixture::{WorkerFixture, collected, definition, later};
 use crate::command::{Command, Outcome};
@@ -38,7 +38,7 @@ impl Fixture {
         let memory = MemoryExecutor::new(Arc::clone(&worker.keys));
         let registry = Registry::new([Arc::new(memory.clone()) as _]);
         worker.start_with(CallQueue::new(registry, &options, Arc::clone(&worker.time)));
-        let settings = memory.validate(json!({"queue": "letters", "secret": "open"}), None);
+        let settings = memory.validate(&json!({"queue": "letters", "secret": "open"}), None);
         let executor = Executor {
             name: "e".to_owned(),
             kind: "memory".to_owned(),
@@ -212,12 +212,12 @@ async fn a_kind_that_this_node_does_not_know_makes_dead_letters() {
 fn a_kind_validates_its_settings_and_shows_no_secret() {
     let fixture = WorkerFixture::new();
     let memory = MemoryExecutor::new(Arc::clone(&fixture.keys));
-    let field = |given| memory.validate(given, None).unwrap_err().field;
+    let field = |given: Value| memory.validate(&given, None).unwrap_err().field;
     assert_eq!(field(json!({"queue": ""})), "memory.queue");
     assert_eq!(field(json!({"queue": "a", "url": "b"})), "memory");
-    let first = memory.validate(json!({"queue": "a", "secret": "hush"}), None).unwrap();
+    let first = memory.validate(&json!({"queue": "a", "secret": "hush"}), None).unwrap();
     assert!(!first.to_string().contains("hush"), "{first}");
-    let second = memory.validate(json!({"queue": "b"}), Some(&first)).unwrap();
+    let second = memory.validate(&json!({"queue": "b"}), Some(&first)).unwrap();
     assert_eq!(first["secret"], second["secret"], "a secret that is left out stays");
     assert_eq!(memory.show(&second), json!({"queue": "b", "secretSet": true}));
 }

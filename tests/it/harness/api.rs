@@ -101,6 +101,11 @@ impl ApiFixture {
 
     /// Starts the node on another clock.
     pub(crate) async fn build_by(clock: Arc<dyn Clock>) -> Self {
+        Self::build_at_level(clock, scheduler0::command::LEVEL).await
+    }
+
+    /// Starts the node as a program of this level.
+    pub(crate) async fn build_at_level(clock: Arc<dyn Clock>, level: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let env = [("SCHEDULER0_HTTP_EXECUTOR_PAYLOAD_MAX_SIZE_MB", "1")];
         let env: BTreeMap<_, _> =
@@ -118,7 +123,7 @@ impl ApiFixture {
             process: scheduler0::model::process::Process::default(),
             members: vec![(1, member)],
             bootstrap: true,
-            level: scheduler0::command::LEVEL,
+            level,
             peer_token: "token".into(),
             heartbeat: Duration::from_millis(50),
             election: Duration::from_millis(150),
@@ -143,7 +148,10 @@ impl ApiFixture {
             }
         };
         tokio::time::timeout(Duration::from_secs(30), led).await.unwrap();
+        let options = scheduler0::executor::Options::default();
+        let executors = scheduler0::executor::registry(options, &keys, time.clock()).unwrap();
         let app = App::new(cluster.clone(), keys, config, time, Arc::new(Metrics::new()), auth);
+        let app = app.with_executors(executors);
         let app = app.with_cluster_admin(Arc::new(FixedStatus)).with_pressure(pressure.clone());
         let app = Arc::new(app);
         app.readiness().follow(&cluster).await;

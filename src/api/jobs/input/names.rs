@@ -25,6 +25,7 @@ pub(crate) fn named(given: &str) -> Option<Name> {
             "startdate" => Name::StartDate,
             "enddate" => Name::EndDate,
             "executorid" => Name::Executor,
+            "message" => Name::Message,
             "dst" => Name::Dst,
             "jitter" => Name::Jitter,
             "misfire" => Name::Misfire,

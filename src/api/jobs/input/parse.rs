@@ -16,17 +16,21 @@ use crate::api::http::error::Error;
 use crate::api::http::fields::bad_json;
 use crate::api::jobs::input::names::named;
 use crate::api::jobs::input::values::{Number, Text, data};
+use crate::app::fields::canonical;
+use crate::app::jobs::JsonText;
 use crate::app::jobs::input::{JobInput, Name, Names};
 use crate::app::warnings::Warnings;
 
 /// Reads a list of jobs, or a single one, and hands each to `sink` with its index. Stops at the
 /// first job that cannot be read or that `sink` refuses; the error names the index.
+/// `kinds` are the names of the kinds whose settings a job may hold.
 pub(crate) fn each<'a>(
     body: &'a [u8],
+    kinds: &[&'static str],
     sink: &mut dyn FnMut(usize, JobInput<'a>) -> Result<(), Error>,
 ) -> Result<Warnings, Error> {
     let first = body.trim_ascii_start().first();
-    let place = Place::default();
+    let place = Place::new(kinds);
     let mut json = serde_json::Deserializer::from_slice(body);
     let read = match first {
         Some(b'[') => {
@@ -47,8 +51,11 @@ pub(crate) fn each<'a>(
     place.finish(read.and_then(|()| json.end()))
 }
 
-/// Reads one job, for an edit.
-pub(crate) fn one(body: &[u8]) -> Result<(JobInput<'_>, Warnings), Error> {
+/// Reads one job, for an edit. `kinds` are as in [`each`].
+pub(crate) fn one<'a>(
+    body: &'a [u8],
+    kinds: &[&'static str],
+) -> Result<(JobInput<'a>, Warnings), Error> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         let any = serde_json::from_slice::<IgnoredAny>(body);
         return Err(any.map_or_else(
@@ -56,7 +63,7 @@ pub(crate) fn one(body: &[u8]) -> Result<(JobInput<'_>, Warnings), Error> {
             |_| Error::unprocessable("a job must be a JSON object"),
         ));
     }
-    let place = Place::default();
+    let place = Place::new(kinds);
     let mut json = serde_json::Deserializer::from_slice(body);
     let read = Single(&place).deserialize(&mut json).and_then(|job| json.end().map(|()| job));
     match read {
@@ -65,16 +72,22 @@ pub(crate) fn one(body: &[u8]) -> Result<(JobInput<'_>, Warnings), Error> {
     }
 }
 
-/// The position of the reader, for errors.
+/// The position of the reader, for errors, and the names that it knows beside those of all jobs.
 #[derive(Default)]
-struct Place {
+struct Place<'k> {
+    /// The kinds whose settings a job may hold.
+    kinds: &'k [&'static str],
     index: Cell<Option<usize>>,
     field: Cell<Option<&'static str>>,
     refused: RefCell<Option<Error>>,
     warnings: RefCell<Warnings>,
 }
 
-impl Place {
+impl<'k> Place<'k> {
+    fn new(kinds: &'k [&'static str]) -> Self {
+        Self { kinds, ..Self::default() }
+    }
+
     /// Keeps a refusal while serde unwinds.
     fn keep<E: de::Error>(&self, error: Error) -> E {
         *self.refused.borrow_mut() = Some(match self.index.get() {
@@ -110,7 +123,7 @@ impl Place {
 }
 
 struct List<'p, 's, 'a> {
-    place: &'p Place,
+    place: &'p Place<'p>,
     sink: &'s mut dyn FnMut(usize, JobInput<'a>) -> Result<(), Error>,
 }
 
@@ -133,7 +146,7 @@ impl<'a> Visitor<'a> for List<'_, '_, 'a> {
 }
 
 #[derive(Clone, Copy)]
-struct Single<'p>(&'p Place);
+struct Single<'p>(&'p Place<'p>);
 
 impl<'a> DeserializeSeed<'a> for Single<'_> {
     type Value = JobInput<'a>;
@@ -154,7 +167,20 @@ impl<'a> Visitor<'a> for Single<'_> {
         let mut job = JobInput::default();
         let nulls = &mut job.nulls;
         let definition = &mut job.definition;
-        while let Some(name) = map.next_key_seed(NameSeed(self.0))? {
+        while let Some(field) = map.next_key_seed(FieldSeed(self.0))? {
+            let name = match field {
+                Field::Settings(kind) => {
+                    self.0.field.set(Some(kind));
+                    let json = map.next_value::<&RawValue>()?.get();
+                    let json = Some(json).filter(|json| *json != "null");
+                    note(Name::Settings, json.is_none(), nulls);
+                    definition.settings.retain(|(known, _)| *known != kind);
+                    definition.settings.push((kind, json.map(JsonText::from)));
+                    self.0.field.set(None);
+                    continue;
+                }
+                Field::Named(name) => name,
+            };
             self.0.field.set(name.camel());
             match name {
                 Name::Project => definition.project = number(&mut map, name, nulls)?,
@@ -181,13 +207,15 @@ impl<'a> Visitor<'a> for Single<'_> {
                 Name::PauseUntil => job.pause_until = text(&mut map, name, nulls)?,
                 Name::ExternalId => job.external_id = text(&mut map, name, nulls)?,
                 Name::ModifiedBy => job.modified_by = text(&mut map, name, nulls)?,
-                Name::Ignored => {
+                // Settings were read above, under the name of their kind.
+                Name::Ignored | Name::Settings => {
                     map.next_value::<IgnoredAny>()?;
                 }
                 Name::After
                 | Name::Dst
                 | Name::Http
                 | Name::Jitter
+                | Name::Message
                 | Name::Misfire
                 | Name::RetryDelay
                 | Name::RetryFactor
@@ -247,29 +275,47 @@ fn note(name: Name, null: bool, nulls: &mut Names) {
     }
 }
 
+/// A field of a job.
 #[derive(Clone, Copy)]
-struct NameSeed<'p>(&'p Place);
+enum Field {
+    /// A field that all programs know.
+    Named(Name),
+    /// The settings of a kind.
+    Settings(&'static str),
+}
 
-impl<'de> DeserializeSeed<'de> for NameSeed<'_> {
-    type Value = Name;
+#[derive(Clone, Copy)]
+struct FieldSeed<'p>(&'p Place<'p>);
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Name, D::Error> {
+impl<'de> DeserializeSeed<'de> for FieldSeed<'_> {
+    type Value = Field;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Field, D::Error> {
         from.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for NameSeed<'_> {
-    type Value = Name;
+impl Visitor<'_> for FieldSeed<'_> {
+    type Value = Field;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the name of a field")
     }
 
-    fn visit_str<E>(self, given: &str) -> Result<Name, E> {
-        Ok(named(given).unwrap_or_else(|| {
-            self.0.warnings.borrow_mut().unknown_field(given);
-            Name::Ignored
-        }))
+    fn visit_str<E>(self, given: &str) -> Result<Field, E> {
+        if let Some(name) = named(given) {
+            return Ok(Field::Named(name));
+        }
+        let mut buffer = [0; 24];
+        let plain = canonical(given, &mut buffer);
+        let same = |kind: &&&'static str| plain.is_some() && canonical(kind, &mut [0; 24]) == plain;
+        Ok(match self.0.kinds.iter().find(same) {
+            Some(kind) => Field::Settings(kind),
+            None => {
+                self.0.warnings.borrow_mut().unknown_field(given);
+                Field::Named(Name::Ignored)
+            }
+        })
     }
 }
 

@@ -13,12 +13,15 @@ use super::*;
 
 const ROUND: u32 = 500;
 
-const GOOD: [&str; 5] = [
+const KINDS: [&str; 1] = ["amqp"];
+
+const GOOD: [&str; 6] = [
     r#"[{"project_id":1,"spec":"@every 1m","callback_url":"http://a/b","execution_type":"http","timezone":"UTC","data":"{\"jobId\":0}"}]"#,
     r#"{"projectId":1,"spec":"* * * * *","callbackUrl":"u","retryMax":2,"executorId":3,"createdBy":"c","status":"inactive","startDate":"a","endDate":"b"}"#,
     r#"[{"spec":"x","colour":[[1]],"id":7,"dst":{"gap":"skip","fold":"both"}},{"size":null,"data":[1,2.5,{"a":"\u00e4\n"}]}]"#,
     r#"[{"at":"2026-03-01T09:00:00Z","jitter":"5s","misfire":{"policy":"all","grace":"1m","max":3},"labels":{"a":"b"}},{"after":"20m","deleteAfterRun":true}]"#,
     r#"[{"http":{"method":"POST","url":"http://a","headers":{"x":"y"},"query":{"q":"1"},"body":"{{executionId}}","auth":{"type":"basic","username":"u","password":"p"},"successCodes":[200],"timeout":"5s"}}]"#,
+    r#"[{"amqp":{"url":"amqp://u:p@a","exchange":"x","headers":{"a":[1]}}},{"executorId":1,"message":{"body":"{{data}}"}},{"amqp":null}]"#,
 ];
 
 const PIECES: [&str; 40] = [
@@ -100,7 +103,7 @@ fn refused_well(error: &Error) -> Result<(), TestCaseError> {
 fn survive(body: &[u8]) -> Result<(), TestCaseError> {
     let begun = Instant::now();
     let mut found = 0;
-    let read = each(body, &mut |index, _| {
+    let read = each(body, &KINDS, &mut |index, _| {
         assert_eq!(index, found);
         found += 1;
         Ok(())
@@ -109,7 +112,7 @@ fn survive(body: &[u8]) -> Result<(), TestCaseError> {
         Ok(_) => prop_assert!(serde_json::from_slice::<IgnoredAny>(body).is_ok()),
         Err(error) => refused_well(&error)?,
     }
-    if let Err(error) = one(body) {
+    if let Err(error) = one(body, &KINDS) {
         refused_well(&error)?;
     }
     prop_assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());

@@ -5,7 +5,7 @@ use crate::app::jobs::{Batch, test_rules};
 
 fn read(body: &str) -> Result<(Vec<JobInput<'_>>, Vec<String>), Error> {
     let mut jobs = Vec::new();
-    let unknown = each(body.as_bytes(), &mut |index, job| {
+    let unknown = each(body.as_bytes(), &["amqp"], &mut |index, job| {
         assert_eq!(index, jobs.len());
         jobs.push(job);
         Ok(())
@@ -54,6 +54,19 @@ fn what_few_jobs_have_is_kept_as_it_was_given() {
         assert_eq!(jobs[0].nulls.has(name), null, "{name:?}");
     }
     assert!(unknown.is_empty());
+}
+
+#[test]
+fn the_settings_of_a_kind_are_read_under_its_name() {
+    let body = r#"[{"amqp":{"url":"a"},"Amqp":{"url": "b"}},{"amqp":null},{"worker":{}}]"#;
+    let (jobs, unknown) = read(body).unwrap();
+    assert_eq!(jobs[0].definition.settings("amqp"), Some(r#"{"url": "b"}"#));
+    assert!(jobs[0].definition.names_target() && !jobs[0].nulls.has(Name::Settings));
+    assert!(jobs[1].definition.clears_settings("amqp") && jobs[1].nulls.has(Name::Settings));
+    assert!(!jobs[1].definition.names_target());
+    assert_eq!(unknown, ["unknown fields were ignored: worker"]);
+    let shown = format!("{:?}", read(r#"{"amqp":{"url":"hunter2"}}"#).unwrap().0);
+    assert!(shown.contains("amqp") && !shown.contains("hunter2"), "{shown}");
 }
 
 #[test]
@@ -135,7 +148,7 @@ fn what_is_no_list_of_jobs_is_refused() {
         let shown: String = body.chars().take(40).collect();
         assert!(message(body).starts_with(&status.to_string()), "{shown}: {}", message(body));
     }
-    assert!(each(b"[{\"spec\":\"\xff\"}]", &mut |_, _| Ok(())).is_err());
+    assert!(each(b"[{\"spec\":\"\xff\"}]", &[], &mut |_, _| Ok(())).is_err());
     let (_, unknown) = read(&deep_unknown).unwrap();
     assert_eq!(
         unknown,
@@ -143,15 +156,15 @@ fn what_is_no_list_of_jobs_is_refused() {
         "depth that nobody descends does no harm"
     );
     assert!(message("[{}, 5]").contains("index: Some(1)"));
-    assert_eq!(one(b"[]").unwrap_err().status(), 422);
-    assert_eq!(one(b"{\"spec\":1}").unwrap_err().status(), 400);
-    assert_eq!(one(b"{}x").unwrap_err().status(), 400);
+    assert_eq!(one(b"[]", &[]).unwrap_err().status(), 422);
+    assert_eq!(one(b"{\"spec\":1}", &[]).unwrap_err().status(), 400);
+    assert_eq!(one(b"{}x", &[]).unwrap_err().status(), 400);
 }
 
 #[test]
 fn the_first_refusal_ends_the_reading() {
     let mut seen = 0;
-    let refused = each(b"[{},{},{},{]", &mut |index, _| {
+    let refused = each(b"[{},{},{},{]", &[], &mut |index, _| {
         seen += 1;
         if index == 1 { Err(Error::invalid("spec", "no")) } else { Ok(()) }
     });
@@ -178,7 +191,7 @@ fn a_thousand_jobs_are_read_and_checked_fast() {
         for _ in 0..50 {
             let begun = std::time::Instant::now();
             let mut batch = Batch::new(test_rules());
-            each(body.as_bytes(), &mut |_, job| Ok(batch.add(job)?)).unwrap();
+            each(body.as_bytes(), &["amqp"], &mut |_, job| Ok(batch.add(job)?)).unwrap();
             let jobs = batch.finish();
             best = best.min(begun.elapsed().as_secs_f64());
             assert!(jobs.is_ok());

@@ -119,7 +119,7 @@ impl<'a> Batch<'a> {
                 casing: self.rules.casing,
                 ..JobDefinition::default()
             };
-            let base = Base { definition: fresh, http: None, nulls: Names::default() };
+            let base = Base { definition: fresh, old: None, nulls: Names::default() };
             let mut definition = self.seen.definition(&self.rules, base, &input)?;
             ends_after_it_begins(&self.rules, &definition)?;
             definition.created_by = by("createdBy", input.created_by.as_deref())?;

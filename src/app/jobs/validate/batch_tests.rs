@@ -79,7 +79,7 @@ fn what_is_wrong_names_its_field() {
         ("callback_url", "\"http://169.254.169.254/\"", "callbackUrl", "job callback_url is not"),
         ("callback_url", "\"http://[fe80::1]/\"", "callbackUrl", "job callback_url is not"),
         ("callback_url", &long, "callbackUrl", "job callback_url is not valid"),
-        ("execution_type", "\"amqp\"", "executionType", "job execution_type amqp is not supp"),
+        ("execution_type", "\"grpc\"", "executionType", "job execution_type grpc is not supp"),
         ("start_date", "\"tomorrow\"", "startDate", "job startDate is not valid"),
         ("end_date", "\"2026-13-01T00:00:00Z\"", "endDate", "job endDate is not valid"),
         ("retry_max", "101", "retryMax", "job retry_max must be at most 100"),

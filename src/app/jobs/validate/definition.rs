@@ -5,14 +5,14 @@
 use crate::app::error::Error;
 use crate::app::jobs::input::{DefinitionInput, Name, Names};
 use crate::app::jobs::validate::policy;
-use crate::app::jobs::validate::refusals::{not_in_batches, shortened, unprocessable};
+use crate::app::jobs::validate::refusals::{not_in_batches, unprocessable, without_runs};
 use crate::app::jobs::validate::rules::Rules;
 use crate::app::jobs::validate::seen::SeenValues;
+use crate::app::jobs::validate::target::{execution_type, message};
 use crate::app::jobs::validate::timing::zone;
 use crate::model::Millis;
 use crate::model::delivery::{Misfire, Overlap};
 use crate::model::job::JobDefinition;
-use crate::model::target::HttpTarget;
 use crate::schedule::{DstRule, parse_at};
 
 /// The largest `retryMax`.
@@ -22,8 +22,9 @@ const MOST_RETRIES: u64 = 100;
 pub(in crate::app::jobs) struct Base<'j> {
     /// The fields where the request names none.
     pub(in crate::app::jobs) definition: JobDefinition,
-    /// The target before an edit: its secrets stay where the request does not name them.
-    pub(in crate::app::jobs) http: Option<&'j HttpTarget>,
+    /// The definition before an edit: secrets of its target stay where the request does not name
+    /// them.
+    pub(in crate::app::jobs) old: Option<&'j JobDefinition>,
     /// The fields that the request clears.
     pub(in crate::app::jobs) nulls: Names,
 }
@@ -36,7 +37,7 @@ impl SeenValues {
         base: Base<'_>,
         input: &DefinitionInput<'_>,
     ) -> Result<JobDefinition, Error> {
-        let Base { mut definition, http, nulls } = base;
+        let Base { mut definition, old, nulls } = base;
         clear(&mut definition, nulls);
         match input.project {
             Some(0) => {
@@ -49,8 +50,9 @@ impl SeenValues {
             None => {}
         }
         self.timing(rules, &mut definition, nulls, input)?;
-        self.target(rules, &mut definition, nulls, http, input)?;
-        execution_type(input.execution_type.as_deref())?;
+        self.target(rules, &mut definition, nulls, old, input)?;
+        message(rules, &mut definition, nulls, input)?;
+        execution_type(rules, &definition, input.execution_type.as_deref())?;
         bounds(&mut definition, nulls, input)?;
         if input.retry_max.is_some() || nulls.has(Name::RetryMax) {
             definition.retry_max = retries(input.retry_max)?;
@@ -60,17 +62,6 @@ impl SeenValues {
         }
         reconcile(&mut definition, input)?;
         Ok(definition)
-    }
-}
-
-fn execution_type(given: Option<&str>) -> Result<(), Error> {
-    match given {
-        None | Some("http") => Ok(()),
-        Some(other) => {
-            let message =
-                format!("job execution_type {} is not supported: use http", shortened(other));
-            Err(Error::invalid("executionType", message))
-        }
     }
 }
 
@@ -178,10 +169,11 @@ fn reconcile(definition: &mut JobDefinition, input: &DefinitionInput<'_>) -> Res
         }
         definition.delete_after_run = false;
     }
-    if definition.callback_url.is_empty() {
-        return Ok(());
+    match (definition.single_only(), &definition.target) {
+        (Some(field), Some(own)) if !own.takes_runs() => Err(without_runs(field, &own.kind)),
+        (Some(field), _) if !definition.callback_url.is_empty() => Err(not_in_batches(field)),
+        _ => Ok(()),
     }
-    definition.single_only().map_or(Ok(()), |field| Err(not_in_batches(field)))
 }
 
 fn retries(given: Option<u64>) -> Result<Option<u32>, Error> {

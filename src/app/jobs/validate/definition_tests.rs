@@ -1,6 +1,6 @@
 //! One-offs, fields that do not go together, and the fields that few jobs have.
 
-use crate::app::error::ErrorKind;
+use crate::app::error::ErrorKind::{Invalid, Unprocessable};
 use crate::app::jobs::validate::fixtures::{NOW, SPEC, URL, bare, read, rules};
 use crate::model::delivery::{Delivery, Overlap};
 use crate::model::job::JobStatus;
@@ -46,7 +46,6 @@ fn a_one_off_has_an_instant_and_a_zone() {
 
 #[test]
 fn what_does_not_go_together_is_refused_and_named() {
-    use ErrorKind::{Invalid, Unprocessable};
     let http = "\"http\":{\"url\":\"http://localhost/\"}";
     let token = "\"http\":{\"url\":\"http://localhost/{{secret}}\"}";
     for (given, kind, field, said) in [
@@ -170,6 +169,94 @@ fn what_does_not_go_together_is_refused_and_named() {
             }
         }
     }
+}
+
+#[test]
+fn settings_of_a_kind_are_the_fourth_target() {
+    let own = r#""amqp":{"routing_key":"a","password":"hush"}"#;
+    let message = r#""message":{"routing_key":"b","headers":{"x_a":1}}"#;
+    for (given, kind, field, said) in [
+        (format!("{own},{SPEC}"), None, "", ""),
+        (format!("{own},{SPEC},\"executionType\":\"amqp\""), None, "", ""),
+        (format!("{own},{SPEC},\"executionType\":\"http\""), None, "", ""),
+        (format!("\"executorId\":3,{SPEC},\"executionType\":\"amqp\",{message}"), None, "", ""),
+        (
+            format!("{URL},{SPEC},\"executionType\":\"amqp\""),
+            Some(Unprocessable),
+            "executionType",
+            "does not fit its target",
+        ),
+        (
+            format!("{own},{SPEC},\"executionType\":\"other\""),
+            Some(Unprocessable),
+            "executionType",
+            "give other",
+        ),
+        (
+            format!("{own},{SPEC},\"executionType\":\"pigeon\""),
+            Some(Invalid),
+            "executionType",
+            "use http or amqp",
+        ),
+        (format!("{own},{URL},{SPEC}"), Some(Unprocessable), "amqp", "callbackUrl and amqp"),
+        (
+            format!("{own},\"executorId\":3,{SPEC}"),
+            Some(Unprocessable),
+            "executorId",
+            "found amqp and executorId",
+        ),
+        (SPEC.to_owned(), Some(Invalid), "callbackUrl", "callbackUrl, http, amqp and executorId"),
+        (
+            format!("\"amqp\":{{\"routingKey\":\"\"}},{SPEC}"),
+            Some(Invalid),
+            "amqp.routingKey",
+            "is required",
+        ),
+        (
+            format!("\"amqp\":{{\"routingKey\":\"a\",\"routing_key\":\"b\"}},{SPEC}"),
+            Some(Invalid),
+            "amqp",
+            "in both casings",
+        ),
+        (
+            format!("{own},{SPEC},\"overlap\":\"skip\""),
+            Some(Unprocessable),
+            "overlap",
+            "the confirm is the end",
+        ),
+        (
+            format!("{own},{SPEC},\"heartbeatTimeout\":1"),
+            Some(Unprocessable),
+            "heartbeatTimeout",
+            "the confirm is the end",
+        ),
+        (format!("{own},{SPEC},{message}"), Some(Unprocessable), "message", "goes with executorId"),
+        (format!("{URL},{SPEC},{message}"), Some(Unprocessable), "message", "goes with executorId"),
+        (
+            format!("\"executorId\":3,{SPEC},\"message\":5"),
+            Some(Invalid),
+            "message",
+            "must be an object",
+        ),
+    ] {
+        let body = bare(&given);
+        match read(&body, rules()) {
+            Ok(_) => assert_eq!(kind, None, "{body}"),
+            Err(error) => {
+                assert_eq!(Some(error.kind()), kind, "{body}: {error:?}");
+                assert_eq!(error.field_name(), Some(field), "{body}: {error:?}");
+                assert!(error.detail().contains(said), "{body}: {error:?}");
+            }
+        }
+    }
+    let (definitions, _) = read(&bare(&format!("{own},{SPEC}")), rules()).unwrap();
+    let target = definitions[0].target.as_deref().unwrap();
+    assert_eq!((target.kind.as_str(), &target.settings["routingKey"]), ("amqp", &"a".into()));
+    assert!(!format!("{definitions:?}").contains("hush"), "sealed");
+    let named = format!("\"executorId\":3,{SPEC},{message}");
+    let (definitions, _) = read(&bare(&named), rules()).unwrap();
+    let message = definitions[0].message.as_deref().unwrap();
+    assert_eq!(message.to_string(), r#"{"headers":{"x_a":1},"routingKey":"b"}"#);
 }
 
 #[test]

@@ -48,11 +48,16 @@ pub(in crate::app::jobs) fn edited(
     let (given, nulls) = match mode {
         EditMode::Patch => {
             let mut nulls = input.nulls;
-            (merge::merge_over(old, &input.definition, &mut nulls)?, nulls)
+            (merge::merge_over(rules, old, &input.definition, &mut nulls)?, nulls)
         }
         EditMode::Put | EditMode::Whole => (input.definition.clone(), Names::default()),
     };
-    let base = Base { definition: base(old, mode), http: old.http.as_deref(), nulls };
+    let mut definition = base(old, mode);
+    if mode == EditMode::Put && given.names_target() {
+        // It belongs to the target that is replaced.
+        definition.message = None;
+    }
+    let base = Base { definition, old: Some(old), nulls };
     let zoned = given.timezone.is_some() || !base.definition.timezone.is_empty();
     let mut seen = SeenValues::default();
     let definition = seen.definition(rules, base, &given)?;
@@ -116,6 +121,8 @@ fn base(old: &JobDefinition, mode: EditMode) -> JobDefinition {
             created_by: old.created_by.clone(),
             timing: old.timing,
             http: old.http.clone(),
+            target: old.target.clone(),
+            message: old.message.clone(),
             ..JobDefinition::default()
         },
         EditMode::Whole => JobDefinition {

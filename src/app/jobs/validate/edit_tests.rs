@@ -248,3 +248,62 @@ fn a_pause_stays_until_a_status_or_another_end_is_named() {
         }
     }
 }
+
+/// A job that holds the settings of its target itself.
+fn with_own_settings() -> Job {
+    job(r#"{"projectId":7,"spec":"@daily","timezone":"UTC","data":"d","amqp":
+        {"routingKey":"a","password":"hush","headers":{"x_a":1,"b":2}}}"#)
+}
+
+#[test]
+fn settings_in_a_job_are_patched_and_keep_their_secret() {
+    let job = with_own_settings();
+    let old = job.definition.target.clone().unwrap();
+    let body = r#"{"amqp":{"routing_key":"c","headers":{"x_a":null}}}"#;
+    let patched = edit(&job, body, EditMode::Patch).unwrap().definition.target.unwrap();
+    assert_eq!(patched.settings["routingKey"], "c");
+    assert_eq!(patched.settings["headers"].to_string(), r#"{"b":2}"#);
+    assert_eq!(patched.settings["password"], old.settings["password"]);
+    let put = r#"{"amqp":{"routing_key":"c"}}"#;
+    for mode in [EditMode::Put, EditMode::Whole] {
+        let body = put.replace("{\"amqp\"", "{\"spec\":\"@daily\",\"timezone\":\"UTC\",\"amqp\"");
+        let put = edit(&job, &body, mode).unwrap().definition.target.unwrap();
+        assert_eq!(put.settings.get("headers"), None, "{mode:?}");
+        assert_eq!(put.settings["password"], old.settings["password"], "{mode:?}");
+    }
+    for mode in [EditMode::Put, EditMode::Patch] {
+        let kept = edit(&job, r#"{"retryMax":5}"#, mode).unwrap().definition;
+        assert_eq!(kept.target, Some(old.clone()), "{mode:?}: the target stays");
+        let url = r#"{"callbackUrl":"http://localhost/"}"#;
+        assert_eq!(edit(&job, url, mode).unwrap().definition.target, None, "{mode:?}");
+    }
+    let other = edit(&job, r#"{"amqp":null,"executorId":3}"#, EditMode::Patch).unwrap();
+    assert_eq!((other.definition.target, other.definition.executor), (None, Some(3)));
+    let gone = edit(&job, r#"{"amqp":null}"#, EditMode::Patch).unwrap_err();
+    assert_eq!(gone.field_name(), Some("callbackUrl"));
+    let kept = edit(&job, r#"{"amqp":null}"#, EditMode::Put).unwrap().definition;
+    assert_eq!(kept.target, Some(old), "null is as not named");
+}
+
+#[test]
+fn a_message_is_patched_and_goes_with_its_executor() {
+    let job = job(r#"{"projectId":7,"spec":"@daily","timezone":"UTC","data":"d","executorId":3,
+        "message":{"routingKey":"a","headers":{"x_a":1},"body":{"n":1}}}"#);
+    let message = |body: &str, mode| {
+        let message = edit(&job, body, mode).unwrap().definition.message;
+        message.map(|message| message.to_string())
+    };
+    let old = job.definition.message.as_ref().map(|message| message.to_string());
+    let body = r#"{"message":{"routing_key":null,"headers":{"b":2},"body":{"m":null}}}"#;
+    let patched = r#"{"body":{"m":null},"headers":{"b":2,"x_a":1}}"#;
+    assert_eq!(message(body, EditMode::Patch).as_deref(), Some(patched));
+    assert_eq!(message(r#"{"message":null}"#, EditMode::Patch), None);
+    assert_eq!(message(r#"{"executorId":4}"#, EditMode::Patch), old, "it is not named");
+    assert_eq!(message(r#"{"retryMax":5}"#, EditMode::Put), old, "the target stays");
+    assert_eq!(message(r#"{"executorId":4}"#, EditMode::Put), None);
+    for body in [r#"{"callbackUrl":"http://localhost/"}"#, r#"{"amqp":{"routingKey":"a"}}"#] {
+        for mode in [EditMode::Put, EditMode::Patch] {
+            assert_eq!(message(body, mode), None, "{body} {mode:?}");
+        }
+    }
+}

@@ -1,36 +1,80 @@
-//! The check that the executors which a request names can be sent to, by the state of this node.
-//! `command::apply` refuses an executor that this node does not know, or that changes in the
-//! meantime.
+//! The check that the targets of jobs can be called with their data: the executors that a request
+//! names, by the state of this node, and the settings that jobs hold themselves. `command::apply`
+//! refuses an executor that this node does not know, or that changes in the meantime.
 
 use std::collections::BTreeMap;
 
 use crate::app::actor::Actor;
 use crate::app::error::Error;
-use crate::app::jobs::validate::refusals::{not_in_batches, unprocessable};
+use crate::app::jobs::validate::refusals::{not_in_batches, unprocessable, without_runs};
 use crate::app::state::App;
 use crate::app::targets::http::payload;
+use crate::delivery::executor::SharedExecutor;
+use crate::delivery::registry::Registry;
+use crate::executor::http::template::Sizes;
+use crate::model::call_target::CallTarget;
 use crate::model::job::JobDefinition;
-use crate::model::target::{Executor, WEBHOOK_URL};
+use crate::model::target::{AMQP, Executor, HttpTarget, WEBHOOK_URL, takes_messages};
 use crate::store::executors;
 
-/// Refuses the first definition that its executor does not suit, or the first job whose request
-/// could not be sent by its executor. `jobs` are the definitions by index, with the data. The error
-/// comes with the job's index, if there is one.
+/// The executors that definitions name, by id.
+type Executors = BTreeMap<u64, Executor>;
+
+/// Refuses the first definition that its executor does not suit, or the first job whose data its
+/// target does not take. Messages become what their kind has validated. `jobs` are the definitions
+/// by index, with the data. The error comes with the job's index, if there is one.
 pub(in crate::app::jobs) async fn check<'j>(
     app: &App,
     actor: &Actor,
-    definitions: &[JobDefinition],
+    definitions: &mut [JobDefinition],
     jobs: impl Iterator<Item = (usize, &'j str)> + Clone,
 ) -> Result<(), (Option<usize>, Error)> {
+    let found = look_up(app, actor, definitions).await.map_err(|error| (None, error))?;
+    let mut checks = Vec::with_capacity(definitions.len());
+    for (place, definition) in definitions.iter_mut().enumerate() {
+        let executor = definition.executor.and_then(|id| found.get(&id));
+        let check = suit(&app.executors, definition, executor);
+        let first = || jobs.clone().position(|(of, _)| of == place);
+        checks.push(check.map_err(|error| (first(), error))?);
+    }
+    for (index, (place, data)) in jobs.enumerate() {
+        let Some(Some(check)) = checks.get(place) else { continue };
+        check
+            .data(&definitions[place], data, app.config.payload_max_bytes)
+            .map_err(|error| (Some(index), error))?;
+    }
+    Ok(())
+}
+
+/// Reads the executors. One that a message is for must be there, since its kind validates the
+/// message: this node may have to hear of it first.
+async fn look_up(
+    app: &App,
+    actor: &Actor,
+    definitions: &[JobDefinition],
+) -> Result<Executors, Error> {
+    let found = read(app, actor, definitions).await?;
+    let is_missing = |definition: &&JobDefinition| {
+        let executor = definition.executor.filter(|_| definition.message.is_some());
+        executor.is_some_and(|id| !found.contains_key(&id))
+    };
+    if !definitions.iter().any(|definition| is_missing(&definition)) {
+        return Ok(found);
+    }
+    app.linearize().await?;
+    read(app, actor, definitions).await
+}
+
+async fn read(app: &App, actor: &Actor, definitions: &[JobDefinition]) -> Result<Executors, Error> {
     let mut wanted: Vec<u64> =
         definitions.iter().filter_map(|definition| definition.executor).collect();
     if wanted.is_empty() {
-        return Ok(());
+        return Ok(Executors::new());
     }
     wanted.sort_unstable();
     wanted.dedup();
     let found = app.read(actor, move |conn| {
-        let mut found = BTreeMap::new();
+        let mut found = Executors::new();
         for id in wanted {
             if let Some(executor) = executors::get(conn, id)? {
                 found.insert(id, executor);
@@ -38,26 +82,79 @@ pub(in crate::app::jobs) async fn check<'j>(
         }
         Ok(found)
     });
-    let found = found.await.map_err(|error| (None, error))?;
-    let mut measures = Vec::with_capacity(definitions.len());
-    for (place, definition) in definitions.iter().enumerate() {
-        let executor = definition.executor.and_then(|id| found.get(&id));
-        let first = || jobs.clone().position(|(of, _)| of == place);
-        let judged = executor.map_or(Ok(()), |executor| judge(definition, executor));
-        let of_http = judged.and_then(|()| {
-            let http = executor.and_then(|executor| executor.http.as_deref());
-            http.map(|http| Ok((http, payload::sizes(http)?))).transpose()
-        });
-        measures.push(of_http.map_err(|error| (first(), error))?);
+    found.await
+}
+
+/// The check of the data of a definition's jobs.
+enum DataCheck {
+    /// By the sizes of the requests that an executor's `http` makes.
+    Http(Box<HttpTarget>, Sizes),
+    /// By the kind of the target.
+    Kind(SharedExecutor, CallTarget),
+}
+
+impl DataCheck {
+    fn data(&self, definition: &JobDefinition, data: &str, most: usize) -> Result<(), Error> {
+        match self {
+            Self::Http(http, sizes) => payload::check_data(sizes, http, data, most)
+                .map_err(|error| error.because("by its executor's http target").field("data")),
+            Self::Kind(executor, to) => Ok(executor.check_data(to, definition, data)?),
+        }
     }
-    for (index, (place, data)) in jobs.enumerate() {
-        let Some(Some((http, sizes))) = measures.get(place) else { continue };
-        payload::check_data(sizes, http, data, app.config.payload_max_bytes).map_err(|error| {
-            let error = error.because("by its executor's http target");
-            (Some(index), error.field("data"))
-        })?;
+}
+
+/// Refuses a definition that its executor does not suit, and validates its message. The result
+/// checks the data of its jobs; `None` where nothing is left to check.
+fn suit(
+    kinds: &Registry,
+    definition: &mut JobDefinition,
+    executor: Option<&Executor>,
+) -> Result<Option<DataCheck>, Error> {
+    if let Some(executor) = executor {
+        judge(definition, executor)?;
     }
-    Ok(())
+    if let Some(given) = definition.message.take() {
+        let valid = validate_message(kinds, definition, executor, &given)?;
+        definition.message = Some(Box::new(valid));
+    }
+    if let Some(http) = executor.and_then(|executor| executor.http.as_ref()) {
+        return Ok(Some(DataCheck::Http(http.clone(), payload::sizes(http)?)));
+    }
+    // An executor that is not here is one that `apply` refuses, or that is new.
+    let known = definition.executor.map(|id| (id, executor));
+    if known.is_some() && executor.is_none() {
+        return Ok(None);
+    }
+    let Ok(to) = CallTarget::of(definition, known) else { return Ok(None) };
+    let CallTarget::Settings(_) = &to else { return Ok(None) };
+    Ok(kinds.get(to.kind()).map(|kind| DataCheck::Kind(kind.clone(), to)))
+}
+
+fn validate_message(
+    kinds: &Registry,
+    definition: &JobDefinition,
+    executor: Option<&Executor>,
+    given: &serde_json::Value,
+) -> Result<serde_json::Value, Error> {
+    const FIELD: &str = "message";
+    let id = definition.executor.unwrap_or_default();
+    let Some(executor) = executor else {
+        let message = format!("executor with id {id} does not exist");
+        return Err(Error::malformed(message).field("executorId"));
+    };
+    let kind = &executor.kind;
+    if !takes_messages(kind) {
+        let message = format!(
+            "job message is for executors of type {AMQP}, and executor {id} is of type {kind}: \
+             leave it out, or null clears it"
+        );
+        return Err(unprocessable(FIELD, message));
+    }
+    let Some(known) = kinds.get(kind) else {
+        let message = format!("job message cannot be checked: this node knows no type {kind}");
+        return Err(unprocessable(FIELD, message));
+    };
+    Ok(known.validate_message(given)?)
 }
 
 fn judge(definition: &JobDefinition, executor: &Executor) -> Result<(), Error> {
@@ -68,7 +165,8 @@ fn judge(definition: &JobDefinition, executor: &Executor) -> Result<(), Error> {
         );
         return Err(unprocessable("executorId", message));
     }
-    match definition.single_only().filter(|_| executor.http.is_none()) {
+    match definition.single_only().filter(|_| !executor.takes_runs()) {
+        Some(field) if executor.settings.is_some() => Err(without_runs(field, &executor.kind)),
         Some(field) => Err(not_in_batches(field)),
         None => Ok(()),
     }
@@ -76,8 +174,86 @@ fn judge(definition: &JobDefinition, executor: &Executor) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::app::error::ErrorKind;
+    use crate::app::targets::settings::fixture::{LONGEST_DATA, test_kinds};
     use crate::model::delivery::Overlap;
+    use crate::model::target::Configured;
+
+    fn with_settings(kind: &str) -> Executor {
+        let settings = Some(Box::new(json!({"routingKey": "a"})));
+        Executor { id: 1, kind: kind.to_owned(), settings, ..Executor::default() }
+    }
+
+    fn with_message(message: Value) -> JobDefinition {
+        let message = Some(Box::new(message));
+        JobDefinition { executor: Some(1), message, ..JobDefinition::default() }
+    }
+
+    #[test]
+    fn a_message_is_for_an_executor_whose_kind_takes_it_and_finds_it_valid() {
+        let good = json!({"routingKey": "b"});
+        let webhook = Executor { id: 1, kind: WEBHOOK_URL.to_owned(), ..Executor::default() };
+        for (message, executor, refused) in [
+            (good.clone(), Some(with_settings("amqp")), None),
+            (
+                json!({"routingKey": ""}),
+                Some(with_settings("amqp")),
+                Some(("message.routingKey", ErrorKind::Invalid, "is empty")),
+            ),
+            (
+                good.clone(),
+                Some(with_settings("other")),
+                Some(("message", ErrorKind::Unprocessable, "is of type other")),
+            ),
+            (
+                good.clone(),
+                Some(webhook),
+                Some(("message", ErrorKind::Unprocessable, "for executors of type amqp")),
+            ),
+            (good.clone(), None, Some(("executorId", ErrorKind::Malformed, "does not exist"))),
+        ] {
+            let mut definition = with_message(message);
+            match (suit(&test_kinds(), &mut definition, executor.as_ref()).err(), refused) {
+                (None, None) => assert_eq!(definition.message.as_deref(), Some(&good)),
+                (Some(error), Some((field, kind, said))) => {
+                    assert_eq!((error.field_name(), error.kind()), (Some(field), kind));
+                    assert!(error.message().contains(said), "{error}");
+                }
+                (error, refused) => panic!("{error:?} {refused:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_kind_of_a_target_checks_the_data_of_its_jobs() {
+        let own = Configured { kind: "amqp".to_owned(), settings: json!({"routingKey": "a"}) };
+        let own = JobDefinition { target: Some(Box::new(own)), ..JobDefinition::default() };
+        let named = JobDefinition { executor: Some(1), ..JobDefinition::default() };
+        let executor = with_settings("amqp");
+        for (mut definition, executor) in [(own, None), (named, Some(&executor))] {
+            let check = suit(&test_kinds(), &mut definition, executor).unwrap().unwrap();
+            check.data(&definition, &"x".repeat(LONGEST_DATA), 0).unwrap();
+            let error = check.data(&definition, &"x".repeat(LONGEST_DATA + 1), 0).unwrap_err();
+            assert_eq!((error.field_name(), error.kind()), (Some("data"), ErrorKind::TooLarge));
+        }
+        let mut callback = JobDefinition { callback_url: "u".into(), ..JobDefinition::default() };
+        assert!(suit(&test_kinds(), &mut callback, None).unwrap().is_none());
+        let mut newer = JobDefinition { executor: Some(1), ..JobDefinition::default() };
+        let newer = suit(&test_kinds(), &mut newer, Some(&with_settings("newer"))).unwrap();
+        assert!(newer.is_none(), "what this node does not know it cannot check");
+    }
+
+    #[test]
+    fn settings_without_runs_refuse_the_fields_of_runs() {
+        let definition =
+            JobDefinition { executor: Some(1), run_timeout: Some(1), ..JobDefinition::default() };
+        let error = judge(&definition, &with_settings("amqp")).unwrap_err();
+        assert_eq!(error.field_name(), Some("runTimeout"));
+        assert!(error.message().contains("for amqp the confirm is the end"), "{error}");
+    }
 
     #[test]
     fn an_executor_must_be_one_that_can_be_called_as_the_job_wants() {

@@ -12,14 +12,16 @@ use crate::app::jobs::input::{JobInput, Name};
 use crate::app::jobs::validate::batch::Batch;
 use crate::app::jobs::validate::rules::Rules;
 use crate::app::targets::http::json_merge::same_name;
+use crate::app::targets::settings::fixture::test_kinds;
 use crate::command::NewJob;
 use crate::executor::guard::TargetGuard;
 use crate::model::Millis;
 use crate::model::job::{Casing, JobDefinition};
+use crate::model::target::AMQP;
 use crate::secret::Keys;
 
 /// The fields that [`input`] knows.
-const NAMES: [Name; 30] = [
+const NAMES: [Name; 31] = [
     Name::Project,
     Name::Spec,
     Name::At,
@@ -28,6 +30,7 @@ const NAMES: [Name; 30] = [
     Name::CallbackUrl,
     Name::Http,
     Name::Executor,
+    Name::Message,
     Name::ExecutionType,
     Name::StartDate,
     Name::EndDate,
@@ -62,6 +65,7 @@ pub(crate) fn rules() -> Rules {
         guard: TargetGuard::default(),
         casing: Casing::Snake,
         keys: Arc::new(Keys::new(&"5e".repeat(32), "node", "pass").unwrap()),
+        executors: test_kinds(),
         now: NOW,
         grace: 60_000,
         max_timeout: Duration::from_mins(5),
@@ -101,7 +105,17 @@ fn input_of(fields: Map<String, Value>) -> JobInput<'static> {
     let mut job = JobInput::default();
     for (given, value) in fields {
         let is_it = |name: &Name| name.camel().is_some_and(|camel| same_name(camel, &given));
-        let Some(name) = NAMES.into_iter().find(is_it) else { continue };
+        let Some(name) = NAMES.into_iter().find(is_it) else {
+            if given == AMQP {
+                let json = Some(value).filter(|value| !value.is_null());
+                if json.is_none() {
+                    job.nulls.add(Name::Settings);
+                }
+                let json = json.map(|value| value.to_string().into());
+                job.definition.settings.push((AMQP, json));
+            }
+            continue;
+        };
         if value.is_null() {
             job.nulls.add(name);
             continue;

@@ -16,6 +16,16 @@ pub(in crate::app::jobs) fn not_in_batches(field: &'static str) -> Error {
     unprocessable(field, message)
 }
 
+/// The error of a field of [`crate::model::job::JobDefinition::single_only`] at a target with
+/// settings, whose occurrences are over with their one outcome.
+pub(in crate::app::jobs) fn without_runs(field: &'static str, kind: &str) -> Error {
+    let message = format!(
+        "job {field} needs an http target, whose runs may go on after the call: for {kind} the \
+         confirm is the end"
+    );
+    unprocessable(field, message)
+}
+
 /// Refuses more than one of several fields that exclude each other.
 pub(in crate::app::jobs) fn at_most_one(fields: &[(&'static str, bool)]) -> Result<(), Error> {
     let given: Vec<_> = fields.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();

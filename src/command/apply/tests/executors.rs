@@ -1,6 +1,7 @@
 //! Named executors: jobs keep their executor in place and callable.
 
 use super::*;
+use crate::command::JobEdit;
 use crate::model::delivery::Overlap;
 use crate::model::target::Executor;
 use crate::store::executors;
@@ -84,4 +85,60 @@ fn an_executor_stays_callable_as_long_as_jobs_go_there() {
     let (kind, message) = state.refused(&create(7, late, 1, false));
     assert_eq!(kind, RejectionKind::Invalid);
     assert!(message.contains("cannot be called"), "{message}");
+}
+
+/// An executor of a kind with settings.
+fn with_settings(kind: &str) -> Executor {
+    let settings = Some(Box::new(serde_json::json!({"url": "amqp://a"})));
+    Executor { name: "e".into(), kind: kind.into(), settings, ..Executor::default() }
+}
+
+#[test]
+fn the_type_of_an_executor_stays_while_jobs_use_it() {
+    let mut state = ApplyFixture::new();
+    let webhook = Executor {
+        name: "e".into(),
+        kind: "webhook_url".into(),
+        webhook_url: "http://receiver/a".into(),
+        ..Executor::default()
+    };
+    let update = |executor: &Executor| Command::UpdateExecutor {
+        id: 1,
+        expect: None,
+        executor: executor.clone(),
+    };
+    state.done(Command::CreateExecutor(with_settings("amqp")));
+    state.done(update(&webhook));
+    state.done(update(&with_settings("amqp")));
+    state.done(create(5, JobDefinition { executor: Some(1), ..every_minute() }, 1, true));
+    for other in [&webhook, &with_settings("other")] {
+        let (kind, message) = state.refused(&update(other));
+        assert_eq!(kind, RejectionKind::Conflict);
+        assert!(message.starts_with("type cannot change while jobs use"), "{message}");
+    }
+    let moved = Some(Box::new(serde_json::json!({"url": "amqp://b"})));
+    state.done(update(&Executor { settings: moved, ..with_settings("amqp") }));
+    state.done(Command::DiscardJobs { request: 5 });
+    state.done(update(&webhook));
+}
+
+#[test]
+fn an_executor_takes_only_jobs_that_its_kind_knows() {
+    let mut state = ApplyFixture::new();
+    state.done(Command::CreateExecutor(with_settings("amqp")));
+    state.done(Command::CreateExecutor(Executor { name: "f".into(), ..with_settings("other") }));
+    let to = |executor| JobDefinition { executor: Some(executor), ..every_minute() };
+    let message = Some(Box::new(serde_json::json!({"routingKey": "a"})));
+    let messages = |executor| JobDefinition { message: message.clone(), ..to(executor) };
+    state.done(create(5, messages(1), 1, false));
+    let (kind, said) = state.refused(&create(6, messages(2), 1, false));
+    assert_eq!(kind, RejectionKind::Invalid);
+    assert!(said.contains("is of type other, which takes no message"), "{said}");
+    let runs = JobDefinition { overlap: Overlap::Skip, ..to(1) };
+    let (kind, said) = state.refused(&create(6, runs, 1, false));
+    assert_eq!(kind, RejectionKind::Invalid);
+    assert!(said.ends_with("which the job's overlap needs"), "{said}");
+    state.now += 1;
+    let edit = JobEdit { definition: messages(2), ..same(&state.job(1), state.now) };
+    assert_eq!(state.refused(&Command::UpdateJob(edit)).0, RejectionKind::Invalid);
 }
