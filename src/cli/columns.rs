@@ -29,6 +29,16 @@ pub(super) const JOBS: &[ComputedColumn] = &[
     ComputedColumn { title: "target", cell: target, wide: false },
     ComputedColumn { title: "labels", cell: labels, wide: true },
 ];
+/// The columns of executors.
+pub(super) const EXECUTORS: &[ComputedColumn] = &[
+    ComputedColumn { title: "id", cell: |e| cell(e, &["id"]), wide: false },
+    ComputedColumn { title: "name", cell: |e| cell(e, &["name"]), wide: false },
+    ComputedColumn { title: "type", cell: |e| cell(e, &["type"]), wide: false },
+    ComputedColumn { title: "destination", cell: destination, wide: false },
+    ComputedColumn { title: "at once", cell: |e| cell(e, &["maxConcurrency"]), wide: true },
+    ComputedColumn { title: "per second", cell: |e| cell(e, &["ratePerSecond"]), wide: true },
+    ComputedColumn { title: "created", cell: |e| cell(e, &["dateCreated"]), wide: true },
+];
 /// The columns of credentials.
 pub(super) const CREDENTIALS: &[Column] = &[
     ("id", &["id"]),
@@ -69,18 +79,35 @@ pub(super) fn when(job: &Value) -> String {
     }
 }
 
-/// The target of a job: a URL, or the number of its executor.
+/// The target of a job: a URL, an exchange, or the number of its executor.
 pub(super) fn target(job: &Value) -> String {
     let url = job["callbackUrl"].as_str().filter(|url| !url.is_empty());
-    match (url, job["http"]["url"].as_str(), &job["executorId"]) {
-        (Some(url), ..) => show(&url.into()),
-        (None, Some(url), _) => {
-            let method = job["http"]["method"].as_str().unwrap_or("POST");
-            format!("{} {}", show(&method.into()), show(&url.into()))
-        }
-        (None, None, Value::Null) => "-".to_owned(),
-        (None, None, id) => format!("executor {id}"),
+    match (url.map(|url| show(&url.into())).or_else(|| own_target(job)), &job["executorId"]) {
+        (Some(target), _) => target,
+        (None, Value::Null) => "-".to_owned(),
+        (None, id) => format!("executor {id}"),
     }
+}
+
+/// The destination of an executor: a URL, or an exchange of a broker.
+pub(super) fn destination(executor: &Value) -> String {
+    let url = executor["webhookUrl"].as_str().filter(|url| !url.is_empty());
+    let url = || url.map(|url| show(&url.into()));
+    own_target(executor).or_else(url).unwrap_or_else(|| "-".to_owned())
+}
+
+/// The target that a job or an executor holds in an object of its kind. What tells two of them
+/// apart comes first, since a table may cut the end.
+fn own_target(record: &Value) -> Option<String> {
+    let amqp = &record["amqp"];
+    if let Some(exchange) = amqp["exchange"].as_str() {
+        let exchange = if exchange.is_empty() { "(default)" } else { exchange };
+        let (exchange, key) = (show(&exchange.into()), show(&amqp["routingKey"]));
+        return Some(format!("{exchange}/{key} at {}", show(&amqp["url"])));
+    }
+    let url = record["http"]["url"].as_str()?;
+    let method = record["http"]["method"].as_str().unwrap_or("POST");
+    Some(format!("{} {}", show(&method.into()), show(&url.into())))
 }
 
 fn labels(job: &Value) -> String {
@@ -129,8 +156,11 @@ fn attempt(execution: &Value) -> String {
     if is_sent(execution) { cell(execution, &["attempt"]) } else { "-".to_owned() }
 }
 
-/// The status of the answer, such as `HTTP 204`; `no answer` where none came.
+/// The answer, such as `HTTP 204` or `AMQP 312`; `no answer` where none came.
 pub(super) fn answer(execution: &Value) -> String {
+    if let Some(words) = execution["answer"].as_str() {
+        return show(&words.into());
+    }
     match execution["httpCode"].as_u64() {
         Some(0) if is_sent(execution) => "no answer".to_owned(),
         Some(0) | None => "-".to_owned(),
@@ -152,6 +182,25 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_target_is_shown_by_what_tells_it_apart() {
+        let amqp = json!({"url": "amqp://me:***@mq/", "exchange": "orders", "routingKey": "new"});
+        let to_queue = json!({"url": "amqp://mq/", "exchange": "", "routingKey": "letters"});
+        for (record, wanted) in [
+            (json!({"amqp": amqp}), "orders/new at amqp://me:***@mq/"),
+            (json!({"amqp": to_queue}), "(default)/letters at amqp://mq/"),
+            (json!({"http": {"method": "PUT", "url": "http://a/"}}), "PUT http://a/"),
+        ] {
+            assert_eq!(target(&record), wanted);
+            assert_eq!(destination(&record), wanted);
+        }
+        assert_eq!(target(&json!({"callbackUrl": "http://a/"})), "http://a/");
+        assert_eq!(target(&json!({"callbackUrl": "", "executorId": 3})), "executor 3");
+        assert_eq!(target(&json!({"callbackUrl": ""})), "-");
+        assert_eq!(destination(&json!({"webhookUrl": "http://a/"})), "http://a/");
+        assert_eq!(destination(&json!({"webhookUrl": ""})), "-");
+    }
 
     #[test]
     fn an_error_is_as_short_as_it_can_be() {
@@ -182,5 +231,15 @@ mod tests {
             assert_eq!(error(&json!({"waited": whole})), short);
         }
         assert_eq!(error(&json!({})), "-");
+    }
+
+    #[test]
+    fn an_answer_is_a_status_or_words() {
+        let sent = |code: u16| json!({"status": "delivered", "httpCode": code});
+        assert_eq!(answer(&sent(204)), "HTTP 204");
+        assert_eq!(answer(&sent(0)), "no answer");
+        assert_eq!(answer(&json!({"status": "skipped", "httpCode": 0})), "-");
+        let amqp = json!({"status": "delivered", "httpCode": 0, "answer": "AMQP 0"});
+        assert_eq!(answer(&amqp), "AMQP 0");
     }
 }

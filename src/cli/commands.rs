@@ -44,16 +44,16 @@ pub enum Command {
     /// The node's own credentials: username, password and secret key
     #[command(subcommand)]
     Credential(credential::CredentialCommand),
-    /// Creates a credential for a client, a project or a job
+    /// Creates a credential for a client, a project, an executor or a job
     #[command(subcommand)]
     Create(create::CreateCommand),
-    /// Lists credentials, projects, jobs or executions
+    /// Lists credentials, projects, executors, jobs or executions
     #[command(subcommand)]
     List(list::ListCommand),
-    /// Shows one credential, project, job or async task
+    /// Shows one credential, project, executor, job or async task
     #[command(subcommand)]
     Get(list::GetCommand),
-    /// Deletes credentials, projects or jobs
+    /// Deletes credentials, projects, executors or jobs
     #[command(subcommand)]
     Delete(remove::DeleteCommand),
     /// Archives a credential: its key stops working at once

@@ -1,5 +1,5 @@
-//! `create credential|project|job`: creates things through a node's API and shows the node's
-//! answer. Only the fields of a key pair are added in both casings.
+//! `create credential|project|executor|job`: creates things through a node's API and shows the
+//! node's answer. Only the fields of a key pair are added in both casings.
 
 use std::io::Read;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::Failure;
 use super::client::Client;
-use super::columns::{JOBS, PROJECTS};
+use super::columns::{EXECUTORS, JOBS, PROJECTS};
 use super::output::{Output, say};
 
 /// The nouns of `create`.
@@ -20,6 +20,9 @@ pub enum CreateCommand {
     /// A project, the folder that jobs live in
     #[command(visible_alias = "projects")]
     Project(Project),
+    /// An executor, a named target that many jobs share
+    #[command(visible_alias = "executors")]
+    Executor(Executor),
     /// A job, or many from a file
     #[command(visible_alias = "jobs")]
     Job(Job),
@@ -44,6 +47,15 @@ pub struct Project {
     description: String,
 }
 
+/// Flags of `create executor`.
+#[derive(Debug, Args)]
+pub struct Executor {
+    /// The JSON of an executor as the API takes it; - reads stdin. Secrets in a file are in no
+    /// list of processes
+    #[arg(long, value_name = "FILE")]
+    file: String,
+}
+
 /// Flags of `create job`.
 #[derive(Debug, Args)]
 pub struct Job {
@@ -51,8 +63,8 @@ pub struct Job {
     #[arg(
         long,
         value_name = "FILE",
-        conflicts_with_all = ["project", "spec", "callback_url", "data", "timezone", "start_date",
-            "end_date", "retry_max", "inactive"]
+        conflicts_with_all = ["project", "spec", "callback_url", "executor", "data", "timezone",
+            "start_date", "end_date", "retry_max", "inactive"]
     )]
     file: Option<String>,
     /// Its project's number
@@ -62,8 +74,11 @@ pub struct Job {
     #[arg(long, required_unless_present = "file")]
     spec: Option<String>,
     /// The URL that it is posted to
-    #[arg(long, visible_alias = "url", required_unless_present = "file")]
+    #[arg(long, visible_alias = "url", required_unless_present_any = ["file", "executor"])]
     callback_url: Option<String>,
+    /// The number of the executor that it goes to, instead of a URL
+    #[arg(long, conflicts_with = "callback_url")]
+    executor: Option<u64>,
     /// Text that it carries
     #[arg(long, default_value = "")]
     data: String,
@@ -97,6 +112,11 @@ pub(super) async fn run(
             let envelope = client.post("/projects", &body).await?;
             let record = std::slice::from_ref(&envelope["data"]);
             output.records(&envelope, record, PROJECTS)
+        }
+        CreateCommand::Executor(flags) => {
+            let envelope = client.post("/executors", &read_json(&flags.file)?).await?;
+            let record = std::slice::from_ref(&envelope["data"]);
+            output.computed(&envelope, record, EXECUTORS)
         }
         CreateCommand::Job(flags) => {
             let envelope = client.post("/jobs", &body(flags)?).await?;
@@ -141,16 +161,21 @@ pub(super) fn both_casings(data: &mut Value) {
     }
 }
 
+/// The JSON in a file; `-` is stdin.
+fn read_json(file: &str) -> anyhow::Result<Value> {
+    let mut text = String::new();
+    if file == "-" {
+        std::io::stdin().read_to_string(&mut text)?;
+    } else {
+        text = std::fs::read_to_string(file).map_err(|e| anyhow::anyhow!("{file}: {e}"))?;
+    }
+    let invalid = |e| Failure::Usage(format!("{file} is not JSON: {e}"));
+    Ok(serde_json::from_str(&text).map_err(invalid)?)
+}
+
 fn body(flags: &Job) -> anyhow::Result<Value> {
     if let Some(file) = &flags.file {
-        let mut text = String::new();
-        if file == "-" {
-            std::io::stdin().read_to_string(&mut text)?;
-        } else {
-            text = std::fs::read_to_string(file).map_err(|e| anyhow::anyhow!("{file}: {e}"))?;
-        }
-        let invalid = |e| Failure::Usage(format!("{file} is not JSON: {e}"));
-        return Ok(serde_json::from_str(&text).map_err(invalid)?);
+        return read_json(file);
     }
     // A zone in the spec itself wins over the field.
     let zoned = |spec: &String| spec.trim_start().starts_with(['T', 'C']) && spec.contains('=');
@@ -160,13 +185,14 @@ fn body(flags: &Job) -> anyhow::Result<Value> {
     let mut job = json!({
         "projectId": flags.project,
         "spec": flags.spec,
-        "callbackUrl": flags.callback_url,
         "data": flags.data,
         "timezone": flags.timezone.as_deref().unwrap_or("UTC"),
         "executionType": "http",
         "status": if flags.inactive { "inactive" } else { "active" },
     });
     for (name, value) in [
+        ("callbackUrl", flags.callback_url.as_deref().map(Value::from)),
+        ("executorId", flags.executor.map(Value::from)),
         ("startDate", flags.start_date.as_deref().map(Value::from)),
         ("endDate", flags.end_date.as_deref().map(Value::from)),
         ("retryMax", flags.retry_max.map(Value::from)),

@@ -5,7 +5,7 @@ use futures_util::StreamExt as _;
 use serde_json::Value;
 
 use super::client::Client;
-use super::columns::{CREDENTIALS, EXECUTIONS, JOBS, LAST_RESULT, PROJECTS, result};
+use super::columns::{CREDENTIALS, EXECUTIONS, EXECUTORS, JOBS, LAST_RESULT, PROJECTS, result};
 use super::output::{Output, say};
 
 /// Above this number of jobs, `list jobs` does not look up their newest attempts.
@@ -25,6 +25,9 @@ pub enum ListCommand {
     /// Jobs
     #[command(visible_alias = "jobs")]
     Job(Jobs),
+    /// Executors: named targets that many jobs share
+    #[command(visible_alias = "executors")]
+    Executor(Page),
     /// Executions: what was called, when, and what came of it
     #[command(visible_alias = "executions")]
     Execution(Executions),
@@ -129,6 +132,11 @@ pub enum GetCommand {
         /// Its number
         id: u64,
     },
+    /// An executor, without its secrets
+    Executor {
+        /// Its number
+        id: u64,
+    },
     /// The receipt of a bulk creation
     #[command(visible_alias = "async-task")]
     Task {
@@ -146,6 +154,7 @@ pub(super) async fn run(
     let (noun, page, filters) = match command {
         ListCommand::Credential(page) => ("credentials", page, vec![]),
         ListCommand::Project(page) => ("projects", page, vec![]),
+        ListCommand::Executor(page) => ("executors", page, vec![]),
         ListCommand::Job(flags) => {
             let project = flags.project.map(|id| ("projectId", id.to_string()));
             ("jobs", &flags.page, vec![project])
@@ -175,6 +184,7 @@ pub(super) async fn run(
     match command {
         ListCommand::Credential(_) => output.records(&envelope, records, CREDENTIALS)?,
         ListCommand::Project(_) => output.records(&envelope, records, PROJECTS)?,
+        ListCommand::Executor(_) => output.computed(&envelope, records, EXECUTORS)?,
         ListCommand::Execution(_) => output.computed(&envelope, records, EXECUTIONS)?,
         ListCommand::Job(_) if output.is_json() => output.json(&envelope)?,
         ListCommand::Job(_) => {
@@ -223,6 +233,7 @@ pub(super) async fn get(
         GetCommand::Credential { id } => format!("/credentials/{id}"),
         GetCommand::Project { id } => format!("/projects/{id}"),
         GetCommand::Job { id } => format!("/jobs/{id}"),
+        GetCommand::Executor { id } => format!("/executors/{id}"),
         GetCommand::Task { request_id } => {
             let id: String = url::form_urlencoded::byte_serialize(request_id.as_bytes()).collect();
             format!("/async-tasks/{id}")

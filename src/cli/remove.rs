@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::columns::{target, when};
+use super::columns::{destination, target, when};
 use super::output::{Output, cell, line, say};
 use super::{Failure, ask};
 
@@ -23,6 +23,9 @@ pub enum DeleteCommand {
     /// Projects without jobs, or with them (--cascade)
     #[command(visible_alias = "projects")]
     Project(Projects),
+    /// Executors that no job uses
+    #[command(visible_alias = "executors")]
+    Executor(Ids),
     /// Jobs; their history stays for as long as history is kept
     #[command(visible_alias = "jobs")]
     Job(Ids),
@@ -79,6 +82,7 @@ pub(super) async fn delete(
     let (noun, ids, cascade) = match command {
         DeleteCommand::Credential(ids) => ("credential", ids, false),
         DeleteCommand::Project(flags) => ("project", &flags.ids, flags.cascade),
+        DeleteCommand::Executor(ids) => ("executor", ids, false),
         DeleteCommand::Job(ids) => ("job", ids, false),
     };
     if ids.dry_run {
@@ -167,6 +171,7 @@ async fn name(noun: &str, id: u64, cascade: bool, client: &Client) -> anyhow::Re
     let data = &envelope["data"];
     let about = match noun {
         "job" => format!("{}, {}", when(data), target(data)),
+        "executor" => format!("{}, {}", cell(data, &["name"]), destination(data)),
         "project" if cascade => {
             let query = [("projectId", id.to_string()), ("limit", "1".to_owned())];
             let jobs = client.get("/jobs", &query).await?;

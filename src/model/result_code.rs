@@ -66,6 +66,14 @@ impl ResultCode {
             Self::None | Self::Exit(_) => 0,
         }
     }
+
+    /// The answer in words, where its code is no HTTP status: then `httpCode` says too little.
+    pub fn answer(self) -> Option<String> {
+        match self {
+            Self::None | Self::Http(_) => None,
+            Self::Amqp(_) | Self::Exit(_) => Some(self.to_string()),
+        }
+    }
 }
 
 impl std::fmt::Display for ResultCode {
@@ -123,6 +131,13 @@ mod tests {
         }
         let unknown = postcard::to_stdvec(&(3_u64 << 32)).unwrap();
         assert!(postcard::from_bytes::<ResultCode>(&unknown).is_err());
+    }
+
+    #[test]
+    fn an_answer_is_told_in_words_where_it_is_no_http_status() {
+        assert_eq!(ResultCode::Amqp(0).answer().as_deref(), Some("AMQP 0"));
+        assert_eq!(ResultCode::Exit(-1).answer().as_deref(), Some("exit -1"));
+        assert_eq!((ResultCode::Http(204).answer(), ResultCode::None.answer()), (None, None));
     }
 
     #[test]

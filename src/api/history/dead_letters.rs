@@ -43,6 +43,9 @@ struct LetterView {
     run: Option<u64>,
     attempts: u32,
     http_code: u16,
+    /// The answer in words, such as `AMQP 312`, where its code is no HTTP status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<String>,
     /// The time by which the last attempt was deferred although it was due, and the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     waited: Option<String>,
@@ -79,6 +82,7 @@ fn view(record: LetterRecord, most: usize) -> LetterView {
         run: (run > 0).then_some(run),
         attempts: letter.attempt,
         http_code: letter.result.http_code(),
+        answer: letter.result.answer(),
         waited: waited.map(str::to_owned),
         error: error.map(str::to_owned),
         date_created: rfc3339(letter.created),

@@ -36,6 +36,9 @@ pub(crate) struct ExecutionView {
     started_at: Option<String>,
     attempt: u32,
     http_code: u16,
+    /// The answer in words, such as `AMQP 312`, where its code is no HTTP status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<String>,
     duration_ms: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_attempt_at: Option<String>,
@@ -87,6 +90,7 @@ pub(crate) fn view(record: ExecutionRecord) -> ExecutionView {
         started_at: sent.then(|| rfc3339(execution.started)),
         attempt: execution.attempt,
         http_code: execution.result.http_code(),
+        answer: execution.result.answer(),
         duration_ms: execution.duration,
         next_attempt_at: match execution.verdict {
             Verdict::Retry { at } if at > 0 => Some(rfc3339(at)),

@@ -123,6 +123,9 @@ struct AttemptView {
     started_at: Option<String>,
     duration_ms: u32,
     http_code: u16,
+    /// The answer in words, such as `AMQP 312`, where its code is no HTTP status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<String>,
     /// `answer`, `reported`, `lost`, `timed_out`, `cancelled`.
     how: &'static str,
     /// The time by which the attempt was deferred although it was due, and the reason.
@@ -296,6 +299,7 @@ fn attempt(recorded: &StoredAttempt) -> AttemptView {
         started_at: sent.then(|| rfc3339(record.started)),
         duration_ms: record.duration,
         http_code: record.result.http_code(),
+        answer: record.result.answer(),
         how: record.origin.name(),
         waited: waited.map(str::to_owned),
         error: error.map(str::to_owned),

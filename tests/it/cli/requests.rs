@@ -42,6 +42,55 @@ fn executions_are_listed_by_the_apis_own_words() {
 }
 
 #[test]
+fn an_executor_is_created_from_a_file_and_listed_by_its_destination() {
+    fn with(url: &str) -> Value {
+        json!({"name": "orders", "type": "amqp",
+            "amqp": {"url": url, "exchange": "orders", "routingKey": "new"}})
+    }
+    let node = Node::start(|asked| {
+        let mut made = with("amqp://me:***@mq/");
+        made["id"] = 3.into();
+        match asked.method {
+            Method::POST => (201, json!({"data": made, "success": true})),
+            _ => ok(&json!({"total": 1, "executors": [made]})),
+        }
+    });
+    let body = with("amqp://me:hunter2@mq/");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("executor.json");
+    std::fs::write(&file, body.to_string()).unwrap();
+    let said = node.run(&["create", "executor", "--file", file.to_str().unwrap()]);
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    assert_eq!((node.last().uri.path(), &node.last().body), ("/api/v1/executors", &body));
+    let listed = node.run(&["list", "executors"]);
+    assert_eq!(code(&listed), 0, "{}", stderr(&listed));
+    for table in [stdout(&said), stdout(&listed)] {
+        let columns: Vec<_> = table.lines().next().unwrap().split_whitespace().collect();
+        assert_eq!(columns, ["ID", "NAME", "TYPE", "DESTINATION"], "{table}");
+        assert!(table.contains("orders/new at amqp://me:***@mq/"), "{table}");
+        assert!(table.lines().all(|line| line.len() <= 80), "{table}");
+    }
+    assert_eq!(node.last().uri.path(), "/api/v1/executors");
+}
+
+#[test]
+fn a_job_is_created_for_an_executor() {
+    let node = Node::start(|asked| {
+        let mut job = asked.body[0].clone();
+        job["id"] = 9.into();
+        (201, json!({"data": [job], "success": true}))
+    });
+    let job = ["create", "job", "--project", "1", "--spec", "@daily", "--timezone", "UTC"];
+    let said = node.run(&[&job[..], &["--executor", "3"]].concat());
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    assert!(stdout(&said).contains("executor 3"), "{}", stdout(&said));
+    let asked = node.last();
+    assert_eq!((&asked.body[0]["executorId"], asked.body[0].get("callbackUrl")), (&json!(3), None));
+    let both = node.run(&[&job[..], &["--executor", "3", "--url", "http://x"]].concat());
+    assert_eq!(code(&both), 2, "{}", stderr(&both));
+}
+
+#[test]
 fn a_job_is_created_from_flags() {
     let node = Node::start(|asked| {
         let mut job = asked.body[0].clone();
