@@ -257,7 +257,7 @@ fn the_bytes_of_what_is_said_of_workers_runs_do_not_change() {
     let reports = r#"[{"occurrence":{"job":5,"scheduled":-7,"run":2},"attempt":3,"worker":"w","said":{"failed":{"error":"ä","retry":true}}}]"#;
     let bytes = Proposal::from(Command::ReportRuns { reports: vec![report()] }).encode(4).unwrap();
     assert_eq!(*bytes, [&[3, 0, 36][..], &text(reports)].concat());
-    let terms = r#"{"bus":"embedded","executor":7,"queue":"","name":"","start_timeout":null,"run_timeout":null,"heartbeat_timeout":null,"cancel_timeout":60000,"retry":{"max":1,"delay":60000,"factor":1000,"max_delay":60000},"retry_on":{"lost":true,"failed":true,"timeout":true}}"#;
+    let terms = r#"{"bus":"embedded","executor":7,"cancel_timeout":60000,"retry":{"max":1,"delay":60000,"factor":1000,"max_delay":60000},"retry_on":{"lost":true,"failed":true,"timeout":true}}"#;
     let members = [3, 1, 0xff, 6, 0];
     let offer =
         [&[1, 63, 0xac, 2, 18, 16, 2, 3, 1, 4, members.len() as u8][..], &members, &text(terms)];

@@ -42,13 +42,13 @@ pub enum Said {
     /// The run is done.
     Done {
         /// The result, at most [`super::attempt::MAX_RESPONSE`] bytes.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         result: Option<String>,
     },
     /// The run failed.
     Failed {
         /// The reason, at most [`super::attempt::MAX_ERROR`] bytes.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
         /// Allows another attempt, if the terms do.
         retry: bool,
@@ -67,7 +67,7 @@ pub enum Said {
     /// A client does not want the run any more.
     Cancel {
         /// The name of the client.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
     },
 }

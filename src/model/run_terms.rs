@@ -57,19 +57,19 @@ pub struct RunTerms {
     /// The number of the queue, which is an executor of type `worker`; 0 for an HTTP run.
     pub executor: u64,
     /// The name of the queue when the terms were made.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub queue: String,
     /// The name of the job on a broker; empty on other buses.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// The longest wait for a worker, in milliseconds; `None` for no bound.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_timeout: Option<Millis>,
     /// The longest duration of the run, in milliseconds; `None` for no bound.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_timeout: Option<Millis>,
     /// The longest silence of its worker, in milliseconds; `None` where no heartbeat is expected.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_timeout: Option<Millis>,
     /// The longest wait for the confirmation of a cancel, in milliseconds.
     #[serde(default = "cancel_timeout")]
