@@ -378,6 +378,11 @@ fn hot_queries_use_their_indexes() {
             "pending_by_time (shard=? AND next_at>? AND next_at<?)",
         ),
         (
+            "SELECT id FROM blocks WHERE how <> 0 AND (due, id) < (?1, ?2)
+             ORDER BY due DESC, id DESC LIMIT ?3",
+            "blocks_reported (due<?",
+        ),
+        (
             "SELECT job FROM runs WHERE worker = ?1 AND (job, scheduled, run) > (?2, ?3, ?4)
              ORDER BY job, scheduled, run LIMIT ?5",
             "runs_by_worker (worker=?",

@@ -14,7 +14,7 @@ use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis, NodeId};
 use crate::store::catalog::meta;
 use crate::store::db::Tx;
-use crate::store::row::{id_at, result_at};
+use crate::store::row::{clamped, id_at, result_at};
 
 /// The columns that [`read`] takes.
 pub(in crate::store) const COLUMNS: &str = "id, node, stale, created, project, shard, epoch, due, scheduled, \
@@ -171,6 +171,22 @@ pub fn end_of(
     )?
     .find_map(Result::transpose)
     .transpose()
+}
+
+/// The records that something else than an answer told of, newest first: ends and failed attempts
+/// of runs that a receiver or a worker reported on, that were lost, cancelled or not taken. At most
+/// `limit`, those before a due instant and id.
+pub fn reported(
+    conn: &Connection,
+    (due, id): (Millis, u64),
+    limit: u32,
+) -> rusqlite::Result<Vec<StoredAttempt>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM blocks WHERE how <> 0 AND (due, id) < (?1, ?2)
+         ORDER BY due DESC, id DESC LIMIT ?3"
+    ))?
+    .query_map(params![due, clamped(id), limit], read)?
+    .collect()
 }
 
 /// Adds a record under an id; `stamp` is that of the entry that records it.
