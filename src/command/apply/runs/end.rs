@@ -20,9 +20,11 @@ impl Entry<'_, '_> {
     pub(in crate::command::apply) fn expire(&mut self, limit: u32) -> Applied {
         let lapsed = self.end_lapsed(limit)?;
         let expired = runs::expired(self.tx, self.stamp, limit)?;
-        for run in &expired {
-            if run.worker.is_some() {
-                self.expire_kept(run)?;
+        for found in &expired {
+            // The end of another one may have deleted its job, and with it this run.
+            let Some(run) = &runs::get(self.tx, found.occurrence)? else { continue };
+            if let Some(kept) = run.worker.as_deref() {
+                self.expire_kept(run, kept)?;
             } else if !run.accepted {
                 self.expire_sender(run)?;
             } else if run.ends.is_some_and(|ends| ends <= run.deadline) {

@@ -17,7 +17,6 @@ use crate::model::Millis;
 use crate::model::attempt::{ResultOrigin, SkipReason, Verdict, bounded};
 use crate::model::run::{CancelCause, Phase, Run, WorkerRun};
 use crate::model::run_terms::BusKind;
-use crate::store::runs;
 
 /// The delay before a run that was given back is offered again, in milliseconds.
 const RELEASE_DELAY: Millis = 1_000;
@@ -157,20 +156,15 @@ impl Entry<'_, '_> {
         self.try_again(&run, run.attempt.saturating_add(1), at)
     }
 
-    /// Carries out the deadline of a run that a worker has been handed, as the state has it now: an
-    /// end before in the same command may have ended it, too.
-    pub(super) fn expire_kept(&mut self, run: &Run) -> Result<(), Refusal> {
-        let Some(run) = runs::get(self.tx, run.occurrence)? else { return Ok(()) };
-        let Some(kept) = run.worker.as_deref().filter(|_| run.deadline < self.stamp) else {
-            return Ok(());
-        };
+    /// Carries out the deadline of a run that a worker has been handed.
+    pub(super) fn expire_kept(&mut self, run: &Run, kept: &WorkerRun) -> Result<(), Refusal> {
         match kept.phase {
-            Phase::Cancelling => self.end_cancelled(&run, false),
-            Phase::Pending => self.begin_cancel(&run, CancelCause::NotStarted),
+            Phase::Cancelling => self.end_cancelled(run, false),
+            Phase::Pending => self.begin_cancel(run, CancelCause::NotStarted),
             Phase::Running if kept.terms.bus == BusKind::Http => {
-                self.fail_run(&run, ResultOrigin::TimedOut, Some(TOO_LONG.into()))
+                self.fail_run(run, ResultOrigin::TimedOut, Some(TOO_LONG.into()))
             }
-            Phase::Running => self.begin_cancel(&run, CancelCause::TimedOut),
+            Phase::Running => self.begin_cancel(run, CancelCause::TimedOut),
         }
     }
 }

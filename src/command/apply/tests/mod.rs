@@ -27,6 +27,7 @@ mod reports;
 mod restore;
 mod retention;
 mod run_reports;
+mod run_timeouts;
 mod runs;
 mod staging;
 mod worker_runs;

@@ -1,6 +1,6 @@
-//! Reports on runs that workers perform, in each phase, and the timeouts of those.
+//! Reports on runs that workers perform, in each phase.
 
-use super::offers::{NOT_STARTED, offer, published, taken, terms};
+use super::offers::{offer, taken, terms};
 use super::record::JournalFixture;
 use super::runs::{CANCELLED, begin, planned, told};
 use super::*;
@@ -10,21 +10,22 @@ use crate::model::offer::Offer;
 use crate::model::run::{Begun, Occurrence, Phase, Report};
 use crate::model::run_report::{RunReport, RunState, Said};
 use crate::model::run_terms::{RetryOn, RunTerms};
+use crate::store::attempts;
 
 const DONE: Said = Said::Done { result: None };
-const CANCEL: Said = Said::Cancel { by: None };
+pub(super) const CANCEL: Said = Said::Cancel { by: None };
 const LOST: Said = Said::Lost { node: 1, epoch: 1 };
 
-fn failed(retry: bool) -> Said {
+pub(super) fn failed(retry: bool) -> Said {
     Said::Failed { error: Some("no disk".into()), retry }
 }
 
-fn started() -> Said {
+pub(super) fn started() -> Said {
     Said::Started { terms: Box::new(terms()) }
 }
 
 /// A claimed run of job 1 under some terms.
-fn claimed(change: impl FnOnce(&mut RunTerms)) -> (JournalFixture, Occurrence) {
+pub(super) fn claimed(change: impl FnOnce(&mut RunTerms)) -> (JournalFixture, Occurrence) {
     let mut fixture = JournalFixture::new();
     let mut terms = terms();
     change(&mut terms);
@@ -33,7 +34,7 @@ fn claimed(change: impl FnOnce(&mut RunTerms)) -> (JournalFixture, Occurrence) {
     (fixture, planned(1, 0))
 }
 
-fn refused(reported: Reported) -> (Option<RunState>, RejectionKind) {
+pub(super) fn refused(reported: Reported) -> (Option<RunState>, RejectionKind) {
     match reported {
         Reported::Refused { state, why } => (state, why.kind),
         counted => panic!("{counted:?}"),
@@ -41,7 +42,7 @@ fn refused(reported: Reported) -> (Option<RunState>, RejectionKind) {
 }
 
 const GONE: RejectionKind = RejectionKind::NotFound;
-const OVER: RejectionKind = RejectionKind::Conflict;
+pub(super) const OVER: RejectionKind = RejectionKind::Conflict;
 
 #[test]
 fn a_worker_completes_a_run_and_says_so_twice() {
@@ -58,6 +59,8 @@ fn a_worker_completes_a_run_and_says_so_twice() {
         assert_eq!(refused(fixture.say(of, 0, "", said)), (Some(RunState::Completed), OVER));
     }
     assert_eq!(fixture.state.hash(), before);
+    let told = fixture.state.read(|c| attempts::reported(c, (Millis::MAX, u64::MAX), 9));
+    assert_eq!(told, fixture.records(), "it is found among the runs that are over");
     let other = planned(2, 5);
     assert_eq!(refused(fixture.say(other, 0, "", DONE)), (None, GONE));
 }
@@ -193,76 +196,6 @@ fn what_ends_while_it_is_cancelled_has_the_end_that_its_worker_says() {
         assert_eq!(fixture.say(of, 1, "w", said), Reported::Counted(state));
         assert_eq!((fixture.last().0, fixture.pending()), (verdict, vec![]));
     }
-}
-
-#[test]
-fn a_run_that_takes_too_long_is_cancelled_first_and_then_tried_again_if_its_terms_say_so() {
-    for (again, confirmed) in [(true, true), (true, false), (false, true), (false, false)] {
-        let (mut fixture, of) = claimed(|terms| {
-            (terms.run_timeout, terms.retry_on.timeout) = (Some(30_000), again);
-        });
-        fixture.state.now = START + 60_000;
-        assert_eq!(fixture.expire(30_010), Outcome::Changed(0));
-        assert_eq!(fixture.expire(1), Outcome::Changed(1));
-        assert_eq!(fixture.handed(of).unwrap().1, Phase::Cancelling);
-        if confirmed {
-            fixture.say(of, 1, "w", Said::Cancelled);
-        } else {
-            fixture.expire(60_001);
-        }
-        let at = fixture.state.now + 5_000;
-        let verdict = if again { Verdict::Retry { at } } else { CANCELLED };
-        assert_eq!(fixture.last(), (verdict, ResultOrigin::TimedOut, 1));
-        let error = fixture.records().pop().unwrap().record.error.unwrap();
-        assert_eq!(error.contains("did not confirm"), !confirmed, "{error}");
-        assert!(error.contains("run timeout"), "{error}");
-        assert_eq!(fixture.pending().len(), usize::from(again));
-    }
-    // A client that cancels it meanwhile wants no other attempt.
-    let (mut fixture, of) = claimed(|terms| terms.run_timeout = Some(1_000));
-    fixture.expire(1);
-    let deadline = fixture.run(of).unwrap().deadline;
-    fixture.state.now += 10_000;
-    fixture.counts(of, CANCEL);
-    assert_eq!(fixture.run(of).unwrap().deadline, deadline);
-    fixture.expire(60_000);
-    assert_eq!((fixture.last().0, fixture.pending()), (CANCELLED, vec![]));
-}
-
-#[test]
-fn a_publish_that_nobody_begins_is_cancelled_and_a_late_begin_is_only_noted() {
-    let published_with = |start| {
-        let mut fixture = JournalFixture::new();
-        let terms = RunTerms { start_timeout: start, run_timeout: Some(20_000), ..terms() };
-        fixture.take(1, published(Offer { terms, ..offer(planned(1, 0)) }));
-        fixture.state.now = START + 60_010;
-        (fixture, planned(1, 0))
-    };
-    let (mut fixture, of) = published_with(Some(5_000));
-    assert_eq!(fixture.expire(5_000), Outcome::Changed(0));
-    assert_eq!(fixture.expire(1), Outcome::Changed(1));
-    let before = fixture.run(of).unwrap();
-    fixture.state.now += 7;
-    assert_eq!(fixture.say(of, 0, "w", started()), Reported::Counted(RunState::Cancelling));
-    let run = fixture.run(of).unwrap();
-    assert_eq!((run.started, run.deadline), (fixture.state.now, before.deadline));
-    assert_eq!(fixture.handed(of).unwrap().1, Phase::Cancelling);
-    fixture.expire(60_001);
-    assert_eq!(fixture.last(), (NOT_STARTED, ResultOrigin::TimedOut, 1));
-    // In time.
-    let (mut fixture, of) = published_with(Some(5_000));
-    fixture.state.now += 400;
-    assert_eq!(fixture.say(of, 1, "w", started()), Reported::Counted(RunState::Running));
-    let run = fixture.run(of).unwrap();
-    assert_eq!((run.started, run.deadline), (fixture.state.now, fixture.state.now + 20_000));
-    assert_eq!(fixture.say(of, 1, "w", started()), Reported::Counted(RunState::Running));
-    assert_eq!(fixture.run(of), Some(run), "said twice");
-    let other = fixture.say(of, 1, "v", started());
-    assert_eq!(refused(other), (Some(RunState::Running), OVER));
-    // Without a bound it waits for ever.
-    let (mut fixture, of) = published_with(None);
-    assert_eq!(fixture.expire(86_400_000), Outcome::Changed(0));
-    assert_eq!(fixture.counts(of, failed(true)), RunState::Pending);
 }
 
 #[test]
