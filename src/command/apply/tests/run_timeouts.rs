@@ -10,7 +10,7 @@ use crate::model::attempt::SkipReason;
 use crate::model::offer::Offer;
 use crate::model::run::{Occurrence, Phase};
 use crate::model::run_report::{RunState, Said};
-use crate::model::run_terms::RunTerms;
+use crate::model::run_terms::{RetryOn, RunTerms};
 
 #[test]
 fn a_run_that_takes_too_long_is_cancelled_first_and_then_tried_again_if_its_terms_say_so() {
@@ -95,7 +95,8 @@ fn a_one_off_that_is_deleted_at_its_end_takes_a_run_by_hand_along_which_ends_onc
     let of = Occurrence { job, scheduled: now, run: 0 };
     for row in fixture.pending() {
         let of = Occurrence { job, scheduled: row.scheduled, run: row.run };
-        let terms = RunTerms { run_timeout: Some(1_000), ..terms() };
+        let retry_on = RetryOn::default();
+        let terms = RunTerms { run_timeout: Some(1_000), retry_on, ..terms() };
         fixture.take(1, taken(Offer { pending: Some(row.id), terms, ..offer(of) }, "w"));
     }
     assert!(fixture.handed(of).is_some() && fixture.handed(by_hand).is_some());
