@@ -12,13 +12,14 @@
 //! nothing is confirmed for [`UNCONFIRMED_MS`] while something is outstanding, is cut, and
 //! `transport` writes nothing after a cut.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::{BasicProperties, Channel, Connection};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::broker::Broker;
 use super::failure::Unconnected;
@@ -39,8 +40,6 @@ const UNCONFIRMED_MS: u64 = 30_000;
 const IDLE_MS: u64 = 300_000;
 /// The time between two looks at a connection.
 const LOOK: Duration = Duration::from_millis(250);
-/// The time between two looks whether a connection is blocked, while an answer is awaited.
-const BLOCKED_LOOK: Duration = Duration::from_millis(20);
 /// The longest time for an orderly close, and for the look for an alarm.
 const CLOSING: Duration = Duration::from_secs(5);
 /// The reason of a close in order.
@@ -58,10 +57,10 @@ pub(super) struct BrokerConnection {
     /// The places for channels.
     places: Arc<Semaphore>,
     traffic: Traffic,
+    /// Whether it is blocked, for those who wait.
+    blocked: watch::Sender<bool>,
     /// The reason why it was cut.
     reason: OnceLock<&'static str>,
-    /// The instant at which it was opened, in boot-clock milliseconds.
-    pub(super) opened: u64,
 }
 
 /// What is under way on a connection. Instants are boot-clock milliseconds.
@@ -73,6 +72,8 @@ struct Traffic {
     moved: AtomicU64,
     /// The instant of the last use.
     used: AtomicU64,
+    /// Whether a message of a job was confirmed.
+    worked: AtomicBool,
 }
 
 impl BrokerConnection {
@@ -86,8 +87,7 @@ impl BrokerConnection {
     ) -> Result<Arc<Self>, Unconnected> {
         let (library, cut) = log_in(options, broker, password, project).await?;
         let clock = Arc::clone(&options.clock);
-        let opened = clock.boot();
-        let traffic = Traffic { used: opened.into(), ..Traffic::default() };
+        let traffic = Traffic { used: clock.boot().into(), ..Traffic::default() };
         let connection = Arc::new(Self {
             library,
             cut,
@@ -95,11 +95,11 @@ impl BrokerConnection {
             idle: Mutex::default(),
             places: Arc::new(Semaphore::new(MAX_CHANNELS)),
             traffic,
+            blocked: watch::Sender::new(false),
             reason: OnceLock::new(),
-            opened,
         });
+        tokio::spawn(attend(Arc::clone(&connection), owner));
         connection.find_alarm().await;
-        tokio::spawn(watch(Arc::clone(&connection), owner));
         Ok(connection)
     }
 
@@ -120,15 +120,12 @@ impl BrokerConnection {
 
     /// Runs something up to its end, or until the connection is blocked.
     pub(super) async fn unless_blocked<T>(&self, asking: impl Future<Output = T>) -> Option<T> {
-        let blocked = async {
-            while !self.is_blocked() {
-                tokio::time::sleep(BLOCKED_LOOK).await;
-            }
-        };
+        let mut blocked = self.blocked.subscribe();
         tokio::select! {
             biased;
             answer = asking => Some(answer),
-            () = blocked => None,
+            // The sender is part of this connection, so this waits until it is blocked.
+            _ = blocked.wait_for(|blocked| *blocked) => None,
         }
     }
 
@@ -186,6 +183,17 @@ impl BrokerConnection {
         }
     }
 
+    /// Notes that the broker has decided about a message.
+    pub(super) fn confirmed(&self) {
+        self.traffic.worked.store(true, Ordering::SeqCst);
+        self.settled(1);
+    }
+
+    /// Whether the broker has decided about some message.
+    pub(super) fn has_worked(&self) -> bool {
+        self.traffic.worked.load(Ordering::SeqCst)
+    }
+
     /// Notes that so many messages are not outstanding any more.
     pub(super) fn settled(&self, messages: usize) {
         self.traffic.outstanding.fetch_sub(messages, Ordering::SeqCst);
@@ -232,11 +240,20 @@ impl std::fmt::Debug for BrokerConnection {
 }
 
 /// Watches a connection until its end (*no late message*).
-async fn watch<T>(connection: Arc<BrokerConnection>, owner: Weak<T>) {
+async fn attend<T>(connection: Arc<BrokerConnection>, owner: Weak<T>) {
     let mut looks = tokio::time::interval(LOOK);
+    let mut events = std::pin::pin!(connection.library.events_listener());
     let mut blocked_since = None;
     while connection.is_open() {
-        looks.tick().await;
+        tokio::select! {
+            _ = looks.tick() => {}
+            // Such as that it is blocked: then the look is due now.
+            Some(_) = events.next() => {}
+        }
+        connection.blocked.send_if_modified(|known| {
+            let blocked = connection.is_blocked();
+            std::mem::replace(known, blocked) != blocked
+        });
         let now = connection.clock.boot();
         let outstanding = connection.traffic.outstanding.load(Ordering::SeqCst) > 0;
         let moved = connection.traffic.moved.load(Ordering::SeqCst);

@@ -14,7 +14,7 @@ use super::connection::BrokerConnection;
 use crate::metrics::PublishMetrics;
 
 /// The longest time for the close of a channel.
-const CLOSING: Duration = Duration::from_secs(5);
+const CLOSING: Duration = Duration::from_secs(10);
 
 /// A channel in use.
 pub(super) struct HeldChannel {
@@ -58,7 +58,7 @@ impl HeldChannel {
     /// Notes that the broker has decided about a message.
     pub(super) fn confirmed(&self) {
         self.outstanding.fetch_sub(1, Ordering::SeqCst);
-        self.connection.settled(1);
+        self.connection.confirmed();
         self.metrics.settled(1);
     }
 
@@ -93,7 +93,7 @@ impl Drop for HeldChannel {
         runtime.spawn(async move {
             let closing = channel.close(200, "OK".into());
             if tokio::time::timeout(CLOSING, closing).await.is_err() {
-                connection.end("the broker did not close a channel within 5 s");
+                connection.end("the broker did not close a channel within 10 s");
             }
             settled();
             drop(places);

@@ -17,9 +17,6 @@ use crate::model::ProjectId;
 use crate::secret::SecretText;
 use crate::telemetry::LogLimit;
 
-/// The age from which a connection that ends counts as one that worked, in milliseconds.
-const WORKED_MS: u64 = 30_000;
-
 /// An open connection, and what is known of the exchanges on it.
 pub(super) struct Live {
     pub(super) connection: Arc<BrokerConnection>,
@@ -49,10 +46,10 @@ struct State {
     failures: u32,
     /// The instant of the next try, in boot-clock milliseconds.
     retry_at: u64,
-    now: Now,
+    link: Link,
 }
 
-enum Now {
+enum Link {
     Closed,
     Opening(Opening),
     Open(Arc<Live>),
@@ -61,7 +58,7 @@ enum Now {
 impl KeptConnection {
     /// A connection that is not open yet.
     pub(super) fn new(broker: Broker, options: Arc<PoolOptions>) -> Self {
-        let state = State { failures: 0, retry_at: 0, now: Now::Closed };
+        let state = State { failures: 0, retry_at: 0, link: Link::Closed };
         Self { broker, options, state: Mutex::new(state) }
     }
 
@@ -75,15 +72,15 @@ impl KeptConnection {
             let mut state = self.lock();
             let now = self.options.clock.boot();
             state.look(now);
-            match &state.now {
-                Now::Open(live) => return Ok(Arc::clone(live)),
-                Now::Opening(opening) => opening.clone(),
-                Now::Closed if now < state.retry_at => {
+            match &state.link {
+                Link::Open(live) => return Ok(Arc::clone(live)),
+                Link::Opening(opening) => opening.clone(),
+                Link::Closed if now < state.retry_at => {
                     return Err(NoConnection::Wait(state.retry_at));
                 }
-                Now::Closed => {
+                Link::Closed => {
                     let opening = self.open(password.clone(), project);
-                    state.now = Now::Opening(opening.clone());
+                    state.link = Link::Opening(opening.clone());
                     opening
                 }
             }
@@ -96,7 +93,7 @@ impl KeptConnection {
         let mut state = self.lock();
         let now = self.options.clock.boot();
         state.look(now);
-        matches!(state.now, Now::Closed) && now >= state.retry_at
+        matches!(state.link, Link::Closed) && now >= state.retry_at
     }
 
     /// Opens it in a task of its own, so that a call that ends does not end it for others.
@@ -126,7 +123,7 @@ impl KeptConnection {
         match made {
             Ok(live) => {
                 tracing::info!(broker, "connected to a broker");
-                state.now = Now::Open(Arc::clone(live));
+                state.link = Link::Open(Arc::clone(live));
             }
             Err(why) => {
                 if LINES.admit(broker.clone()).is_some() {
@@ -146,16 +143,16 @@ impl KeptConnection {
 impl State {
     /// Notes that the connection has ended, if it has.
     fn look(&mut self, now: u64) {
-        let Now::Open(live) = &self.now else { return };
+        let Link::Open(live) = &self.link else { return };
         if live.connection.is_open() {
             return;
         }
         if live.connection.was_idle() {
             // The next call opens it at once.
-            (self.failures, self.retry_at, self.now) = (0, 0, Now::Closed);
+            (self.failures, self.retry_at, self.link) = (0, 0, Link::Closed);
             return;
         }
-        if now.saturating_sub(live.connection.opened) >= WORKED_MS {
+        if live.connection.has_worked() {
             self.failures = 0;
         }
         self.closed(now);
@@ -164,6 +161,6 @@ impl State {
     fn closed(&mut self, now: u64) {
         self.failures = self.failures.saturating_add(1);
         self.retry_at = now + wait(self.failures);
-        self.now = Now::Closed;
+        self.link = Link::Closed;
     }
 }

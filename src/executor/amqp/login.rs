@@ -22,6 +22,10 @@ use crate::secret::SecretText;
 /// The heartbeat that is asked for, in seconds.
 const HEARTBEAT: u16 = 30;
 
+/// The largest frame, in bytes. The library has two buffers of 32 frames for each connection; the
+/// headers of a message, 8 KB of JSON, have to fit one frame.
+const FRAME_MAX: u32 = 32 << 10;
+
 /// A user and the password.
 struct Login {
     user: String,
@@ -69,7 +73,11 @@ pub(super) async fn log_in(
     let uri = AMQPUri {
         scheme: AMQPScheme::AMQP,
         vhost: broker.vhost.clone(),
-        query: AMQPQueryString { heartbeat: Some(HEARTBEAT), ..AMQPQueryString::default() },
+        query: AMQPQueryString {
+            heartbeat: Some(HEARTBEAT),
+            frame_max: Some(FRAME_MAX),
+            ..AMQPQueryString::default()
+        },
         ..AMQPUri::default()
     };
     let login = Login { user: broker.user.clone(), password: password.clone() };

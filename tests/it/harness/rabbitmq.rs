@@ -126,7 +126,8 @@ impl RabbitMq {
         ] {
             command.env(name, value);
         }
-        command.env_remove("NOTIFY_SOCKET");
+        // What Erlang dumps goes there, too.
+        command.current_dir(&self.home).env_remove("NOTIFY_SOCKET");
     }
 
     /// Runs `rabbitmqctl`.
