@@ -1,12 +1,12 @@
-//! Executors: what is to be known about each kind of target, a folder for each kind. Today there is
-//! one, [`http`]. [`delivery::executor`](crate::delivery::executor) says what a kind brings, and
-//! [`registry()`] lists the kinds. What the connections of all kinds leave by is in [`outbound`].
+//! Executors: what is to be known about each kind of target, a folder for each kind: [`http`], and
+//! `amqp` for the exchanges of brokers. [`delivery::executor`](crate::delivery::executor) says what
+//! a kind brings, and [`registry()`] lists the kinds. What kinds share is beside them: [`template`]
+//! (placeholders), [`signature`], and in [`outbound`] what connections leave by.
 //!
 //! An executor knows nothing of shards, schedules or leases, keeps nothing beyond open connections,
 //! and makes no second attempt. The rules that hold for all kinds are in
 //! [`delivery`](crate::delivery).
 
-#[allow(dead_code, reason = "it is being built")]
 mod amqp;
 pub mod http;
 #[cfg(test)]

@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
+use super::amqp::AmqpExecutor;
 use super::http::{Error, HttpExecutor, Options};
 use crate::clock::Clock;
 use crate::delivery::registry::Registry;
+use crate::metrics::PublishMetrics;
 use crate::secret::Keys;
 
-/// The executors of a node. `keys` open the secrets of targets.
+/// The executors of a node. `keys` open the secrets of targets, and `messages` counts what is
+/// published to brokers.
 pub fn registry(
-    http: Options,
+    options: Options,
+    messages: PublishMetrics,
     keys: &Arc<Keys>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Registry, Error> {
-    Ok(Registry::new(
-        [Arc::new(HttpExecutor::new(http, Arc::clone(keys), Arc::clone(clock))?) as _],
-    ))
+    let amqp = AmqpExecutor::new(&options, messages, Arc::clone(keys), Arc::clone(clock));
+    let http = HttpExecutor::new(options, Arc::clone(keys), Arc::clone(clock))?;
+    Ok(Registry::new([Arc::new(http) as _, Arc::new(amqp) as _]))
 }

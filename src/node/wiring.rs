@@ -108,6 +108,7 @@ impl Wiring {
                 proxy: config.egress_proxy.clone(),
                 ..executor::Options::default()
             },
+            self.metrics.messages.clone(),
             &self.keys,
             self.time.clock(),
         )?;

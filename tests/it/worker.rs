@@ -143,7 +143,13 @@ async fn jobs_fire_through_a_whole_node_and_the_watermark_is_recorded() {
         misfire_grace: MISFIRE_GRACE,
     };
     let keys = Arc::new(Keys::new(&"5e".repeat(32), "u", "p").unwrap());
-    let executors = executor::registry(executor::Options::default(), &keys, time.clock()).unwrap();
+    let executors = executor::registry(
+        executor::Options::default(),
+        metrics.messages.clone(),
+        &keys,
+        time.clock(),
+    )
+    .unwrap();
     let worker = Worker::start(
         options,
         Deps {

@@ -2,12 +2,14 @@
 //! both from an executor's settings, the pool tells connections and channels apart by them. Data
 //! only; the password is sealed.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::model::target::Sealed;
 
 /// A broker, a virtual host on it, and the login. Messages with equal ones share connections.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Broker {
     /// Whether the connection is encrypted (`amqps`).
     pub(super) tls: bool,
@@ -23,6 +25,7 @@ pub(super) struct Broker {
     pub(super) password: Sealed,
     /// The authorities that its certificate may come from beside those of the machine, as PEM;
     /// empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) ca: String,
 }
 
@@ -48,9 +51,11 @@ pub(super) struct Exchange {
 }
 
 /// The declaration of an exchange.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Declare {
     /// `direct`, `topic`, `fanout`, `headers` or the name of a plug-in's type.
+    #[serde(rename = "type")]
     pub(super) kind: String,
     /// Whether it survives a restart of the broker.
     pub(super) durable: bool,
@@ -59,5 +64,6 @@ pub(super) struct Declare {
     /// Whether only other exchanges may publish to it.
     pub(super) internal: bool,
     /// The arguments, by the rules of headers (`message`).
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub(super) arguments: Map<String, Value>,
 }

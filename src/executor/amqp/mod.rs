@@ -6,30 +6,65 @@
 //! the outcome of each message. Nothing here knows of shards, schedules or leases, or keeps
 //! anything beyond open connections. Nothing is published a second time.
 //!
+//! Settings and messages come as JSON, with the names of fields in camelCase (the callers have made
+//! them so) and the names in `headers`, `arguments` and `body` as the client wrote them. No error,
+//! log or listing has the password: settings hold it sealed, and it is opened when a chunk goes.
+//!
 //! ```text
-//!   worker -> render (settings, template) -> Chunk -> complete (labels, signatures)
+//!   worker -> render (plan: settings + message) -> Chunk -> complete (labels, signatures)
 //!          -> send(gate) -> pool -> connection -> channel: gate.check? publish ... confirms
 //!                                                   |
 //!   worker <- Reply <- outcome <-- acks, nacks, returns, closes
 //! ```
+//!
+//! | files | what they do |
+//! |---|---|
+//! | `executor`, `parts` | what the worker and the API learn of the kind |
+//! | `validate`, `content`, `declare`, `fields`, `tables`, `url` | what clients give, checked |
+//! | `settings`, `show` | the stored form, and what clients see of it |
+//! | `plan`, `payload`, `headers`, `render` | how messages are written and cut into chunks |
+//! | `chunk` | a chunk when it goes: labels, signatures, the password |
+//! | `broker`, `message`, `values` | data that both halves of the kind share, and its AMQP types |
+//! | `pool`, `kept`, `held`, `exchanges`, `publish`, `outcome`, `failure` | chunks on their way |
+//! | `connection`, `connector`, `transport`, `frames`, `login`, `runtime` | connections |
+//! | `options`, `backoff` | what bounds them |
 
 mod backoff;
 mod broker;
+mod chunk;
 mod connection;
 mod connector;
+mod content;
+mod declare;
 mod exchanges;
+mod executor;
 mod failure;
+mod fields;
+#[cfg(test)]
+mod fixture;
 mod frames;
+mod headers;
 mod held;
 mod kept;
 mod login;
 mod message;
 mod options;
 mod outcome;
+mod parts;
+mod payload;
+mod plan;
 mod pool;
 mod publish;
+mod render;
 mod runtime;
+mod settings;
+mod show;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod url;
+mod validate;
 mod values;
+
+pub(super) use executor::AmqpExecutor;

@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::executor::outbound::guard::TargetGuard;
 use crate::executor::outbound::lookup::Lookup;
 use crate::executor::outbound::member_guard::MemberGuard;
+#[cfg(test)]
 use crate::executor::outbound::resolver::SystemLookup;
 use crate::metrics::PublishMetrics;
 
@@ -29,6 +30,7 @@ pub(super) struct PoolOptions {
 
 impl PoolOptions {
     /// Options that allow all addresses.
+    #[cfg(test)]
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             guard: TargetGuard::default(),

@@ -5,11 +5,13 @@
 //! `{{executionId}}`, `{{jobId}}`, `{{scheduledAt}}`, `{{attempt}}` and `{{data}}` are filled in.
 //! `{{{{}}` is a literal `{{`: it needs no character that JSON or a URL would escape.
 
+mod compiled;
 mod fill;
 mod length;
 
 use serde::de::IgnoredAny;
 
+pub(super) use compiled::Template;
 pub(super) use fill::{Bounded, Fault, Full, Place, fill_in};
 pub use fill::{Fill, unknown};
 pub(super) use length::{EXECUTION_ID, INSTANT, Length};

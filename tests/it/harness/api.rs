@@ -18,7 +18,7 @@ use scheduler0::clock::{Clock, SchedulerTime, SystemClock};
 use scheduler0::cluster::{Cluster, Options};
 use scheduler0::command::{Command, Outcome};
 use scheduler0::config::{Config, LoadOptions};
-use scheduler0::metrics::Metrics;
+use scheduler0::metrics::{Metrics, PublishMetrics};
 use scheduler0::model::NodeId;
 use scheduler0::model::attempt::{AttemptRecord, JournalBatch, JournalEntry, Occurrences, Verdict};
 use scheduler0::model::members::Members;
@@ -149,7 +149,9 @@ impl ApiFixture {
         };
         tokio::time::timeout(Duration::from_secs(30), led).await.unwrap();
         let options = scheduler0::executor::Options::default();
-        let executors = scheduler0::executor::registry(options, &keys, time.clock()).unwrap();
+        let executors =
+            scheduler0::executor::registry(options, PublishMetrics::default(), &keys, time.clock())
+                .unwrap();
         let app = App::new(cluster.clone(), keys, config, time, Arc::new(Metrics::new()), auth);
         let app = app.with_executors(executors);
         let app = app.with_cluster_admin(Arc::new(FixedStatus)).with_pressure(pressure.clone());

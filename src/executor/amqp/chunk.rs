@@ -1,0 +1,97 @@
+//! A chunk of messages, ready to go: whether it may go, the labels and signatures of its messages
+//! when it goes, and the call itself. `render` writes it, the worker completes and sends it.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::message::{Message, Publish};
+use super::parts::Parts;
+use super::url::for_guard;
+use crate::delivery::batch::Labels;
+use crate::delivery::gate::Gate;
+use crate::delivery::request::{PreparedRequest, Sending};
+use crate::executor::signature::Signer;
+use crate::executor::trace_context::push_traceparent;
+use crate::model::call_target::CallTarget;
+use crate::model::target::SigningSecret;
+use crate::model::time::rfc3339;
+use crate::secret::{SecretText, purpose};
+
+/// A chunk.
+pub(super) struct Chunk {
+    parts: Arc<Parts>,
+    pub(super) publish: Publish,
+    /// The opened password; empty until the chunk is complete.
+    password: SecretText,
+}
+
+impl Chunk {
+    /// A chunk that is not complete yet.
+    pub(super) fn new(parts: Arc<Parts>, publish: Publish) -> Self {
+        Self { parts, publish, password: String::new().into() }
+    }
+}
+
+impl PreparedRequest for Chunk {
+    /// An address that is written in the URL never passes through the resolver.
+    fn admit(&self) -> Result<(), String> {
+        let address = for_guard(&self.publish.broker)?;
+        self.parts.guard.check(&address).map_err(|error| error.to_string())
+    }
+
+    fn complete(
+        &mut self,
+        _: &CallTarget,
+        labels: &Labels<'_>,
+        signing: &[SigningSecret],
+    ) -> Result<(), String> {
+        let secrets = &self.parts.secrets;
+        let password = secrets.open(&self.publish.broker.password, purpose::PASSWORD);
+        let password = password.map_err(|error| format!("amqp.url: {error}"))?;
+        self.password = (*password).clone().into();
+        let signer = Signer::in_use(secrets, signing, labels.now);
+        let signer = signer.map_err(|error| error.to_string())?;
+        for message in &mut self.publish.messages {
+            label(message, labels, signer.as_ref());
+        }
+        Ok(())
+    }
+
+    fn send(self: Box<Self>, gate: Gate) -> Sending {
+        let Self { parts, publish, password } = *self;
+        parts.publisher.publish(publish, password, gate)
+    }
+}
+
+/// Adds what a message states about itself. Its own `traceparent` stays.
+fn label(message: &mut Message, labels: &Labels<'_>, signer: Option<&Signer>) {
+    let seconds = labels.now.max(0).cast_unsigned() / 1_000;
+    message.properties.timestamp = seconds;
+    let headers = &mut message.properties.headers;
+    set(headers, "scheduler-execution-id", message.execution.as_str());
+    set(headers, "scheduler-job-id", message.job);
+    set(headers, "scheduler-scheduled-at", rfc3339(labels.scheduled));
+    set(headers, "scheduler-attempt", labels.attempt);
+    set(headers, "scheduler-shard", labels.shard);
+    set(headers, "scheduler-fence", labels.epoch);
+    headers.entry("traceparent").or_insert_with(|| {
+        let mut trace = String::with_capacity(55);
+        push_traceparent(&mut trace);
+        trace.into()
+    });
+    if let Some(signer) = signer {
+        set(headers, "webhook-id", message.execution.as_str());
+        // Verifiers read headers as text.
+        set(headers, "webhook-timestamp", seconds.to_string());
+        set(headers, "webhook-signature", signer.sign(&message.execution, &message.body));
+    }
+}
+
+fn set(headers: &mut Map<String, Value>, name: &str, value: impl Into<Value>) {
+    headers.insert(name.to_owned(), value.into());
+}
+
+#[cfg(test)]
+#[path = "chunk_tests.rs"]
+mod tests;
