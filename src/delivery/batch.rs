@@ -36,6 +36,9 @@ pub struct Batch<'a> {
     pub attempt: u32,
     /// The definitions of the jobs.
     pub definitions: &'a [Arc<JobDefinition>],
+    /// The most jobs of a request, at least 1; `None` where only the kind bounds it. It is set for
+    /// [`Grouping::Chunk`](super::executor::Grouping::Chunk) alone.
+    pub max_jobs: Option<usize>,
 }
 
 /// One job of a batch.

@@ -21,6 +21,8 @@ pub struct Call {
     pub probe: bool,
     /// The limits of the target.
     pub limits: Limits,
+    /// The number of jobs in it. However many: for workers, queues and breakers it is one call.
+    pub jobs: u32,
     /// The longest time for the call, answer included.
     pub timeout: Duration,
     /// The lease check.

@@ -9,7 +9,7 @@ use super::availability::{Availability, OpenBreaker};
 use super::breakers::Outage;
 use super::call::Call;
 use super::call_checks::SendCheck;
-use super::destination::{Address, Destination};
+use super::destination::{Address, Destination, Limits};
 use super::destination_queues::{
     DestinationLoad, DestinationQueues, Occupancy, PermitRequest, QueueOptions, Refusal,
 };
@@ -49,8 +49,8 @@ impl CallQueue {
                 ..Attempt::default()
             });
         }
-        let Call { request, destination, path, project, probe, limits, .. } = call;
-        let permit = PermitRequest { path, limits, project, probe };
+        let Call { request, destination, path, project, probe, limits, jobs, .. } = call;
+        let permit = PermitRequest { path, limits, jobs, project, probe };
         match self.queues.acquire(&destination, permit).await {
             Ok(permit) => {
                 let check = SendCheck::new(call.before_send, self.time.clock().clone());
@@ -65,6 +65,11 @@ impl CallQueue {
     /// The most calls to one destination under way at a time; more of them wait.
     pub fn at_most(&self) -> usize {
         self.queues.flow_limit()
+    }
+
+    /// The operator's limits of each destination.
+    pub fn limits(&self) -> Limits {
+        self.queues.limits()
     }
 
     /// The availability of an address for a project. The worker asks before it writes a request.

@@ -55,6 +55,11 @@ impl DestinationLimits {
         Self { limits, known: HashMap::new(), woken: BTreeSet::new(), prune_at: KEPT }
     }
 
+    /// The limits.
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Whether nothing is limited.
     pub(super) fn is_unlimited(&self) -> bool {
         self.limits == Limits::default()
@@ -85,15 +90,15 @@ impl DestinationLimits {
         self.known.entry(to.clone()).or_insert_with(new)
     }
 
-    /// Counts a call that begins.
-    pub(super) fn begin(&mut self, to: &Destination, now: u64) {
+    /// Counts a call that begins, and for the rate its weight.
+    pub(super) fn begin(&mut self, to: &Destination, weight: u32, now: u64) {
         if self.is_unlimited() {
             return;
         }
         let limit = self.entry(to, now);
         limit.in_flight += 1;
         if let Some(bucket) = &mut limit.bucket {
-            bucket.take(now);
+            bucket.take(weight, now);
         }
     }
 
@@ -172,10 +177,11 @@ mod tests {
         let capacity = Capacity { workers: 9, in_flight: 99, flow: 9 };
         let mut queue: FairQueue<u8, ()> = FairQueue::new(capacity);
         let [one, two] = [1, 2].map(|project| queue.flow(project, &0));
-        let limits = Limits { max_concurrency: Some(1), rate_per_second: Some(10) };
+        let limits =
+            Limits { max_concurrency: Some(1), rate_per_second: Some(10), ..Limits::default() };
         let mut all = DestinationLimits::new(limits);
         assert!(all.may_begin(&to, 0) && !all.is_unlimited());
-        all.begin(&to, 0);
+        all.begin(&to, 1, 0);
         assert!(!all.may_begin(&to, 0));
         all.wait(&to, one, 0);
         all.wait(&to, two, 0);
@@ -185,7 +191,7 @@ mod tests {
         assert_eq!(all.next(&to, 40), None, "one timer");
         all.timer_ended(&to);
         assert_eq!(all.next(&to, 100), Some(Step::Wake(one)));
-        all.begin(&to, 100);
+        all.begin(&to, 1, 100);
         all.wait(&to, one, 100);
         all.end(&to);
         assert_eq!(all.next(&to, 200), Some(Step::Wake(two)));

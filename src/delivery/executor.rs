@@ -27,8 +27,9 @@
 //! - **Outcomes are classes.** An [`Attempt`](super::attempt::Attempt) says what an answer means
 //!   (success, retry, refused ...). Its code is for people; nothing decides by it.
 //! - **More than one outcome.** A kind that learns of each job by itself, as a broker confirms each
-//!   message, answers with [`Reply::PerJob`](super::reply::Reply). Jobs that it does not name were
-//!   not sent: they go back to the queue.
+//!   message, has [`Grouping::Chunk`] and answers with [`Reply::PerJob`](super::reply::Reply). It
+//!   names each job that it sent, and says with [`Rest`](super::reply::Rest) why it did not
+//!   send the others.
 //! - **Secrets stay sealed** until the code of the kind opens them, with a
 //!   [`SecretCache`](super::secret_cache::SecretCache).
 //! - **No answer at all** fits as well: a kind that only hands work over (an offer to a worker)
@@ -111,6 +112,11 @@ pub enum Grouping {
     Batch,
     /// Each occurrence has a request, and may have a run, of its own.
     Single,
+    /// Occurrences share a request in which each is a message of its own. The executor's limits
+    /// count messages: see [`Limits::by_job`](super::destination::Limits::by_job). The executor
+    /// asks [`Gate::check`](super::gate::Gate::check) once for each job, right before that job goes
+    /// out, and sends no more jobs than [`Gate::max_jobs`](super::gate::Gate::max_jobs).
+    Chunk,
 }
 
 /// Writes the requests for jobs of one target.

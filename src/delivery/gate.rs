@@ -70,6 +70,14 @@ impl Gate {
         self.project
     }
 
+    /// The most jobs that the call may send; `None` for all of them. It is 1 for the probe of a
+    /// breaker: where its destination is still down, one job has failed and not a thousand. A kind
+    /// with [`Grouping::Chunk`](super::executor::Grouping::Chunk) sends the first job of a probe,
+    /// and says of the others [`Rest::Again`](super::reply::Rest::Again).
+    pub fn max_jobs(&self) -> Option<usize> {
+        self.permit.is_probe().then_some(1)
+    }
+
     /// The node's scheduler time.
     pub fn time(&self) -> &Arc<SchedulerTime> {
         &self.time

@@ -1,18 +1,22 @@
 //! A token bucket: it bounds the calls that begin in a second. Pure. `destination_queues` keeps one
 //! for each flow with a rate, `destination_limits` one for each destination where the operator set
 //! a rate; a call waits where the bucket is empty.
+//!
+//! A call of several messages has their number as its weight. It goes as soon as there are tokens
+//! for one, and leaves a debt that later calls wait for. So a heavy call never waits for tokens
+//! that the bucket cannot hold, and the rate holds on average.
 
-/// The tokens that one call takes: a token is a thousandth of a call.
-const CALL: u64 = 1_000;
+/// The tokens that a call takes for each unit of its weight.
+const CALL: i64 = 1_000;
 
 /// A token bucket. It holds the tokens of a tenth of a second at most, so that hardly more calls
 /// than the rate go out in any second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TokenBucket {
     /// Calls a second, which is tokens a millisecond.
-    rate: u64,
-    /// Tokens.
-    level: u64,
+    rate: i64,
+    /// Tokens; less than 0 after a heavy call.
+    level: i64,
     /// The instant at which the bucket held them, in boot-clock milliseconds.
     at: u64,
 }
@@ -20,23 +24,23 @@ pub(super) struct TokenBucket {
 impl TokenBucket {
     /// A full bucket. A rate of 0 counts as 1.
     pub(super) fn new(rate: u32, now: u64) -> Self {
-        let rate = u64::from(rate.max(1));
+        let rate = i64::from(rate.max(1));
         Self { rate, level: Self::most(rate), at: now }
     }
 
-    fn most(rate: u64) -> u64 {
+    fn most(rate: i64) -> i64 {
         CALL.max(rate * CALL / 10)
     }
 
     /// The instant at which the next call may go out: `now` if it may go out at once.
     pub(super) fn ready_at(&self, now: u64) -> u64 {
-        let level = self.level_at(now);
-        now + CALL.saturating_sub(level).div_ceil(self.rate)
+        let missing = (CALL - self.level_at(now)).max(0).cast_unsigned();
+        now + missing.div_ceil(self.rate.cast_unsigned())
     }
 
-    /// Takes the tokens of one call.
-    pub(super) fn take(&mut self, now: u64) {
-        self.level = self.level_at(now).saturating_sub(CALL);
+    /// Takes the tokens of a call of this weight.
+    pub(super) fn take(&mut self, weight: u32, now: u64) {
+        self.level = self.level_at(now) - CALL * i64::from(weight);
         self.at = now;
     }
 
@@ -45,8 +49,8 @@ impl TokenBucket {
         self.level_at(now) == Self::most(self.rate)
     }
 
-    fn level_at(&self, now: u64) -> u64 {
-        let passed = now.saturating_sub(self.at);
+    fn level_at(&self, now: u64) -> i64 {
+        let passed = i64::try_from(now.saturating_sub(self.at)).unwrap_or(i64::MAX);
         self.level.saturating_add(passed.saturating_mul(self.rate)).min(Self::most(self.rate))
     }
 }
@@ -60,7 +64,7 @@ mod tests {
         let mut calls = 0;
         for now in from..to {
             while bucket.ready_at(now) <= now {
-                bucket.take(now);
+                bucket.take(1, now);
                 calls += 1;
             }
         }
@@ -84,8 +88,28 @@ mod tests {
     fn an_empty_bucket_names_the_instant_of_the_next_call() {
         let mut bucket = TokenBucket::new(3, 50);
         assert_eq!(bucket.ready_at(50), 50);
-        bucket.take(50);
+        bucket.take(1, 50);
         assert_eq!(bucket.ready_at(50), 50 + 334);
         assert_eq!(bucket.ready_at(300), 50 + 334);
+    }
+
+    #[test]
+    fn a_heavy_call_goes_at_once_and_is_paid_for_afterwards() {
+        let mut bucket = TokenBucket::new(100, 0);
+        bucket.take(1_000, 0);
+        assert_eq!(bucket.ready_at(0), 9_910, "10 were there, 990 and the next one are missing");
+        assert_eq!(bucket.ready_at(9_000), 9_910);
+        assert_eq!(calls(&mut bucket, 0, 9_910), 0);
+        assert_eq!(calls(&mut bucket, 9_910, 10_910), 100);
+        // With no more in a call than begins in a tenth of a second, each second has its rate.
+        let mut bucket = TokenBucket::new(50, 0);
+        let mut jobs = 0;
+        for now in 0..1_000 {
+            while bucket.ready_at(now) <= now {
+                bucket.take(5, now);
+                jobs += 5;
+            }
+        }
+        assert!((50..=60).contains(&jobs), "{jobs}");
     }
 }

@@ -284,6 +284,7 @@ impl Wiring {
             limits: Limits {
                 max_concurrency: config.destination_concurrency,
                 rate_per_second: config.destination_rate_per_second,
+                ..Limits::default()
             },
             breaker: Rules {
                 failures: config.breaker_failures,

@@ -12,7 +12,7 @@ use crate::command::{Change, Command, Outcome};
 use crate::delivery::availability::Availability;
 use crate::delivery::call::Call;
 use crate::delivery::call_queue::CallQueue;
-use crate::delivery::destination::Address;
+use crate::delivery::destination::{Address, Limits};
 use crate::delivery::registry::Registry;
 use crate::delivery::reply::Reply;
 use crate::model::postponement::Obstacle;
@@ -57,6 +57,11 @@ pub trait Dispatcher: Send + Sync + 'static {
 
     /// The most calls to one destination that are under way at one time.
     fn max_in_flight(&self) -> usize;
+
+    /// The operator's limits of each destination.
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
 
     /// The instant up to which an address takes nothing of a project, and the reason; `None` while
     /// it takes calls. Asked before a request is built.
@@ -123,6 +128,10 @@ impl Dispatcher for CallQueue {
 
     fn max_in_flight(&self) -> usize {
         CallQueue::at_most(self)
+    }
+
+    fn limits(&self) -> Limits {
+        CallQueue::limits(self)
     }
 
     fn closed(&self, address: &Address, project: ProjectId) -> Option<(Millis, Obstacle)> {

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::delivery::breaker::Decision;
 use crate::delivery::breakers::Outage;
 use crate::delivery::call_outcome::CallOutcome;
-use crate::delivery::destination::Destination;
+use crate::delivery::destination::{Destination, Limits};
 use crate::delivery::destination_limits::Step;
 use crate::delivery::eviction::EvictableCall;
 use crate::delivery::fair_queue::{FlowId, Stage};
@@ -97,6 +97,11 @@ impl DestinationQueues {
                 return Err(Refusal { until: deadline + PATIENCE_MS, obstacle });
             }
         }
+    }
+
+    /// The operator's limits of each destination.
+    pub fn limits(&self) -> Limits {
+        self.lock().limits.limits()
     }
 
     /// The refusal of a call to a path for a project; `None` if the destination takes it.
@@ -223,10 +228,11 @@ impl DestinationQueues {
         };
         match first.sender.send(Ok(permit)) {
             Ok(()) => {
+                let weight = request.limits.weight(request.jobs);
                 if let Some(bucket) = &mut state.queue.data(flow).bucket {
-                    bucket.take(now);
+                    bucket.take(weight, now);
                 }
-                state.limits.begin(destination, now);
+                state.limits.begin(destination, weight, now);
                 state.queue.begin(flow);
             }
             // Dropping the permit must not take the lock, which is held here.
@@ -273,6 +279,11 @@ impl DestinationQueues {
 }
 
 impl CallPermit {
+    /// Whether the call is the probe of its breaker.
+    pub fn is_probe(&self) -> bool {
+        self.call.probe
+    }
+
     /// Moves the call on to a later stage: a call that waits may have its worker.
     pub fn advance(&mut self, next: Stage) {
         let queues = self.queues.clone();

@@ -33,13 +33,17 @@ impl Default for QueueOptions {
     }
 }
 
-/// A call that asks for a permit.
+/// A call that asks for a permit. It takes one turn and one worker and is one call for breakers,
+/// shares and the operator's `DestinationConcurrency`, however many jobs it has. Only rates count
+/// the jobs, where the limits say so.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PermitRequest {
     /// A hash of the path at the destination.
     pub path: u64,
     /// The limits of the target.
     pub limits: Limits,
+    /// The number of jobs in the call; see [`Limits::by_job`].
+    pub jobs: u32,
     /// The project of the call.
     pub project: ProjectId,
     /// Whether the call goes out although the breaker is open.

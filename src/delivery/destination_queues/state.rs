@@ -113,7 +113,7 @@ impl<P> State<P> {
 
     /// Bounds the calls of a flow by its limits and its breaker as they are now.
     fn bound(&mut self, flow: FlowId, to: &Destination, project: ProjectId, limits: Limits) {
-        let most = [limits.max_concurrency, self.breakers.ramp(to, project)];
+        let most = [limits.max_calls(), self.breakers.ramp(to, project)];
         let most = most.into_iter().flatten().min();
         self.queue.set_most(flow, most.map_or(self.capacity.flow, |most| most as usize));
     }

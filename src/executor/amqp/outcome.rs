@@ -12,7 +12,7 @@
 use crate::delivery::attempt::{Attempt, Class, Judged};
 use crate::delivery::call_outcome::CallOutcome;
 use crate::delivery::gate::{Gate, Interruption};
-use crate::delivery::reply::{JobsAttempt, Reply};
+use crate::delivery::reply::{JobsAttempt, Reply, Rest};
 use crate::metrics::PublishMetrics;
 use crate::model::postponement::Obstacle;
 use crate::model::result_code::ResultCode;
@@ -132,9 +132,9 @@ fn not_begun(call: EndedCall<'_>, gate: Gate, metrics: &PublishMetrics) -> Reply
     };
     let part = Part::all(call.chunk, Class::Retry { after: None }, failure, answered);
     let label = if answered { "exchange" } else { "unconnected" };
-    let reply = Reply::PerJob(vec![part.attempt(&gate, call.chunk, (metrics, label))]);
+    let parts = vec![part.attempt(&gate, call.chunk, (metrics, label))];
     gate.finish(tried, outcome);
-    reply
+    Reply::PerJob { parts, rest: Rest::None }
 }
 
 /// The reply to a call whose messages cannot be written, all of them.
@@ -142,9 +142,24 @@ fn unwritable(call: &EndedCall<'_>, gate: Gate, metrics: &PublishMetrics) -> Rep
     let parts = parts(call, None).into_iter();
     let parts = parts.map(|(part, label)| part.attempt(&gate, call.chunk, (metrics, label)));
     let parts = parts.collect();
-    let tried = gate.tried();
+    let (tried, rest) = (gate.tried(), rest(call, &gate));
     gate.finish(tried, CallOutcome::Nothing);
-    Reply::PerJob(parts)
+    Reply::PerJob { parts, rest }
+}
+
+/// The reason why messages were not handed over.
+fn rest(call: &EndedCall<'_>, gate: &Gate) -> Rest {
+    if !call.progress.fates.contains(&Fate::Unsent) {
+        Rest::None
+    } else if gate.check().refused() {
+        Rest::Withheld
+    } else if call.progress.blocked {
+        let until = gate.time().now() + BLOCKED_MS as Millis;
+        Rest::Refused { until, obstacle: Obstacle::Asked }
+    } else {
+        // The call was a probe, or the channel has ended.
+        Rest::Again
+    }
 }
 
 /// The reply to a call of which messages were handed over.
@@ -180,12 +195,13 @@ fn begun(call: &EndedCall<'_>, gate: Gate, metrics: &PublishMetrics) -> Reply {
     let whole = gate.time().clock().boot().saturating_sub(began);
     let confirmed = call.progress.fates.iter().filter(|fate| decided(fate)).count();
     metrics.confirmed(whole, confirmed as u64);
+    let rest = rest(call, &gate);
     gate.finish(began, outcome);
     match parts.pop() {
         Some(last) if unwanted => Reply::Unwanted(last.attempt),
         last => {
             parts.extend(last);
-            Reply::PerJob(parts)
+            Reply::PerJob { parts, rest }
         }
     }
 }

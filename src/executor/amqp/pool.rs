@@ -62,7 +62,7 @@ impl Pool {
     ) -> Reply {
         let check = Arc::clone(gate.check());
         let project = gate.project();
-        let mut progress = Progress::new(chunk.messages.len());
+        let mut progress = Progress::new(chunk.messages.len(), gate.max_jobs());
         let mut phase = Phase::Connecting;
         let carried =
             self.carry_out((&chunk, &password, project), &check, (&mut progress, &mut phase));

@@ -55,6 +55,8 @@ pub(super) struct Progress {
     pub(super) ended: Option<Failure>,
     /// Whether the connection was blocked before all were handed over.
     pub(super) blocked: bool,
+    /// The most messages that may be handed over.
+    most: usize,
     /// The returned messages, by their ids.
     returned: HashMap<String, (u16, String)>,
 }
@@ -62,9 +64,10 @@ pub(super) struct Progress {
 type Publishing<'a> = Pin<Box<dyn Future<Output = lapin::Result<PublisherConfirm>> + Send + 'a>>;
 
 impl Progress {
-    /// A chunk of so many messages, none of which was handed over.
-    pub(super) fn new(messages: usize) -> Self {
-        Self { fates: vec![Fate::Unsent; messages], ..Self::default() }
+    /// A chunk of so many messages, none of which was handed over, and at most so many may be.
+    pub(super) fn new(messages: usize, most: Option<usize>) -> Self {
+        let most = most.unwrap_or(messages);
+        Self { fates: vec![Fate::Unsent; messages], most, ..Self::default() }
     }
 
     /// Whether some message was handed over.
@@ -109,7 +112,7 @@ impl Progress {
         }
     }
 
-    /// Hands the messages over, in order, as long as the lease allows it.
+    /// Hands the messages over, in order, as long as the lease and the call allow it.
     fn hand_over<'a>(
         &mut self,
         held: &HeldChannel,
@@ -128,6 +131,9 @@ impl Progress {
                     continue;
                 }
             };
+            if handed.len() >= self.most {
+                break;
+            }
             if held.connection().is_blocked() {
                 self.blocked = true;
                 break;

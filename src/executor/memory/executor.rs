@@ -16,9 +16,6 @@ use crate::model::call_target::CallTarget;
 use crate::model::target::Sealed;
 use crate::secret::{Keys, purpose};
 
-/// The most messages of a chunk.
-const CHUNK: usize = 8;
-
 /// The settings of an executor of this kind.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -84,7 +81,7 @@ impl Executor for MemoryExecutor {
     }
 
     fn grouping(&self, _: &CallTarget) -> Grouping {
-        Grouping::Batch
+        Grouping::Chunk
     }
 
     fn renderer<'r>(&'r self, target: &'r CallTarget, batch: Batch<'r>) -> Box<dyn Renderer + 'r> {
@@ -126,8 +123,10 @@ impl Renderer for ChunkRenderer<'_> {
                 messages: messages.to_vec(),
             }),
         };
+        let most = self.queues.most();
+        let most = self.batch.max_jobs.map_or(most, |bound| bound.min(most));
         Rendered {
-            requests: self.messages.chunks(CHUNK).map(request).collect(),
+            requests: self.messages.chunks(most).map(request).collect(),
             ..Rendered::default()
         }
     }

@@ -1,6 +1,9 @@
 //! The queues of the kind: what arrived, and what becomes of each message.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+
+use tokio::sync::watch;
 
 use crate::delivery::secret_cache::SecretCache;
 use crate::model::JobId;
@@ -19,6 +22,10 @@ pub(crate) struct Message {
     pub(crate) data: String,
     /// The number of the attempt.
     pub(crate) attempt: u32,
+    /// The place of the message in its chunk, from 0.
+    pub(crate) place: usize,
+    /// The number of messages in its chunk.
+    pub(crate) of: usize,
 }
 
 /// The fate of a message.
@@ -30,8 +37,16 @@ pub(crate) enum Fate {
     Returned,
     /// It is not one that the queue ever takes.
     Refused,
-    /// It was not handed over, nor was any message behind it.
-    Unsent,
+    /// The queue takes no message at the moment: neither it nor any behind it is handed over.
+    Blocked,
+    /// It is handed over, and the reply says nothing of it.
+    Forgotten,
+    /// It is handed over, and confirmed once the test releases what hangs.
+    Hanging,
+    /// The queue refuses it and all messages behind it, and does not say why.
+    Closed,
+    /// It is not confirmed, and nobody knows why.
+    Unconfirmed,
     /// The queue refuses the whole chunk and does not say why.
     ChunkRefused,
     /// There is no such queue at the moment.
@@ -44,8 +59,12 @@ type Fates = Box<dyn Fn(&Message) -> Fate + Send + Sync>;
 pub(crate) struct Queues {
     /// The confirmed messages, in order.
     pub(crate) confirmed: Mutex<Vec<Message>>,
-    /// The number of chunks that were sent.
-    pub(crate) chunks: Mutex<usize>,
+    /// The jobs of each chunk that were sent, in order.
+    pub(crate) chunks: Mutex<Vec<Vec<JobId>>>,
+    /// The most messages of a chunk.
+    pub(crate) chunk: AtomicUsize,
+    /// True once messages that hang are confirmed.
+    pub(crate) released: watch::Sender<bool>,
     fates: Mutex<Fates>,
     pub(super) secrets: SecretCache,
 }
@@ -56,6 +75,8 @@ impl Queues {
         Self {
             confirmed: Mutex::default(),
             chunks: Mutex::default(),
+            chunk: AtomicUsize::new(8),
+            released: watch::Sender::new(false),
             fates: Mutex::new(Box::new(|_| Fate::Confirmed)),
             secrets: SecretCache::new(keys),
         }
@@ -69,5 +90,10 @@ impl Queues {
     /// Says what becomes of each message from now on.
     pub(crate) fn answer_with(&self, fates: impl Fn(&Message) -> Fate + Send + Sync + 'static) {
         *self.fates.lock().unwrap() = Box::new(fates);
+    }
+
+    /// The most messages of a chunk.
+    pub(super) fn most(&self) -> usize {
+        self.chunk.load(Ordering::SeqCst)
     }
 }

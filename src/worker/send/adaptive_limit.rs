@@ -9,6 +9,9 @@
 //! ([`Admission`]), up to its first byte. A request without a place waits unbuilt (the place rule):
 //! for its own limit when that is full, for its project's limit in the queue
 //! ([`AdaptiveLimits::project_wide`]) when only the queue is.
+//!
+//! A place is one for a request, however many jobs are in it: a chunk of a thousand messages takes
+//! one of `MaxQueue` and one of `MaxWorkers`, as a batch does.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

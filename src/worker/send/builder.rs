@@ -15,6 +15,7 @@ use super::route::{ByTerms, Defaults, DeliveryMode, Route, Routes, Terms};
 use super::skip_cause::{SkipCause, skip_cause};
 use super::work::Head;
 use crate::delivery::batch::Instant;
+use crate::delivery::destination::Limits;
 use crate::delivery::registry::Registry;
 use crate::model::attempt::{SkipReason, Verdict};
 use crate::model::delivery::Overlap;
@@ -70,6 +71,8 @@ pub(super) struct RequestBuilder<'a> {
     /// The number of requests, of so many, that a destination has places for. Those places are
     /// promised with the answer.
     pub(super) room: &'a dyn Fn(&Route, usize) -> usize,
+    /// The operator's limits of each destination.
+    pub(super) limits: Limits,
     /// True if `BeginRun` was applied for these occurrences (the begin rule).
     pub(super) begun: bool,
     /// True if it is not due yet: then nothing but requests may come of it.
@@ -229,6 +232,17 @@ impl RequestBuilder<'_> {
                     done.no_place.push((Arc::clone(&group.route), ids()));
                 }
                 DeliveryMode::Batch(target) => self.write(head, &mut group, target, &mut done),
+                DeliveryMode::Chunk(target) => {
+                    let (jobs, max) = (group.jobs.len(), self.max_jobs(&route));
+                    let max = max.unwrap_or(usize::MAX);
+                    let room = (self.room)(&route, jobs.div_ceil(max));
+                    let later = group.jobs.split_off(room.saturating_mul(max).min(jobs));
+                    if !later.is_empty() {
+                        let later = later.iter().map(|(row, ..)| row.id).collect();
+                        done.no_place.push((Arc::clone(&route), later));
+                    }
+                    self.write(head, &mut group, target, &mut done);
+                }
             }
         }
         for (route, until, obstacle, mut jobs) in closed {
@@ -237,6 +251,11 @@ impl RequestBuilder<'_> {
             done.unsent(route.project, route.once, jobs, why);
         }
         done
+    }
+
+    /// The most jobs of a request of a route; `None` where only its kind bounds it.
+    pub(super) fn max_jobs(&self, route: &Route) -> Option<usize> {
+        max_jobs(route, self.limits)
     }
 
     pub(super) fn instant(&self, head: &Head) -> Instant {
@@ -280,4 +299,15 @@ impl RequestBuilder<'_> {
         };
         Ok(before.unwrap_or(row.created).max(row.created))
     }
+}
+
+/// The most jobs of a request of a route under the operator's limits; `None` where only its kind
+/// bounds it. The operator's `max_concurrency` counts calls, whatever is in them.
+pub(super) fn max_jobs(route: &Route, operator: Limits) -> Option<usize> {
+    if !route.is_chunk() {
+        return None;
+    }
+    let operator = Limits { max_concurrency: None, by_job: true, ..operator };
+    let most = [route.limits.max_jobs(), operator.max_jobs()];
+    most.into_iter().flatten().min().map(|most| most as usize)
 }

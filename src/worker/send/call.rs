@@ -17,7 +17,7 @@ use super::sender::Sender;
 use super::work::{Head, Work};
 use crate::delivery::batch::Labels;
 use crate::delivery::call::Call;
-use crate::delivery::reply::Reply;
+use crate::delivery::reply::{Reply, Rest};
 use crate::delivery::request::Request;
 use crate::model::JobId;
 use crate::worker::ports::{Dispatcher, Lease, StateStore};
@@ -113,6 +113,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         let watch = (Arc::clone(self), Arc::clone(&members));
         let ask = (Arc::clone(self), Arc::clone(&head), Arc::clone(&members));
         let mut slot = Some(slot);
+        let (mut uncounted, one_by_one) = (jobs, route.is_chunk());
         let call = Call {
             request: request.prepared,
             destination: address.destination.clone(),
@@ -120,6 +121,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
             project: route.project,
             probe: probe || head.is_probe(),
             limits: route.limits,
+            jobs: jobs as u32,
             timeout: Duration::from_millis(route.timeout.max(0).cast_unsigned()),
             unwanted: Some(Box::new(move || {
                 let (this, members) = watch;
@@ -128,14 +130,17 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
                 Box::pin(HangingCalls::until_deleted(hanging_calls, members, unsure))
             })),
             before_send: Box::new(move || {
-                // The executor asks again when it sends the request a second time: it is counted
-                // once.
-                let first = slot.take().is_some();
+                drop(slot.take());
+                // The executor asks once for each job of a chunk. For any other request it asks
+                // again when it sends the request a second time, which counts once.
+                let sends = if one_by_one { uncounted.min(1) } else { uncounted };
                 // The request may have waited long for a worker.
                 let (this, head, members) = &ask;
-                begun.is_none_or(|until| this.time.clock().boot() <= until)
+                let may = begun.is_none_or(|until| this.time.clock().boot() <= until)
                     && !this.view.is_changed(edition, members)
-                    && if first { this.may_send(head, jobs) } else { this.may_begin(head) }
+                    && if sends > 0 { this.may_send(head, sends) } else { this.may_begin(head) };
+                uncounted -= if may { sends } else { 0 };
+                may
             }),
         };
         let counted = Counted::new(&self.in_flight);
@@ -143,13 +148,23 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         drop(counted);
         match &reply {
             Reply::Done(attempt) if attempt.answered => place.answered(),
-            Reply::PerJob(parts) if parts.iter().any(|part| part.attempt.answered) => {
+            Reply::PerJob { parts, .. } if parts.iter().any(|part| part.attempt.answered) => {
                 place.answered();
             }
-            Reply::Refused { .. } => place.refused(),
-            Reply::Done(_) | Reply::PerJob(_) | Reply::Withheld | Reply::Unwanted(_) => drop(place),
+            Reply::Refused { .. } | Reply::PerJob { rest: Rest::Refused { .. }, .. } => {
+                place.refused();
+            }
+            Reply::Done(_) | Reply::PerJob { .. } | Reply::Withheld | Reply::Unwanted(_) => {
+                drop(place);
+            }
         }
         match reply {
+            // One part for all is as good as an answer for all.
+            Reply::PerJob { mut parts, .. }
+                if parts.len() == 1 && parts[0].jobs[..] == *members =>
+            {
+                CallResult::Reply(Reply::Done(parts.remove(0).attempt))
+            }
             Reply::Withheld if self.view.is_changed(edition, &members) => {
                 CallResult::Stale(Permits { begun, ..Permits::default() })
             }
@@ -210,11 +225,11 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
             CallResult::Reply(Reply::Done(answer)) => {
                 self.handle_answer(piece, &route, answer).await;
             }
-            CallResult::Reply(Reply::PerJob(parts)) => {
-                self.handle_parts(piece, &route, parts).await;
+            CallResult::Reply(Reply::PerJob { parts, rest }) => {
+                self.handle_parts(piece, &route, parts, rest).await;
             }
             CallResult::Reply(Reply::Unwanted(answer)) => {
-                let record = self.unwanted(&piece, &route, answer);
+                let record = self.unwanted(&piece, &route, &answer);
                 self.finish_piece(&head, vec![record], None);
             }
         }

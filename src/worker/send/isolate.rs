@@ -1,7 +1,7 @@
 //! Isolating a poison job: a batch whose last attempt failed as one goes out once more in pieces,
 //! as the same attempt, before it becomes a dead letter. One bad job then does not take its
-//! neighbours along. `response` calls [`Sender::isolate`]; nothing here judges an answer or chooses
-//! the time of a retry.
+//! neighbours along. `response` and `parts` call [`Sender::isolate`]; nothing here judges an answer
+//! or chooses the time of a retry.
 //!
 //! ```text
 //!   40 jobs ──> 8 pieces of 5 ──> 7 delivered
@@ -27,15 +27,14 @@ use super::call::{CallResult, PieceCall};
 use super::classify::Disposition;
 use super::event::SendEvent;
 use super::permits::Permits;
-use super::response::answer_context;
+use super::response::{FailedPiece, answer_context};
 use super::route::Route;
 use super::sender::Sender;
-use super::work::Work;
+use super::work::{Head, Work};
 use crate::delivery::attempt::Attempt;
 use crate::delivery::reply::Reply;
 use crate::model::JobId;
-use crate::model::attempt::{AttemptRecord, Verdict, bounded};
-use crate::model::postponement::told;
+use crate::model::attempt::Verdict;
 use crate::worker::ports::{Dispatcher, Lease, StateStore};
 
 /// The number of pieces that a failed batch or piece is split into.
@@ -48,7 +47,7 @@ const MOST_CALLS: usize = 64;
 const TIMEOUTS: u64 = 2;
 
 /// The result of a piece.
-enum PieceResult {
+pub(super) enum PieceResult {
     /// It failed for good.
     Failed(Box<FailedPiece>),
     /// Its destination has no place for it at the moment.
@@ -61,34 +60,19 @@ enum PieceResult {
     Done,
 }
 
-/// Jobs that failed as one.
-struct FailedPiece {
-    piece: Work,
-    route: Arc<Route>,
-    answer: Attempt,
-    why: String,
-}
-
 impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
-    /// Splits the jobs of a failed request until single jobs remain; see the head of this file. The
-    /// work is over when it returns.
+    /// Splits the jobs of failed requests until single jobs remain; see the head of this file. They
+    /// share its bounds. The work is over when it returns.
     pub(super) fn isolate(
         self: Arc<Self>,
-        piece: Work,
-        route: Arc<Route>,
-        answer: Attempt,
+        failed: Vec<FailedPiece>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             let mut left = MOST_CALLS;
-            let timeout = route.timeout.max(0).cast_unsigned();
+            let timeout = failed.iter().map(|whole| whole.route.timeout).max().unwrap_or(0);
+            let timeout = timeout.max(0).cast_unsigned();
             let end = self.time.clock().boot().saturating_add(timeout.saturating_mul(TIMEOUTS));
-            let whole = match self.as_failure(piece, route, answer) {
-                Err(whole) => whole,
-                Ok((piece, route, answer)) => {
-                    return self.handle_answer(piece, &route, answer).await;
-                }
-            };
-            let mut failed = VecDeque::from([whole]);
+            let mut failed = VecDeque::from(failed);
             while let Some(whole) = failed.pop_front() {
                 let jobs = &whole.piece.jobs;
                 let size = jobs.len().div_ceil(PIECES);
@@ -121,26 +105,41 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
                 }
                 tried.extend(self.try_pieces(rest.into_iter().map(|(_, piece)| piece)).await);
                 for tried in tried {
-                    match tried {
-                        PieceResult::Failed(piece) => failed.push_back(piece),
-                        PieceResult::NoPlace(piece) | PieceResult::NotBuilt(piece) => {
-                            self.build_again(piece, Permits::default()).await;
-                            self.finish_piece(head, Vec::new(), None);
-                        }
-                        PieceResult::Made(made) => {
-                            let (piece, route, made) = *made;
-                            Arc::clone(&self).handle_result(piece, route, made).await;
-                        }
-                        PieceResult::Done => {}
-                    }
+                    failed.extend(self.go_on(head, tried).await);
                 }
                 self.finish_piece(head, Vec::new(), None);
             }
         })
     }
 
+    /// Goes on with a piece that was tried. Returns what failed, unfinished for the engine.
+    pub(super) async fn go_on(
+        self: &Arc<Self>,
+        head: &Arc<Head>,
+        tried: PieceResult,
+    ) -> Vec<FailedPiece> {
+        match tried {
+            PieceResult::Failed(piece) => return vec![*piece],
+            PieceResult::NoPlace(piece) | PieceResult::NotBuilt(piece) => {
+                self.build_again(piece, Permits::default()).await;
+                self.finish_piece(head, Vec::new(), None);
+            }
+            PieceResult::Made(made) => match *made {
+                (piece, route, CallResult::Reply(Reply::PerJob { parts, rest })) => {
+                    return self.settle_parts(&piece, &route, parts, rest).await;
+                }
+                (piece, route, made) => Arc::clone(self).handle_result(piece, route, made).await,
+            },
+            PieceResult::Done => {}
+        }
+        Vec::new()
+    }
+
     /// Sends pieces, all at once.
-    async fn try_pieces(self: &Arc<Self>, pieces: impl Iterator<Item = Work>) -> Vec<PieceResult> {
+    pub(super) async fn try_pieces(
+        self: &Arc<Self>,
+        pieces: impl Iterator<Item = Work>,
+    ) -> Vec<PieceResult> {
         let begin = |piece: Work| {
             self.report(SendEvent::Started(Arc::clone(&piece.head)));
             Arc::clone(self).try_piece(piece)
@@ -187,22 +186,11 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
 
     /// Makes one dead letter of jobs that failed as one. `pieces` is the number of their pieces
     /// that failed, too.
-    fn dead_letter(&self, failed: &FailedPiece, pieces: Option<usize>) {
+    pub(super) fn dead_letter(&self, failed: &FailedPiece, pieces: Option<usize>) {
         let FailedPiece { piece, route, answer, why } = failed;
-        let head = &piece.head;
-        let boot = self.time.clock().boot();
-        let started =
-            self.time.now() - boot.saturating_sub(answer.started_boot) as crate::model::Millis;
         let also = pieces.map(|n| format!("; so did the {n} pieces of it that were sent then"));
-        let error = format!("{why}{}", also.unwrap_or_default());
-        let record = AttemptRecord {
-            result: answer.code,
-            started,
-            duration: answer.duration_ms,
-            error: told(head.postponed.as_ref(), started, Some(error)).map(bounded),
-            once: route.once,
-            ..head.record(route.project, Verdict::Dead, piece.members())
-        };
-        self.finish_piece(head, vec![record], None);
+        let error = Some(format!("{why}{}", also.unwrap_or_default()));
+        let record = self.record(&piece.head, route, answer, Verdict::Dead, piece.members(), error);
+        self.finish_piece(&piece.head, vec![record], None);
     }
 }

@@ -4,7 +4,8 @@
 //!   Work ──> sender ──> builder, render ──> call ──> response ──> SendEvent (to the engine)
 //!              │         jobs as they are    │         ├── retry, dead letter: a record
 //!              │         now, one request    │         ├── batch refused: split, isolate
-//!              │         for each target     │         └── destination full: defer
+//!              │         for each target     │         ├── destination full: defer
+//!              │                             │         └── a reply that names each job: parts
 //!              │                             └── lease, first byte, answer
 //!              └── no place yet: wait (admission, adaptive limit), run must not overlap: BeginRun
 //! ```
@@ -22,6 +23,7 @@ mod defer;
 mod event;
 mod hanging_calls;
 mod isolate;
+mod parts;
 mod permits;
 mod poison;
 mod prepared;
@@ -30,6 +32,7 @@ mod response;
 mod route;
 mod sender;
 mod skip_cause;
+mod split;
 mod view;
 mod wait;
 mod work;

@@ -38,6 +38,9 @@ impl RequestBuilder<'_> {
         target: &CallTarget,
         done: &mut Prepared,
     ) {
+        if group.jobs.is_empty() {
+            return;
+        }
         // A route has a target of a kind that this node knows.
         let Some(executor) = self.executors.get(target.kind()) else { return };
         let alone = self.suspects(head, group, done);
@@ -45,6 +48,7 @@ impl RequestBuilder<'_> {
             instant: self.instant(head),
             attempt: head.attempt,
             definitions: &group.definitions,
+            max_jobs: self.max_jobs(&group.route),
         };
         let mut mark = self.register.mark(head);
         let mut rendered = self.register.together(&mut mark, |mark| {

@@ -1,16 +1,13 @@
-//! Acting on a reply: attempt records for the engine, and pieces that go out again. `classify`
-//! judges the answer; nothing is sent here directly.
+//! Acting on an answer: attempt records for the engine, and pieces that go out again. `classify`
+//! judges the answer, `parts` takes replies apart that name each job. Nothing is sent here.
 
 use std::sync::Arc;
 
 use super::classify::{self, AnswerContext, Disposition};
-use super::event::SendEvent;
-use super::permits::Permits;
 use super::route::Route;
 use super::sender::Sender;
 use super::work::{Head, Work};
 use crate::delivery::attempt::{Attempt, Judged};
-use crate::delivery::reply::JobsAttempt;
 use crate::model::attempt::{AttemptRecord, Verdict, bounded};
 use crate::model::members::Members;
 use crate::model::postponement::{Obstacle, told};
@@ -18,12 +15,29 @@ use crate::model::run::Accepted;
 use crate::model::{JobId, Millis};
 use crate::worker::ports::{Dispatcher, Lease, StateStore};
 
-/// The largest refused batch that is tried job by job; a larger one is split in halves.
-const SINGLES: usize = 8;
-
 /// The time that the sender of a fenced request waits to learn whether it still is the owner, in
 /// milliseconds.
 const FENCED_MS: u64 = 1_000;
+
+/// Jobs that failed as one.
+pub(super) struct FailedPiece {
+    pub(super) piece: Work,
+    pub(super) route: Arc<Route>,
+    pub(super) answer: Attempt,
+    pub(super) why: String,
+}
+
+/// What an answer means for its jobs.
+pub(super) enum Next {
+    /// These records, and it is over.
+    Record(Vec<AttemptRecord>),
+    /// The jobs go out again in pieces: their request was refused as one.
+    Split,
+    /// One job may be to blame that they are dead, and the error.
+    Isolate(String),
+    /// A newer owner decides, or else they failed with this verdict.
+    Fenced(Verdict),
+}
 
 impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
     /// Acts on an answer.
@@ -33,31 +47,38 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         route: &Arc<Route>,
         answer: Attempt,
     ) {
-        let head = Arc::clone(&piece.head);
+        match self.judge(&piece, route, &answer) {
+            Next::Record(records) => self.finish_piece(&piece.head, records, None),
+            Next::Split => self.split(piece, Arc::clone(route), answer).await,
+            Next::Isolate(why) => {
+                let route = Arc::clone(route);
+                self.isolate(vec![FailedPiece { piece, route, answer, why }]).await;
+            }
+            Next::Fenced(verdict) => self.handle_fenced(piece, route, &answer, verdict).await,
+        }
+    }
+
+    /// Judges an answer. Nothing is sent or reported.
+    pub(super) fn judge(&self, piece: &Work, route: &Route, answer: &Attempt) -> Next {
+        let head = &piece.head;
         let ids: Vec<JobId> = piece.jobs.iter().map(|(job, _)| *job).collect();
         let now = self.time.now();
-        let boot = self.time.clock().boot();
         let single = route.single();
-        let started = now - boot.saturating_sub(answer.started_boot) as Millis;
-        let response = single.and_then(|_| classify::excerpt(&answer.body));
-        let record = |verdict: Verdict, members: Members, error: Option<String>| AttemptRecord {
-            result: answer.code,
-            started,
-            duration: answer.duration_ms,
-            error: told(head.postponed.as_ref(), started, error).map(bounded),
-            once: route.once,
-            response: response.clone(),
-            ..head.record(route.project, verdict, members)
-        };
+        let record =
+            |verdict, members, error| self.record(head, route, answer, verdict, members, error);
         let all = || Members::from_sorted(ids.iter().copied());
         let why = || answer.error.clone();
-        let records = match answer_context(&head, route, &ids, now).classify(&answer, now) {
-            Disposition::Failed(Verdict::Dead)
-            | Disposition::Unclear { verdict: Verdict::Dead, .. }
-                if may_isolate(&answer, ids.len()) =>
-            {
-                return self.isolate(piece, Arc::clone(route), answer).await;
+        let records = match answer_context(head, route, &ids, now).classify(answer, now) {
+            Disposition::Failed(Verdict::Dead) if may_isolate(answer, ids.len()) => {
+                return Next::Isolate(why().unwrap_or_default());
             }
+            Disposition::Unclear { verdict: Verdict::Dead, why }
+                if may_isolate(answer, ids.len()) =>
+            {
+                return Next::Isolate(why);
+            }
+            Disposition::Split => return Next::Split,
+            Disposition::Fenced(verdict) => return Next::Fenced(verdict),
             Disposition::Delivered => vec![record(Verdict::Delivered, all(), None)],
             Disposition::Running => {
                 let accepted = single.map(|single| {
@@ -80,55 +101,52 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
             Disposition::Unclear { verdict, why } => vec![record(verdict, all(), Some(why))],
             Disposition::AskedToWait(wait) => {
                 let until = Some((now.saturating_add(wait), Obstacle::Asked));
-                vec![self.defer(&head, route, all(), until)]
-            }
-            Disposition::Split => return self.split(&piece, &ids).await,
-            Disposition::Fenced(verdict) => {
-                self.pause(FENCED_MS).await;
-                if self.view.ownership(head.key).is_none() {
-                    // The present owner decides. It may be this node, under a new epoch.
-                    return self.finish_piece(&head, Vec::new(), Some(piece));
-                }
-                vec![record(verdict, all(), why())]
+                vec![self.defer(head, route, all(), until)]
             }
         };
-        self.finish_piece(&head, records, None);
+        Next::Record(records)
     }
 
-    /// Acts on an answer that tells jobs apart. Jobs that it does not name go back to the queue:
-    /// they were not sent.
-    pub(super) async fn handle_parts(
-        self: Arc<Self>,
+    /// Waits to learn whether this node still is the owner, and records a failure if it is.
+    pub(super) async fn handle_fenced(
+        &self,
         piece: Work,
-        route: &Arc<Route>,
-        parts: Vec<JobsAttempt>,
+        route: &Route,
+        answer: &Attempt,
+        verdict: Verdict,
     ) {
         let head = Arc::clone(&piece.head);
-        let named = Members::from_sorted({
-            let mut named: Vec<JobId> = parts.iter().flat_map(|part| &part.jobs).copied().collect();
-            named.sort_unstable();
-            named
-        });
-        let unsent: Vec<JobId> = piece.members().without(&named).iter().collect();
-        for part in parts {
-            let jobs = piece.only(&part.jobs);
-            if !jobs.jobs.is_empty() {
-                self.report(SendEvent::Started(Arc::clone(&head)));
-                Arc::clone(&self).handle_answer(jobs, route, part.attempt).await;
-            }
+        self.pause(FENCED_MS).await;
+        if self.view.ownership(head.key).is_none() {
+            // The present owner decides. It may be this node, under a new epoch.
+            return self.finish_piece(&head, Vec::new(), Some(piece));
         }
-        let back = (!unsent.is_empty()).then(|| piece.only(&unsent));
-        self.finish_piece(&head, Vec::new(), back);
+        let error = answer.error.clone();
+        let record = self.record(&head, route, answer, verdict, piece.members(), error);
+        self.finish_piece(&head, vec![record], None);
     }
 
-    /// Sends a refused batch again in pieces, at once, as the same attempt.
-    async fn split(self: &Arc<Self>, piece: &Work, ids: &[JobId]) {
-        let size = if ids.len() <= SINGLES { 1 } else { ids.len().div_ceil(2) };
-        for piece_ids in ids.chunks(size) {
-            self.report(SendEvent::Started(Arc::clone(&piece.head)));
-            self.build_again(piece.only(piece_ids), Permits::default()).await;
+    /// The record of jobs of an answered request.
+    pub(super) fn record(
+        &self,
+        head: &Head,
+        route: &Route,
+        answer: &Attempt,
+        verdict: Verdict,
+        members: Members,
+        error: Option<String>,
+    ) -> AttemptRecord {
+        let boot = self.time.clock().boot();
+        let started = self.time.now() - boot.saturating_sub(answer.started_boot).cast_signed();
+        AttemptRecord {
+            result: answer.code,
+            started,
+            duration: answer.duration_ms,
+            error: told(head.postponed.as_ref(), started, error).map(bounded),
+            once: route.once,
+            response: route.single().and_then(|_| classify::excerpt(&answer.body)),
+            ..head.record(route.project, verdict, members)
         }
-        self.finish_piece(&piece.head, Vec::new(), None);
     }
 
     /// The record of an attempt that failed before it began, since its secrets cannot be opened
@@ -148,17 +166,9 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
     /// The record of a call that was ended because all its jobs are deleted. It is a failed attempt
     /// whose retry is due at once, whatever retries are left. That retry finds the job gone, which
     /// ends the occurrence (`skipped`, `ended`); nothing is sent again.
-    pub(super) fn unwanted(&self, piece: &Work, route: &Route, answer: Attempt) -> AttemptRecord {
-        let now = self.time.now();
-        let before = self.time.clock().boot().saturating_sub(answer.started_boot);
-        let started = now - before.cast_signed();
-        AttemptRecord {
-            started,
-            duration: answer.duration_ms,
-            error: told(piece.head.postponed.as_ref(), started, answer.error).map(bounded),
-            once: route.once,
-            ..piece.head.record(route.project, Verdict::Retry { at: now }, piece.members())
-        }
+    pub(super) fn unwanted(&self, piece: &Work, route: &Route, answer: &Attempt) -> AttemptRecord {
+        let (at, error) = (self.time.now(), answer.error.clone());
+        self.record(&piece.head, route, answer, Verdict::Retry { at }, piece.members(), error)
     }
 }
 

@@ -77,6 +77,8 @@ pub(in crate::worker) struct Terms {
 pub(in crate::worker) enum DeliveryMode {
     /// Jobs share a request to the target.
     Batch(CallTarget),
+    /// Jobs share a request to the target, in which each is a message of its own.
+    Chunk(CallTarget),
     /// Each occurrence has a request of its own to the target.
     Single(CallTarget, SingleTerms),
     /// There is no target; the reason.
@@ -134,6 +136,11 @@ impl Route {
         Self { terms, address }
     }
 
+    /// The kind of the target; empty if there is none.
+    pub(in crate::worker) fn kind(&self) -> &str {
+        self.terms.target().map_or("", CallTarget::kind)
+    }
+
     /// Where calls go; `None` if there is no target.
     pub(in crate::worker) fn address(&self) -> Option<&Address> {
         self.address.as_ref()
@@ -154,9 +161,16 @@ impl Terms {
     /// The target.
     pub(in crate::worker) fn target(&self) -> Option<&CallTarget> {
         match &self.mode {
-            DeliveryMode::Batch(target) | DeliveryMode::Single(target, _) => Some(target),
+            DeliveryMode::Batch(target)
+            | DeliveryMode::Chunk(target)
+            | DeliveryMode::Single(target, _) => Some(target),
             DeliveryMode::Undeliverable(_) => None,
         }
+    }
+
+    /// Whether each job of a request is a message of its own.
+    pub(in crate::worker) fn is_chunk(&self) -> bool {
+        matches!(self.mode, DeliveryMode::Chunk(_))
     }
 
     /// The terms of requests for one occurrence, if each has one of its own.
@@ -209,23 +223,25 @@ impl<'a> Routes<'a> {
         };
         let found = executor.as_ref().and_then(|(_, executor)| executor.as_deref());
         let own = found.map(|executor| &executor.signing).filter(|signing| !signing.is_empty());
+        let mode = delivery_mode(
+            definition,
+            executor.as_ref().map(|(id, executor)| (*id, executor.as_deref())),
+            self.kinds,
+        );
         Ok(Terms {
             project: definition.project,
-            mode: delivery_mode(
-                definition,
-                executor.as_ref().map(|(id, executor)| (*id, executor.as_deref())),
-                self.kinds,
-            ),
+            limits: Limits {
+                max_concurrency: found.and_then(|executor| executor.max_concurrency),
+                rate_per_second: found.and_then(|executor| executor.rate_per_second),
+                by_job: matches!(mode, DeliveryMode::Chunk(_)),
+            },
+            mode,
             retry,
             timeout: delivery
                 .timeout
                 .unwrap_or(self.defaults.timeout.as_millis() as Millis)
                 .min(self.defaults.max_timeout.as_millis() as Millis),
             signing: own.unwrap_or(&settings.signing).clone(),
-            limits: found.map_or_else(Limits::default, |executor| Limits {
-                max_concurrency: executor.max_concurrency,
-                rate_per_second: executor.rate_per_second,
-            }),
             once,
         })
     }
@@ -265,6 +281,7 @@ fn delivery_mode(
     };
     match kind.grouping(&target) {
         Grouping::Batch => DeliveryMode::Batch(target),
+        Grouping::Chunk => DeliveryMode::Chunk(target),
         Grouping::Single => {
             let single = SingleTerms {
                 overlap: definition.overlap,

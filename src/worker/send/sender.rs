@@ -21,7 +21,7 @@ use tokio::sync::{Notify, mpsc};
 use super::adaptive_limit::{AdaptiveLimit, AdaptiveLimits, LimitPlaces};
 use super::admission::Admission;
 use super::backlog::{Backlog, WaitingJobs};
-use super::builder::RequestBuilder;
+use super::builder::{RequestBuilder, max_jobs};
 use super::event::SendEvent;
 use super::hanging_calls::HangingCalls;
 use super::permits::Permits;
@@ -144,7 +144,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
             let mut backlog = Backlog::default();
             for (route, ids) in prepared.no_place {
                 let Some(limit) = self.limit_to_wait_for(&route) else { continue };
-                let requests = if route.single().is_some() { ids.len() } else { 1 };
+                let requests = self.requests_for(&route, ids.len());
                 backlog.add(limit, route, ids, requests);
             }
             for built in prepared.requests {
@@ -176,6 +176,14 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
             }
         }
         self.finish_piece(&head, records, None);
+    }
+
+    /// About the number of requests that so many jobs of a route make.
+    fn requests_for(&self, route: &Route, jobs: usize) -> usize {
+        if route.single().is_some() {
+            return jobs;
+        }
+        max_jobs(route, self.dispatcher.limits()).map_or(1, |max| jobs.div_ceil(max))
     }
 
     /// The limit of a route's project and destination; `None` if there is no target.
@@ -238,6 +246,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
                 register: &this.register,
                 closed: &closed,
                 room: &room,
+                limits: this.dispatcher.limits(),
                 begun,
                 early: this.time.now() < piece.head.due,
             };

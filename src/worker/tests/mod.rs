@@ -1,6 +1,7 @@
 //! Tests of the worker as a whole, on a [`fixture`] with a real store, a real journal, a clock that
 //! the test moves, and a receiver that it scripts.
 
+mod chunks;
 mod deferral;
 mod fairness;
 mod firing;

@@ -40,7 +40,7 @@ async fn a_project_that_has_its_share_of_calls_under_way_waits_and_is_told_why()
 
 #[test]
 fn a_flow_whose_project_has_its_share_leaves_its_turn_at_a_full_destination_to_the_next() {
-    let limits = Limits { max_concurrency: Some(1), rate_per_second: None };
+    let limits = Limits { max_concurrency: Some(1), rate_per_second: None, ..Limits::default() };
     let options =
         QueueOptions { max_workers: 4, max_hanging: 8, limits, ..QueueOptions::default() };
     let queues = DestinationQueues::new(&options, TestClock::new(0));

@@ -116,7 +116,7 @@ fn a_permit_that_no_call_waits_for_any_more_is_not_lost() {
 #[test]
 fn limits_hold_for_a_flow() {
     let queues = queues(64);
-    let two = Limits { max_concurrency: Some(2), rate_per_second: None };
+    let two = Limits { max_concurrency: Some(2), rate_per_second: None, ..Limits::default() };
     let held =
         [limited(&queues, "a", two), limited(&queues, "a", two)].map(|t| t.expect("a place"));
     assert!(limited(&queues, "a", two).is_none(), "both are taken");
@@ -127,13 +127,14 @@ fn limits_hold_for_a_flow() {
 
 #[test]
 fn the_operators_limit_of_a_destination_holds_for_all_projects_and_limits_together() {
-    let limits = Limits { max_concurrency: Some(4), rate_per_second: None };
+    let limits = Limits { max_concurrency: Some(4), rate_per_second: None, ..Limits::default() };
     let all = DestinationQueues::new(
         &QueueOptions { limits, ..QueueOptions::default() },
         TestClock::new(0),
     );
     let with = |project, own| {
-        let limits = Limits { max_concurrency: Some(own), rate_per_second: None };
+        let limits =
+            Limits { max_concurrency: Some(own), rate_per_second: None, ..Limits::default() };
         let request = PermitRequest { limits, project, ..PermitRequest::default() };
         all.acquire(&to("a"), request).now_or_never().map(|permit| permit.expect("open"))
     };
@@ -169,7 +170,7 @@ fn the_operators_limit_of_a_destination_holds_for_all_projects_and_limits_togeth
 async fn a_rate_lets_calls_through_as_time_passes() {
     let clock = TestClock::new(0);
     let queues = DestinationQueues::new(&QueueOptions::default(), clock.clone());
-    let limits = Limits { max_concurrency: None, rate_per_second: Some(20) };
+    let limits = Limits { max_concurrency: None, rate_per_second: Some(20), ..Limits::default() };
     let taken =
         |queues: &DestinationQueues| std::iter::from_fn(|| limited(queues, "a", limits)).count();
     assert_eq!(taken(&queues), 2, "a tenth of a second's");
@@ -189,7 +190,7 @@ async fn a_rate_lets_calls_through_as_time_passes() {
 #[tokio::test]
 async fn the_operators_rate_holds_for_all_projects_together_and_cancelled_calls_hold_up_none() {
     let clock = TestClock::new(0);
-    let limits = Limits { max_concurrency: None, rate_per_second: Some(20) };
+    let limits = Limits { max_concurrency: None, rate_per_second: Some(20), ..Limits::default() };
     let queues =
         DestinationQueues::new(&QueueOptions { limits, ..QueueOptions::default() }, clock.clone());
     let name = to("a");

@@ -101,13 +101,13 @@ async fn without_a_confirm_in_time_a_message_is_an_attempt_that_failed_and_its_c
         panic!("{reply:?}")
     };
     assert!(why.contains("did not confirm it within 1.5s"), "{why}");
-    let Reply::PerJob(parts) = &reply else { panic!("{reply:?}") };
+    let Reply::PerJob { parts, .. } = &reply else { panic!("{reply:?}") };
     assert!(parts[0].attempt.sent && !parts[0].attempt.answered);
     // The channel is not closed in time either, so the connection is made anew.
     proxy.backward(Backward::Passes);
     for _ in 0..200 {
         let reply = publisher.publish(chunk(through.clone(), "", vec![message(3, "q")])).await;
-        if matches!(&reply, Reply::PerJob(_)) && delivered(&reply) == [3] {
+        if matches!(&reply, Reply::PerJob { .. }) && delivered(&reply) == [3] {
             return;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -111,6 +111,7 @@ impl Publisher {
             project: 1,
             probe: false,
             limits: Limits::default(),
+            jobs: 1,
             timeout: self.timeout,
             before_send,
             unwanted: None,
@@ -154,7 +155,7 @@ fn chunk(broker: Broker, exchange: &str, messages: Vec<Message>) -> Publish {
 
 /// The jobs of a reply with what became of them: the class, the code and the error.
 fn told(reply: &Reply) -> Vec<(JobId, Class, ResultCode, String)> {
-    let Reply::PerJob(parts) = reply else { panic!("{reply:?}") };
+    let Reply::PerJob { parts, .. } = reply else { panic!("{reply:?}") };
     let mut all = Vec::new();
     for JobsAttempt { jobs, attempt } in parts {
         let Attempt { class, code, error, .. } = attempt;

@@ -110,7 +110,7 @@ async fn without_the_right_to_write_a_chunk_is_refused_as_one_and_others_go_on()
         let beside =
             publisher.publish(chunk(broker(rabbit, USER, &vhost), "amq.direct", many(1_000)));
         let (refused, beside) = tokio::join!(refused, beside);
-        let Reply::PerJob(parts) = &refused else { panic!("{refused:?}") };
+        let Reply::PerJob { parts, .. } = &refused else { panic!("{refused:?}") };
         let [JobsAttempt { jobs, attempt }] = &parts[..] else { panic!("{refused:?}") };
         assert_eq!(jobs.first(), Some(&1), "those that were handed over");
         let verdict = (attempt.class, attempt.code, attempt.judged);

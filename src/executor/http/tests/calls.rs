@@ -106,6 +106,7 @@ impl Executor {
             project: call.project,
             probe: false,
             limits: Limits::default(),
+            jobs: 1,
             timeout: call.timeout.unwrap_or(Duration::from_secs(30)),
             before_send: call.before_send,
             unwanted: call.unwanted,
