@@ -16,6 +16,7 @@ use super::destination_queues::{
 use super::gate::Gate;
 use super::registry::Registry;
 use super::reply::Reply;
+use super::running_call::RunningCall;
 use crate::clock::SchedulerTime;
 use crate::metrics;
 use crate::model::{Millis, ProjectId};
@@ -54,9 +55,13 @@ impl CallQueue {
         match self.queues.acquire(&destination, permit).await {
             Ok(permit) => {
                 let check = SendCheck::new(call.before_send, self.time.clock().clone());
-                let bounds = (call.timeout, call.unwanted);
-                let gate = Gate::new(check, permit, bounds, project, Arc::clone(&self.time));
-                request.send(gate).await
+                let (timeout, time) = (call.timeout, Arc::clone(&self.time));
+                let probe = permit.is_probe();
+                let gate = Gate::new(Arc::clone(&check), timeout, probe, project, time);
+                let (unwanted, tried) = (call.unwanted, gate.tried());
+                let time = Arc::clone(&self.time);
+                let running = RunningCall { check, permit, timeout, unwanted, time, tried };
+                running.run(request.send(gate)).await
             }
             Err(Refusal { until, obstacle }) => Reply::Refused { until: self.at(until), obstacle },
         }

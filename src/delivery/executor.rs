@@ -15,6 +15,7 @@
 //!     ▼
 //!   CallQueue::call ── admit ── permit (turn, limits, breaker) ── PreparedRequest::send(Gate)
 //!     ▼                                                             │ lease check, first byte
+//!     │                                                             │ Gate::run: up to its end
 //!   worker <── Reply: an Attempt for all jobs, or one for each part of them
 //! ```
 //!
@@ -30,6 +31,9 @@
 //!   message, has [`Grouping::Chunk`] and answers with [`Reply::PerJob`](super::reply::Reply). It
 //!   names each job that it sent, and says with [`Rest`](super::reply::Rest) why it did not
 //!   send the others.
+//! - **Calls end in time**, whatever a kind does: its time is up, its jobs are deleted, others need
+//!   its place. A kind hears of that in [`Gate::run`](super::gate::Gate::run) and replies with what
+//!   it knows; one that does not listen is cut off.
 //! - **Secrets stay sealed** until the code of the kind opens them, with a
 //!   [`SecretCache`](super::secret_cache::SecretCache).
 //! - **No answer at all** fits as well: a kind that only hands work over (an offer to a worker)

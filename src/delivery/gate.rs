@@ -1,61 +1,49 @@
 //! The gate of a call: what an executor asks while it sends. It has the lease check, the time of
-//! the call, and its permit. `call_queue` makes one for each call that has its turn.
+//! the call, and what the call says about its destination. `call_queue` makes one for each call
+//! that has its turn; `running_call` ends the call in time.
 //!
 //! An executor asks [`Gate::check`] before its first byte, runs the exchange by [`Gate::run`],
-//! which ends it in time, and says with [`Gate::finish`] what the call means for its destination.
+//! which tells it that the call is over, and says with [`Gate::finish`] what the call means for its
+//! destination.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use super::call_checks::{SendCheck, Unwanted};
+use super::call_checks::SendCheck;
 use super::call_outcome::CallOutcome;
-use super::destination_queues::CallPermit;
-use super::fair_queue::Stage;
+use super::interruption::Interruption;
 use crate::clock::SchedulerTime;
 use crate::model::ProjectId;
-
-/// A call counts as slow after this time: another project that waits may have its worker.
-const SLOW: Duration = Duration::from_millis(100);
-/// A call counts as hanging after this time: it gives its worker back.
-const HANGING: Duration = Duration::from_secs(1);
 
 /// The gate of a call.
 pub struct Gate {
     check: Arc<SendCheck>,
-    permit: CallPermit,
     timeout: Duration,
-    unwanted: Option<Unwanted>,
+    is_probe: bool,
     project: ProjectId,
     time: Arc<SchedulerTime>,
     /// The instant at which the call was tried, in boot-clock milliseconds.
     tried: u64,
 }
 
-/// The reason why a call was ended before its answer came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interruption {
-    /// The time of the call was up.
-    TimedOut,
-    /// The jobs of the call were deleted.
-    Unwanted,
-    /// Other calls needed the place of the call, after this time.
-    Evicted(Duration),
-}
-
 impl Gate {
     /// The gate of a call that has its permit, from this moment on.
-    pub fn new(
+    pub(super) fn new(
         check: Arc<SendCheck>,
-        permit: CallPermit,
-        (timeout, unwanted): (Duration, Option<Unwanted>),
+        timeout: Duration,
+        is_probe: bool,
         project: ProjectId,
         time: Arc<SchedulerTime>,
     ) -> Self {
         let tried = time.clock().boot();
-        Self { check, permit, timeout, unwanted, project, time, tried }
+        Self { check, timeout, is_probe, project, time, tried }
     }
 
-    /// The lease check, to be made right before the first byte, each time that one goes out.
+    /// The lease check, to be made right before the first byte, each time that one goes out. It
+    /// fails once the call is over.
     pub fn check(&self) -> &Arc<SendCheck> {
         &self.check
     }
@@ -75,7 +63,7 @@ impl Gate {
     /// with [`Grouping::Chunk`](super::executor::Grouping::Chunk) sends the first job of a probe,
     /// and says of the others [`Rest::Again`](super::reply::Rest::Again).
     pub fn max_jobs(&self) -> Option<usize> {
-        self.permit.is_probe().then_some(1)
+        self.is_probe.then_some(1)
     }
 
     /// The node's scheduler time.
@@ -88,42 +76,22 @@ impl Gate {
         self.tried
     }
 
-    /// Runs an exchange up to its end, or to that of the call. It tells the permit how far the call
-    /// has come. To be called once.
+    /// Runs an exchange up to its end, or to that of the call: its time is up, its jobs are gone,
+    /// or others need its place. After such an end the executor has a moment to make its reply of
+    /// what it knows. An executor that does not run its exchange here, or goes on after the end, is
+    /// cut off: its call counts as failed, whatever has arrived.
     pub async fn run<T>(&mut self, exchange: impl Future<Output = T>) -> Result<T, Interruption> {
-        let timeout = self.timeout;
-        let mut exchange = std::pin::pin!(exchange);
-        // Most calls are over by the first of these, and set no other timer.
-        let mut done = tokio::time::timeout(timeout.min(SLOW), &mut exchange).await;
-        if done.is_err() && timeout > SLOW {
-            self.permit.advance(Stage::Slow);
-            let rest = timeout.min(HANGING).saturating_sub(SLOW);
-            done = tokio::time::timeout(rest, &mut exchange).await;
-        }
-        let left = timeout.saturating_sub(HANGING);
-        if done.is_err() && !left.is_zero() {
-            self.permit.advance(Stage::Hanging);
-            let unwanted = self.unwanted.take();
-            let unwanted = async {
-                match unwanted {
-                    Some(unwanted) => unwanted().await,
-                    None => std::future::pending().await,
-                }
-            };
-            done = tokio::select! {
-                done = tokio::time::timeout(left, exchange) => done,
-                () = unwanted => return Err(Interruption::Unwanted),
-                () = self.permit.evicted() => {
-                    let after = self.time.clock().boot().saturating_sub(self.tried);
-                    return Err(Interruption::Evicted(Duration::from_millis(after)));
-                }
-            };
-        }
-        done.map_err(|_| Interruption::TimedOut)
+        let mut exchange = pin!(exchange);
+        poll_fn(|context| match exchange.as_mut().poll(context) {
+            Poll::Ready(done) => Poll::Ready(Ok(done)),
+            Poll::Pending => self.check.poll_interrupted(context).map(Err),
+        })
+        .await
     }
 
-    /// Records the outcome of the call, which began at an instant of the boot clock.
+    /// Records the outcome of the call, which began at an instant of the boot clock. A call without
+    /// one says nothing about its destination.
     pub fn finish(self, began: u64, outcome: CallOutcome) {
-        self.permit.finish(began, outcome);
+        self.check.finish(began, outcome);
     }
 }

@@ -12,7 +12,7 @@
 //!                          |                        |  |  `----> destination_limits  (operator's)
 //!                          |                        |  `-------> backoffs          (Retry-After)
 //!                          v                        `----------> breakers --> breaker
-//!              PreparedRequest::send(gate) -- finish ---------------^
+//!   running_call: PreparedRequest::send(gate) -- finish ---------^
 //!   worker   <- reply::Reply (attempt::Attempt) -- '
 //! ```
 
@@ -30,6 +30,7 @@ pub mod destination_queues;
 pub mod executor;
 pub mod fair_queue;
 pub mod gate;
+pub mod interruption;
 pub mod registry;
 pub mod reply;
 pub mod request;
@@ -38,4 +39,5 @@ pub mod secret_cache;
 mod backoffs;
 mod destination_limits;
 mod eviction;
+mod running_call;
 mod token_bucket;

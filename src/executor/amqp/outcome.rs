@@ -11,7 +11,8 @@
 
 use crate::delivery::attempt::{Attempt, Class, Judged};
 use crate::delivery::call_outcome::CallOutcome;
-use crate::delivery::gate::{Gate, Interruption};
+use crate::delivery::gate::Gate;
+use crate::delivery::interruption::Interruption;
 use crate::delivery::reply::{JobsAttempt, Reply, Rest};
 use crate::metrics::PublishMetrics;
 use crate::model::postponement::Obstacle;
@@ -31,7 +32,6 @@ const FULL_MS: Millis = 1_000;
 const UNROUTED: &str = "no queue is bound for this routing key: the broker returned the message";
 const REJECTED: &str =
     "the broker does not take the message (nack): a queue is full, or has failed";
-const UNWANTED: &str = "ended while it was under way: its job was deleted";
 
 /// How far a call has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,8 +117,9 @@ fn not_begun(call: EndedCall<'_>, gate: Gate, metrics: &PublishMetrics) -> Reply
             gate.finish(tried, CallOutcome::Nothing);
             return Reply::Withheld;
         }
-        Err(Interruption::Evicted(after)) => {
-            (Failure::of_connection(evicted(after.as_secs())), false, CallOutcome::Nothing)
+        Err(why @ Interruption::Evicted(_)) => {
+            let text = why.error(gate.timeout(), false);
+            (Failure::of_connection(text), false, CallOutcome::Nothing)
         }
         Err(Interruption::TimedOut) => {
             let timeout = gate.timeout();
@@ -173,11 +174,8 @@ fn begun(call: &EndedCall<'_>, gate: Gate, metrics: &PublishMetrics) -> Reply {
         (Some(failure), _) => {
             (failure.clone(), if failure.of_channel { CallOutcome::Fine } else { failed })
         }
-        (None, Err(Interruption::Unwanted)) => {
-            (Failure::of_connection(UNWANTED), CallOutcome::Nothing)
-        }
-        (None, Err(Interruption::Evicted(after))) => {
-            (Failure::of_connection(evicted(after.as_secs())), CallOutcome::Nothing)
+        (None, Err(why @ (Interruption::Unwanted | Interruption::Evicted(_)))) => {
+            (Failure::of_connection(why.error(timeout, true)), CallOutcome::Nothing)
         }
         (None, Err(Interruption::TimedOut) | Ok(_)) => {
             let text = format!("timeout: the broker did not confirm it within {timeout:?}");
@@ -303,9 +301,4 @@ impl Part {
         };
         JobsAttempt { jobs: self.jobs, attempt }
     }
-}
-
-/// The error of a call that was ended because others needed its place.
-fn evicted(seconds: u64) -> String {
-    format!("timeout: ended after {seconds} s: the node's places for hanging calls are full")
 }

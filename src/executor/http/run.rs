@@ -12,12 +12,10 @@ use super::send_error::SendError;
 use super::status::{class, complaint, is_answered, outcome};
 use crate::delivery::attempt::{Attempt, Class};
 use crate::delivery::call_outcome::CallOutcome;
-use crate::delivery::gate::{Gate, Interruption};
+use crate::delivery::gate::Gate;
+use crate::delivery::interruption::Interruption;
 use crate::delivery::reply::Reply;
 use crate::model::result_code::ResultCode;
-
-/// The error of a call that was ended because its job was deleted.
-pub(super) const UNWANTED: &str = "ended while it was under way: its job was deleted";
 
 /// A success, as the request that was sent decides what it means.
 struct Success<'a> {
@@ -70,7 +68,7 @@ pub(super) async fn run(prepared: HttpRequest, mut gate: Gate) -> Reply {
             take(&mut attempt, received, given, &Success { codes: &success_codes, batch });
         }
         (None, Err(Interruption::Unwanted)) => {
-            attempt.error = Some(UNWANTED.to_owned());
+            attempt.error = Some(Interruption::Unwanted.error(timeout, attempt.sent));
             gate.finish(attempt.started_boot, CallOutcome::Nothing);
             return if attempt.sent { Reply::Unwanted(attempt) } else { Reply::Withheld };
         }
@@ -84,14 +82,14 @@ pub(super) async fn run(prepared: HttpRequest, mut gate: Gate) -> Reply {
         (None, Ok(Err(SendError::NotSent(why) | SendError::Receiver(why)))) => {
             attempt.error = Some(why);
         }
-        (None, Err(Interruption::Evicted(after))) => {
+        (None, Err(why @ Interruption::Evicted(_))) => {
             // This says nothing about the destination: there was time left.
             verdict = Some(CallOutcome::Nothing);
-            attempt.error = Some(evicted(after));
+            attempt.error = Some(why.error(timeout, attempt.sent));
         }
         (None, Ok(Ok(())) | Err(Interruption::TimedOut)) => {
             verdict = Some(CallOutcome::timeout(timeout, sent.is_some()));
-            attempt.error = Some(timed_out(timeout, sent.is_some()));
+            attempt.error = Some(Interruption::TimedOut.error(timeout, sent.is_some()));
         }
     }
     let verdict = verdict.unwrap_or_else(|| outcome(&attempt));
@@ -113,15 +111,4 @@ fn take(attempt: &mut Attempt, received: Received, timeout: Duration, success: &
     } else if success.batch {
         attempt.acceptance = acceptance(status, &attempt.body, flaw);
     }
-}
-
-fn timed_out(timeout: Duration, sent: bool) -> String {
-    let what = if sent { "no complete answer" } else { "no connection" };
-    format!("timeout: {what} within {timeout:?}")
-}
-
-/// The error of a call that was ended because others needed its place.
-fn evicted(after: Duration) -> String {
-    let seconds = after.as_secs();
-    format!("timeout: ended after {seconds} s: the node's places for hanging calls are full")
 }

@@ -33,7 +33,6 @@ use tokio::net::TcpListener;
 
 use calls::{Call, Executor, Options, flaw};
 
-use super::run::UNWANTED;
 use super::{MAX_BATCH_BODY, MAX_BODY};
 use crate::clock::{SchedulerTime, SystemClock};
 use crate::config::EgressProxy;
@@ -41,6 +40,7 @@ use crate::delivery::attempt::{Acceptance, Attempt, Class};
 use crate::delivery::availability::Availability;
 use crate::delivery::breaker::Rules;
 use crate::delivery::call_checks::Unwanted;
+use crate::delivery::interruption::UNWANTED;
 use crate::delivery::reply::Reply;
 use crate::executor::outbound::guard::TargetGuard;
 use crate::executor::outbound::lookup::{Lookup, LookupFuture};
