@@ -34,6 +34,9 @@
 //! - **Calls end in time**, whatever a kind does: its time is up, its jobs are deleted, others need
 //!   its place. A kind hears of that in [`Gate::run`](super::gate::Gate::run) and replies with what
 //!   it knows; one that does not listen is cut off.
+//! - **Faults stay small.** `address` and `grouping` answer for any settings that `validate` has
+//!   passed, and for those of a newer program. Where a kind panics, or leaves jobs out, these jobs
+//!   fail or are put off, and no others; the log says so.
 //! - **Secrets stay sealed** until the code of the kind opens them, with a
 //!   [`SecretCache`](super::secret_cache::SecretCache).
 //! - **No answer at all** fits as well: a kind that only hands work over (an offer to a worker)
@@ -93,10 +96,12 @@ pub trait Executor: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Where calls to a target go. Asked once for each target and read of the store.
+    /// Where calls to a target go. Asked once for each target and read of the store. It has an
+    /// answer to any settings; jobs of a target at which it panics are put off.
     fn address(&self, target: &CallTarget) -> Address;
 
-    /// Whether jobs of a target share a request.
+    /// Whether jobs of a target share a request. As with [`Executor::address`], there is an answer
+    /// to any settings.
     fn grouping(&self, target: &CallTarget) -> Grouping;
 
     /// The renderer of requests for jobs of one target. A target that cannot be rendered gives a
@@ -128,7 +133,8 @@ pub trait Renderer {
     /// Adds a job. Ids ascend.
     fn push(&mut self, job: &BatchJob<'_>);
 
-    /// The requests, in the order in which they are to go.
+    /// The requests, in the order in which they are to go. Each job is in one of them or among
+    /// those that failed.
     fn finish(self: Box<Self>) -> Rendered;
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::queues::Queues;
+use super::queues::{Defect, Queues};
 use super::request::Chunk;
 use crate::delivery::batch::{Batch, BatchJob};
 use crate::delivery::destination::{Address, Destination};
@@ -75,12 +75,14 @@ impl Executor for MemoryExecutor {
     }
 
     fn address(&self, target: &CallTarget) -> Address {
+        self.0.check(Defect::Address);
         let queue = of_target(target).map(|settings| settings.queue).unwrap_or_default();
         let destination = Destination::new(format!("memory:{queue}"));
         Address { destination, path: 0, name: queue.into() }
     }
 
     fn grouping(&self, _: &CallTarget) -> Grouping {
+        self.0.check(Defect::Grouping);
         Grouping::Chunk
     }
 
@@ -100,7 +102,10 @@ struct ChunkRenderer<'r> {
 
 impl Renderer for ChunkRenderer<'_> {
     fn push(&mut self, job: &BatchJob<'_>) {
-        self.messages.push((job.id, job.data.to_owned()));
+        self.queues.check(Defect::At(job.id));
+        if *self.queues.defect.lock().unwrap() != Defect::LeavesOut(job.id) {
+            self.messages.push((job.id, job.data.to_owned()));
+        }
     }
 
     fn finish(self: Box<Self>) -> Rendered {
@@ -109,6 +114,7 @@ impl Renderer for ChunkRenderer<'_> {
             let why = "memory.queue is not set".to_owned();
             return Rendered { requests: Vec::new(), failed: vec![(jobs, why)] };
         };
+        self.messages.iter().for_each(|(job, _)| self.queues.check(Defect::Finish(*job)));
         let request = |messages: &[(JobId, String)]| Request {
             members: messages.iter().map(|(job, _)| *job).collect(),
             id: self.batch.instant.id(messages[0].0),

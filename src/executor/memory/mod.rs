@@ -10,4 +10,4 @@ mod queues;
 mod request;
 
 pub(crate) use executor::MemoryExecutor;
-pub(crate) use queues::{Fate, Message};
+pub(crate) use queues::{Defect, Fate, Message};

@@ -1,4 +1,5 @@
-//! The queues of the kind: what arrived, and what becomes of each message.
+//! The queues of the kind: what arrived, what becomes of each message, and what goes wrong in the
+//! kind itself.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -53,6 +54,26 @@ pub(crate) enum Fate {
     Down,
 }
 
+/// What goes wrong in the kind itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Defect {
+    /// Nothing.
+    #[default]
+    None,
+    /// It panics when it is asked how jobs share requests.
+    Grouping,
+    /// It panics when it is asked where messages go.
+    Address,
+    /// It panics at this job.
+    At(JobId),
+    /// It panics when the chunks are put together in which this job is.
+    Finish(JobId),
+    /// It forgets this job.
+    LeavesOut(JobId),
+    /// It panics while it sends.
+    Send,
+}
+
 type Fates = Box<dyn Fn(&Message) -> Fate + Send + Sync>;
 
 /// The queues, and what becomes of messages.
@@ -63,6 +84,8 @@ pub(crate) struct Queues {
     pub(crate) chunks: Mutex<Vec<Vec<JobId>>>,
     /// The most messages of a chunk.
     pub(crate) chunk: AtomicUsize,
+    /// What goes wrong.
+    pub(crate) defect: Mutex<Defect>,
     /// True once messages that hang are confirmed.
     pub(crate) released: watch::Sender<bool>,
     fates: Mutex<Fates>,
@@ -76,6 +99,7 @@ impl Queues {
             confirmed: Mutex::default(),
             chunks: Mutex::default(),
             chunk: AtomicUsize::new(8),
+            defect: Mutex::default(),
             released: watch::Sender::new(false),
             fates: Mutex::new(Box::new(|_| Fate::Confirmed)),
             secrets: SecretCache::new(keys),
@@ -90,6 +114,17 @@ impl Queues {
     /// Says what becomes of each message from now on.
     pub(crate) fn answer_with(&self, fates: impl Fn(&Message) -> Fate + Send + Sync + 'static) {
         *self.fates.lock().unwrap() = Box::new(fates);
+    }
+
+    /// Says what goes wrong from now on.
+    pub(crate) fn fail(&self, defect: Defect) {
+        *self.defect.lock().unwrap() = defect;
+    }
+
+    /// Panics if this goes wrong.
+    pub(super) fn check(&self, defect: Defect) {
+        let wrong = *self.defect.lock().unwrap() == defect;
+        assert!(!wrong, "a fault of the test's: {defect:?}");
     }
 
     /// The most messages of a chunk.

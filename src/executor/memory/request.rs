@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::queues::{Fate, Message, Queues};
+use super::queues::{Defect, Fate, Message, Queues};
 use crate::delivery::attempt::{Attempt, Class, Judged};
 use crate::delivery::batch::Labels;
 use crate::delivery::call_outcome::CallOutcome;
@@ -53,6 +53,7 @@ impl PreparedRequest for Chunk {
 
 impl Chunk {
     async fn publish(self: Box<Self>, mut gate: Gate) -> Reply {
+        self.queues.check(Defect::Send);
         let began = gate.tried();
         let mut parts: Vec<JobsAttempt> = Vec::new();
         let mut rest = Rest::None;

@@ -191,24 +191,27 @@ impl RequestBuilder<'_> {
             let why = UnsentReason::Over(Verdict::Skipped(cause.reason()), None);
             done.unsent(project, once, jobs, why);
         }
-        let mut closed: Vec<Deferred> = Vec::new();
+        let mut put_off: Vec<Deferred> = Vec::new();
         for mut group in sorted.groups.into_iter().filter(|group| !group.jobs.is_empty()) {
             let (project, once) = (group.route.project, group.route.once);
             let ids = || group.jobs.iter().map(|(row, ..)| row.id).collect::<Vec<_>>();
-            if let Some((until, obstacle)) = (self.closed)(&group.route) {
+            let blocked = group.route.obstacle().map(|why| Obstacle::Node(why.to_owned()));
+            let closed = blocked.map(|why| (head.due, why)).or_else(|| (self.closed)(&group.route));
+            if let Some((until, obstacle)) = closed {
                 let same = |(known, at, why, _): &&mut Deferred| {
                     (*at, why) == (until, &obstacle)
                         && known.defers_with(&group.route)
                         && known.destination() == group.route.destination()
                 };
-                match closed.iter_mut().find(same) {
+                match put_off.iter_mut().find(same) {
                     Some((.., jobs)) => jobs.extend(ids()),
-                    None => closed.push((Arc::clone(&group.route), until, obstacle, ids())),
+                    None => put_off.push((Arc::clone(&group.route), until, obstacle, ids())),
                 }
                 continue;
             }
             let route = Arc::clone(&group.route);
             match &route.mode {
+                DeliveryMode::Blocked(..) => {} // it is put off above
                 DeliveryMode::Undeliverable(why) => {
                     let why = UnsentReason::Over(Verdict::Dead, Some(why.clone()));
                     done.unsent(project, once, ids(), why);
@@ -245,7 +248,7 @@ impl RequestBuilder<'_> {
                 }
             }
         }
-        for (route, until, obstacle, mut jobs) in closed {
+        for (route, until, obstacle, mut jobs) in put_off {
             jobs.sort_unstable();
             let why = UnsentReason::Deferred(Arc::clone(&route), until, obstacle);
             done.unsent(route.project, route.once, jobs, why);

@@ -2,9 +2,12 @@
 //! instant and the executor, asks the lease before the first byte (the lease rule), and hands the
 //! reply to `response`.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use futures_util::FutureExt as _;
 
 use super::adaptive_limit::LimitPlaces;
 use super::admission::Admitted;
@@ -22,11 +25,14 @@ use crate::delivery::request::Request;
 use crate::model::JobId;
 use crate::worker::ports::{Dispatcher, Lease, StateStore};
 
+/// The error of an attempt in which the executor panicked.
+const PANICKED: &str = "the program of its node failed while it made the call: see its log";
+
 /// The outcome of a request that was built.
 pub(super) enum CallResult {
     /// Its jobs were changed meanwhile: it must be built again.
     Stale(Permits),
-    /// It cannot be completed here, as its secrets cannot be opened.
+    /// It cannot be completed here, as its secrets cannot be opened, or its executor panicked.
     Incomplete(String),
     /// The executor's reply.
     Reply(Reply),
@@ -85,8 +91,25 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         self.handle_result(piece, route, made).await;
     }
 
-    /// Makes a call when it is due.
+    /// Makes a call when it is due. Where its executor panics, the attempt has failed: a call
+    /// always ends, or the watermark would stand still (the account rule).
     async fn call_when_due(
+        self: &Arc<Self>,
+        piece: &Work,
+        built: BuiltRequest,
+        number: u32,
+        own: RequestPermits,
+        probe: bool,
+    ) -> CallResult {
+        let kind = Arc::clone(&built.route);
+        let made = self.make_call(piece, built, number, own, probe);
+        AssertUnwindSafe(made).catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!(kind = kind.kind(), "an executor panicked while it made a call");
+            CallResult::Incomplete(PANICKED.to_owned())
+        })
+    }
+
+    async fn make_call(
         self: &Arc<Self>,
         piece: &Work,
         built: BuiltRequest,

@@ -9,6 +9,7 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub(in crate::worker) struct Route {
     terms: Terms,
     /// Where calls go; `None` if there is no target.
     address: Option<Address>,
+    /// Why this node cannot say where they go, although there is a target.
+    obstacle: Option<String>,
 }
 
 /// The terms of delivery, the target included. Jobs with equal terms share a route.
@@ -81,6 +84,8 @@ pub(in crate::worker) enum DeliveryMode {
     Chunk(CallTarget),
     /// Each occurrence has a request of its own to the target.
     Single(CallTarget, SingleTerms),
+    /// This node cannot say how the target is called, and why: another program may.
+    Blocked(CallTarget, String),
     /// There is no target; the reason.
     Undeliverable(String),
 }
@@ -131,9 +136,22 @@ impl Hash for ByTerms {
 impl Route {
     /// The route of these terms. `executors` know where calls to the target go.
     pub(in crate::worker) fn new(terms: Terms, executors: &Registry) -> Self {
-        let address =
-            terms.target().and_then(|target| Some(executors.get(target.kind())?.address(target)));
-        Self { terms, address }
+        let (mut address, mut obstacle) = (None, None);
+        match &terms.mode {
+            DeliveryMode::Blocked(_, why) => obstacle = Some(why.clone()),
+            DeliveryMode::Undeliverable(_) => {}
+            DeliveryMode::Batch(target)
+            | DeliveryMode::Chunk(target)
+            | DeliveryMode::Single(target, _) => {
+                let executor = executors.get(target.kind());
+                match executor.map(|executor| ask(target, || executor.address(target))) {
+                    Some(Ok(known)) => address = Some(known),
+                    Some(Err(why)) => obstacle = Some(why),
+                    None => {}
+                }
+            }
+        }
+        Self { terms, address, obstacle }
     }
 
     /// The kind of the target; empty if there is none.
@@ -146,9 +164,14 @@ impl Route {
         self.address.as_ref()
     }
 
-    /// The name of the destination for people.
+    /// Why this node cannot call the target although there is one.
+    pub(in crate::worker) fn obstacle(&self) -> Option<&str> {
+        self.obstacle.as_deref()
+    }
+
+    /// The name of the destination for people; the kind of the target where it is not known.
     pub(in crate::worker) fn destination(&self) -> &str {
-        self.address.as_ref().map_or("", |address| &address.name)
+        self.address.as_ref().map_or(self.kind(), |address| &address.name)
     }
 
     /// Says whether jobs of both may be deferred as one pending row.
@@ -163,6 +186,7 @@ impl Terms {
         match &self.mode {
             DeliveryMode::Batch(target)
             | DeliveryMode::Chunk(target)
+            | DeliveryMode::Blocked(target, _)
             | DeliveryMode::Single(target, _) => Some(target),
             DeliveryMode::Undeliverable(_) => None,
         }
@@ -276,10 +300,15 @@ fn delivery_mode(
         Err(why) => return DeliveryMode::Undeliverable(why),
     };
     let Some(kind) = executors.get(target.kind()) else {
-        let why = format!("this node cannot call executors of type {}", target.kind());
-        return DeliveryMode::Undeliverable(why);
+        // A node with a newer program, or this one after an upgrade, may know it.
+        let why = format!("its program does not know type {}: upgrade it", target.kind());
+        return DeliveryMode::Blocked(target, why);
     };
-    match kind.grouping(&target) {
+    let grouping = match ask(&target, || kind.grouping(&target)) {
+        Ok(grouping) => grouping,
+        Err(why) => return DeliveryMode::Blocked(target, why),
+    };
+    match grouping {
         Grouping::Batch => DeliveryMode::Batch(target),
         Grouping::Chunk => DeliveryMode::Chunk(target),
         Grouping::Single => {
@@ -295,4 +324,15 @@ fn delivery_mode(
             DeliveryMode::Single(target, single)
         }
     }
+}
+
+/// Asks the executor of a target something that it should always have an answer to. Where it panics
+/// instead, the jobs of the target are put off with this reason: they would fail at every look, and
+/// the jobs that are read with them would never go out.
+fn ask<T>(target: &CallTarget, question: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(question)).map_err(|_| {
+        let kind = target.kind();
+        tracing::error!(kind, "an executor panicked at the settings of a target");
+        format!("its program fails at these settings of type {kind}: see its log, upgrade it")
+    })
 }

@@ -11,6 +11,7 @@ mod isolation;
 mod jitter;
 mod overlap;
 mod poison;
+mod program_faults;
 mod recovery;
 mod second_kind;
 mod targets;

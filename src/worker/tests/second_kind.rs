@@ -6,16 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
-use super::fixture::{Letters, WorkerFixture, collected, definition, later};
-use crate::command::{Command, Outcome};
+use super::fixture::{Letters, WorkerFixture, collected, later};
 use crate::delivery::breaker::Rules;
 use crate::delivery::destination_queues::QueueOptions;
 use crate::delivery::executor::Executor as _;
 use crate::executor::memory::{Fate, MemoryExecutor};
 use crate::model::attempt::Verdict;
-use crate::model::job::JobDefinition;
 use crate::model::postponement::Obstacle;
-use crate::model::target::Executor;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_go_out_in_chunks_with_the_opened_secret_and_are_delivered() {
@@ -107,29 +104,6 @@ async fn a_destination_that_is_down_is_left_alone_by_its_name_and_tried_again() 
     collected(&fixture.worker).await;
     assert_eq!((fixture.confirmed().len(), fixture.worker.pending(0)), (1, 0));
     fixture.worker.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_kind_that_this_node_does_not_know_makes_dead_letters() {
-    let mut worker = WorkerFixture::new();
-    worker.start();
-    let executor = Executor {
-        name: "e".to_owned(),
-        kind: "of a newer node".to_owned(),
-        settings: Some(Box::new(json!({}))),
-        ..Executor::default()
-    };
-    let Outcome::Created(id) = worker.apply(&Command::CreateExecutor(executor)) else {
-        panic!("no executor");
-    };
-    worker.create(JobDefinition { executor: Some(id), ..definition("@every 10s", "") }, 2);
-    later(&worker, 10_000).await;
-    collected(&worker).await;
-    let record = worker.records(0).remove(0).record;
-    assert_eq!((record.verdict, record.members.len()), (Verdict::Dead, 2));
-    let error = record.error.unwrap();
-    assert_eq!(error, "this node cannot call executors of type of a newer node");
-    worker.stop().await;
 }
 
 #[test]
