@@ -86,14 +86,10 @@ pub trait Executor: Send + Sync + 'static {
         Err(Invalid::unfit("message", format!("message is not for type {}", self.kind())))
     }
 
-    /// Checks the data of a job against its target, when the job is created or changed.
-    fn check_data(
-        &self,
-        _to: &CallTarget,
-        _job: &JobDefinition,
-        _data: &str,
-    ) -> Result<(), Invalid> {
-        Ok(())
+    /// The check of the data of jobs against their target, when they are created or changed. It is
+    /// made once for the jobs of a definition.
+    fn data_check(&self, _to: &CallTarget, _job: &JobDefinition) -> Result<DataCheck, Invalid> {
+        Ok(Box::new(|_| Ok(())))
     }
 
     /// Where calls to a target go. Asked once for each target and read of the store. It has an
@@ -137,6 +133,9 @@ pub trait Renderer {
     /// those that failed.
     fn finish(self: Box<Self>) -> Rendered;
 }
+
+/// Checks the data of one job.
+pub type DataCheck = Box<dyn Fn(&str) -> Result<(), Invalid> + Send>;
 
 /// The fields, at any depth of settings and of messages, in which names are the client's own. They
 /// are named in camelCase.

@@ -18,7 +18,7 @@ use super::{show, validate};
 use crate::clock::Clock;
 use crate::delivery::batch::Batch;
 use crate::delivery::destination::{Address, Destination};
-use crate::delivery::executor::{ClientFields, Executor, Grouping, Invalid, Renderer};
+use crate::delivery::executor::{ClientFields, DataCheck, Executor, Grouping, Invalid, Renderer};
 use crate::delivery::secret_cache::SecretCache;
 use crate::executor::http::Options;
 use crate::metrics::PublishMetrics;
@@ -90,18 +90,19 @@ impl Executor for AmqpExecutor {
 
     /// Whatever is admitted here can be written for every occurrence of the job, unless the limit
     /// of bodies is lowered.
-    fn check_data(&self, to: &CallTarget, job: &JobDefinition, data: &str) -> Result<(), Invalid> {
+    fn data_check(&self, to: &CallTarget, job: &JobDefinition) -> Result<DataCheck, Invalid> {
         const FIELD: &str = "data";
         let settings = Settings::of(to).map_err(|error| Invalid::new(AMQP, error))?;
         let plan = Plan::new(&settings, job.message.as_deref(), self.0.max_body)?;
-        plan.check(data).map_err(|error| {
+        let unfit = |error: Unrendered| {
             let message = format!("job data does not fit: {error}");
             match error {
                 Unrendered::Body(payload::Error::TooLarge(_)) => Invalid::too_large(FIELD, message),
                 Unrendered::Body(payload::Error::Base64) => Invalid::new(FIELD, message),
                 Unrendered::TooLong(_) | Unrendered::Headers(_) => Invalid::unfit(FIELD, message),
             }
-        })
+        };
+        Ok(Box::new(move |data| plan.check(data).map_err(unfit)))
     }
 
     fn address(&self, target: &CallTarget) -> Address {

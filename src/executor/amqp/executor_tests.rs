@@ -59,7 +59,7 @@ fn a_message_is_stored_as_it_is_shown() {
 fn data_that_makes_no_message_is_refused() {
     let executor = executor();
     let check = |changes: Value, message: Option<Value>, data: &str| {
-        executor.check_data(&target(changes), &definition(message), data)
+        executor.data_check(&target(changes), &definition(message))?(data)
     };
     let x = |n: usize| "x".repeat(n);
     assert_eq!(check(json!({}), None, &x(MAX_BODY)), Ok(()));
@@ -82,5 +82,5 @@ fn data_that_makes_no_message_is_refused() {
     }
     let other = Configured { kind: AMQP.to_owned(), settings: json!({}) };
     let other = CallTarget::Settings(Box::new(other));
-    assert_eq!(executor.check_data(&other, &definition(None), "").unwrap_err().field, AMQP);
+    assert_eq!(executor.data_check(&other, &definition(None)).err().unwrap().field, AMQP);
 }

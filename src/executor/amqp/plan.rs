@@ -1,5 +1,5 @@
 //! Plans of messages: the settings with a job's `message` over them, read once and rendered for
-//! each job. `render` makes one for each definition of a batch; `AmqpExecutor::check_data` renders
+//! each job. `render` makes one for each definition of a batch; `AmqpExecutor::data_check` renders
 //! one with the longest values that there can be. Pure.
 
 use serde_json::Value;

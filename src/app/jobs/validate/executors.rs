@@ -9,7 +9,7 @@ use crate::app::error::Error;
 use crate::app::jobs::validate::refusals::{not_in_batches, unprocessable, without_runs};
 use crate::app::state::App;
 use crate::app::targets::http::payload;
-use crate::delivery::executor::SharedExecutor;
+use crate::delivery::executor::DataCheck;
 use crate::delivery::registry::Registry;
 use crate::executor::http::template::Sizes;
 use crate::model::call_target::CallTarget;
@@ -39,9 +39,7 @@ pub(in crate::app::jobs) async fn check<'j>(
     }
     for (index, (place, data)) in jobs.enumerate() {
         let Some(Some(check)) = checks.get(place) else { continue };
-        check
-            .data(&definitions[place], data, app.config.payload_max_bytes)
-            .map_err(|error| (Some(index), error))?;
+        check.data(data, app.config.payload_max_bytes).map_err(|error| (Some(index), error))?;
     }
     Ok(())
 }
@@ -86,19 +84,19 @@ async fn read(app: &App, actor: &Actor, definitions: &[JobDefinition]) -> Result
 }
 
 /// The check of the data of a definition's jobs.
-enum DataCheck {
+enum Check {
     /// By the sizes of the requests that an executor's `http` makes.
     Http(Box<HttpTarget>, Sizes),
     /// By the kind of the target.
-    Kind(SharedExecutor, CallTarget),
+    Kind(DataCheck),
 }
 
-impl DataCheck {
-    fn data(&self, definition: &JobDefinition, data: &str, most: usize) -> Result<(), Error> {
+impl Check {
+    fn data(&self, data: &str, most: usize) -> Result<(), Error> {
         match self {
             Self::Http(http, sizes) => payload::check_data(sizes, http, data, most)
                 .map_err(|error| error.because("by its executor's http target").field("data")),
-            Self::Kind(executor, to) => Ok(executor.check_data(to, definition, data)?),
+            Self::Kind(check) => Ok(check(data)?),
         }
     }
 }
@@ -109,7 +107,7 @@ fn suit(
     kinds: &Registry,
     definition: &mut JobDefinition,
     executor: Option<&Executor>,
-) -> Result<Option<DataCheck>, Error> {
+) -> Result<Option<Check>, Error> {
     if let Some(executor) = executor {
         judge(definition, executor)?;
     }
@@ -118,7 +116,7 @@ fn suit(
         definition.message = Some(Box::new(valid));
     }
     if let Some(http) = executor.and_then(|executor| executor.http.as_ref()) {
-        return Ok(Some(DataCheck::Http(http.clone(), payload::sizes(http)?)));
+        return Ok(Some(Check::Http(http.clone(), payload::sizes(http)?)));
     }
     // An executor that is not here is one that `apply` refuses, or that is new.
     let known = definition.executor.map(|id| (id, executor));
@@ -127,7 +125,8 @@ fn suit(
     }
     let Ok(to) = CallTarget::of(definition, known) else { return Ok(None) };
     let CallTarget::Settings(_) = &to else { return Ok(None) };
-    Ok(kinds.get(to.kind()).map(|kind| DataCheck::Kind(kind.clone(), to)))
+    let Some(kind) = kinds.get(to.kind()) else { return Ok(None) };
+    Ok(Some(Check::Kind(kind.data_check(&to, definition)?)))
 }
 
 fn validate_message(
@@ -235,8 +234,8 @@ mod tests {
         let executor = with_settings("amqp");
         for (mut definition, executor) in [(own, None), (named, Some(&executor))] {
             let check = suit(&test_kinds(), &mut definition, executor).unwrap().unwrap();
-            check.data(&definition, &"x".repeat(LONGEST_DATA), 0).unwrap();
-            let error = check.data(&definition, &"x".repeat(LONGEST_DATA + 1), 0).unwrap_err();
+            check.data(&"x".repeat(LONGEST_DATA), 0).unwrap();
+            let error = check.data(&"x".repeat(LONGEST_DATA + 1), 0).unwrap_err();
             assert_eq!((error.field_name(), error.kind()), (Some("data"), ErrorKind::TooLarge));
         }
         let mut callback = JobDefinition { callback_url: "u".into(), ..JobDefinition::default() };

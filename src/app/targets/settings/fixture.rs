@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::delivery::batch::Batch;
 use crate::delivery::destination::{Address, Destination};
-use crate::delivery::executor::{ClientFields, Executor, Grouping, Invalid, Renderer};
+use crate::delivery::executor::{ClientFields, DataCheck, Executor, Grouping, Invalid, Renderer};
 use crate::delivery::registry::Registry;
 use crate::model::call_target::CallTarget;
 use crate::model::job::JobDefinition;
@@ -83,11 +83,11 @@ impl Executor for TestKind {
         }
     }
 
-    fn check_data(&self, _: &CallTarget, _: &JobDefinition, data: &str) -> Result<(), Invalid> {
-        if data.len() > LONGEST_DATA {
-            return Err(Invalid::too_large("data", "job data is too large"));
-        }
-        Ok(())
+    fn data_check(&self, _: &CallTarget, _: &JobDefinition) -> Result<DataCheck, Invalid> {
+        Ok(Box::new(|data| match data.len() {
+            ..=LONGEST_DATA => Ok(()),
+            _ => Err(Invalid::too_large("data", "job data is too large")),
+        }))
     }
 
     fn address(&self, _: &CallTarget) -> Address {
