@@ -175,6 +175,11 @@ async fn fill(cluster: &TestCluster, receiver: &Receiver) {
             "maxConcurrency": 4}),
     );
     let executor = executor.await["id"].clone();
+    let broker = json!({"url": "amqp://me:not a secret@mq.example:5673/shop".replace(' ', "%20"),
+        "exchange": "orders", "routingKey": "new.{{jobId}}", "priority": 3, "expiration": "1h",
+        "headers": {"x_team": "red", "x-delay": 5}, "declare": {"type": "topic"}});
+    let messages = json!({"name": "mq", "type": "amqp", "amqp": broker, "ratePerSecond": 9});
+    let messages = post("executors", messages).await["id"].clone();
     let made = post("credentials", json!({})).await;
     let text = |name: &str| made[name].as_str().unwrap();
     let client = client_of(&[("x-api-key", text("apiKey")), ("x-secret-key", text("apiSecret"))]);
@@ -199,6 +204,9 @@ async fn fill(cluster: &TestCluster, receiver: &Receiver) {
         job(json!({"spec": "@weekly", "http": {"url": receiver.at("/broken")}, "retryMax": 0})),
         job(json!({"spec": "@monthly", "callbackUrl": url, "status": "inactive"})),
         job(json!({"spec": "@yearly", "callbackUrl": url})),
+        job(json!({"spec": "@weekly", "amqp": broker})),
+        job(json!({"spec": "@weekly", "executorId": messages,
+            "message": {"routingKey": "late", "headers": {"y_team": [1, null]}}})),
     ]);
     let made = cluster.jobs(1, &jobs).await;
     let id = |n: usize| made[n]["id"].as_u64().unwrap();
