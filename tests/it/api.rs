@@ -1,6 +1,7 @@
 //! The API of a single node, asked through its router: the requests that each route accepts and
 //! refuses, and its answers.
 
+mod amqp;
 mod bad;
 mod conditions;
 mod credentials;
