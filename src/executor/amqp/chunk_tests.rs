@@ -102,6 +102,7 @@ async fn a_complete_chunk_is_published_with_the_password_and_none_goes_where_it_
             project: 1,
             probe: false,
             limits: Limits::default(),
+            jobs: 1,
             timeout: Duration::from_secs(30),
             before_send: Box::new(|| true),
             unwanted: None,

@@ -92,7 +92,7 @@ pub(super) fn render(
     definitions: &[Arc<JobDefinition>],
     jobs: impl IntoIterator<Item = (JobId, usize, String)>,
 ) -> Rendered {
-    let batch = Batch { instant: INSTANT, attempt: 1, definitions };
+    let batch = Batch { instant: INSTANT, attempt: 1, definitions, max_jobs: None };
     let mut renderer = executor.renderer(target, batch);
     for (id, definition, data) in jobs {
         renderer.push(&BatchJob { id, definition, data: &data, created: 0, last: 0 });
