@@ -108,7 +108,7 @@ async fn a_complete_chunk_is_published_with_the_password_and_none_goes_where_it_
             unwanted: None,
         });
         match reply.await {
-            Reply::Withheld => assert!(goes),
+            Reply::PerJob { .. } => assert!(goes),
             Reply::Done(attempt) => {
                 let error = attempt.error.unwrap();
                 assert!(!goes && error.contains("a loopback address"), "{error}");

@@ -126,7 +126,7 @@ impl Executor for AmqpExecutor {
     }
 
     fn grouping(&self, _: &CallTarget) -> Grouping {
-        Grouping::Batch
+        Grouping::Chunk
     }
 
     fn renderer<'r>(&'r self, target: &'r CallTarget, batch: Batch<'r>) -> Box<dyn Renderer + 'r> {

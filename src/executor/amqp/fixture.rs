@@ -11,7 +11,7 @@ use crate::delivery::batch::{Batch, BatchJob, Instant};
 use crate::delivery::call_outcome::CallOutcome;
 use crate::delivery::executor::Executor as _;
 use crate::delivery::gate::Gate;
-use crate::delivery::reply::Reply;
+use crate::delivery::reply::{Reply, Rest};
 use crate::delivery::request::{Rendered, Request, Sending};
 use crate::delivery::secret_cache::SecretCache;
 use crate::executor::amqp::AmqpExecutor;
@@ -40,7 +40,7 @@ impl Publisher for Recorder {
             published.lock().unwrap().push((chunk, password));
             let began = gate.tried();
             gate.finish(began, CallOutcome::Fine);
-            Reply::Withheld
+            Reply::PerJob { parts: Vec::new(), rest: Rest::None }
         })
     }
 
@@ -92,7 +92,17 @@ pub(super) fn render(
     definitions: &[Arc<JobDefinition>],
     jobs: impl IntoIterator<Item = (JobId, usize, String)>,
 ) -> Rendered {
-    let batch = Batch { instant: INSTANT, attempt: 1, definitions, max_jobs: None };
+    render_at_most(None, (executor, target), definitions, jobs)
+}
+
+/// As [`render`], with the most jobs of a request.
+pub(super) fn render_at_most(
+    max_jobs: Option<usize>,
+    (executor, target): (&AmqpExecutor, &CallTarget),
+    definitions: &[Arc<JobDefinition>],
+    jobs: impl IntoIterator<Item = (JobId, usize, String)>,
+) -> Rendered {
+    let batch = Batch { instant: INSTANT, attempt: 1, definitions, max_jobs };
     let mut renderer = executor.renderer(target, batch);
     for (id, definition, data) in jobs {
         renderer.push(&BatchJob { id, definition, data: &data, created: 0, last: 0 });

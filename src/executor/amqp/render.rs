@@ -52,7 +52,7 @@ impl<'r> ChunkRenderer<'r> {
             plain: None,
             plans: vec![None; batch.definitions.len()],
             open: Vec::new(),
-            most: Publish::MOST,
+            most: batch.max_jobs.map_or(Publish::MOST, |most| most.min(Publish::MOST)),
             rendered: Rendered::default(),
         }
     }

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::super::fixture::{chunk, definition, executor, render, target};
+use super::super::fixture::{chunk, definition, executor, render, render_at_most, target};
 use super::*;
+use crate::delivery::executor::{Executor as _, Grouping};
 
 fn sizes(rendered: &Rendered) -> Vec<usize> {
     rendered.requests.iter().map(|request| request.members.len()).collect()
@@ -30,6 +31,19 @@ fn messages_of_one_exchange_fill_chunks_up_to_the_bounds() {
         published.messages.iter().map(|message| (message.job, &message.body)).collect();
     assert_eq!(ids.iter().map(|(job, _)| *job).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(request.id, published.messages[0].execution);
+}
+
+#[test]
+fn a_chunk_keeps_to_the_limits_of_its_executor() {
+    let (executor, target, plain) = (executor(), target(json!({})), [definition(None)]);
+    assert_eq!(executor.grouping(&target), Grouping::Chunk, "limits count messages");
+    let sizes_at_most = |most| {
+        let jobs = (1..=1_030).map(|id| (id, 0, "x".to_owned()));
+        sizes(&render_at_most(most, (&executor, &target), &plain, jobs))
+    };
+    assert_eq!(sizes_at_most(Some(500)), [500, 500, 30]);
+    assert_eq!(sizes_at_most(Some(5_000)), [1_024, 6]);
+    assert_eq!(sizes_at_most(Some(1)).len(), 1_030);
 }
 
 #[test]
