@@ -189,19 +189,23 @@ fn begun(call: &EndedCall<'_>, gate: Gate, metrics: &PublishMetrics) -> Reply {
     let unwanted = matches!(call.end, Err(Interruption::Unwanted));
     let parts = parts(call, Some(&unknown)).into_iter();
     let parts = parts.map(|(part, label)| part.attempt(&gate, call.chunk, (metrics, label)));
-    let mut parts: Vec<JobsAttempt> = parts.collect();
+    let parts: Vec<JobsAttempt> = parts.collect();
     let whole = gate.time().clock().boot().saturating_sub(began);
     let confirmed = call.progress.fates.iter().filter(|fate| decided(fate)).count();
     metrics.confirmed(whole, confirmed as u64);
     let rest = rest(call, &gate);
     gate.finish(began, outcome);
-    match parts.pop() {
-        Some(last) if unwanted => Reply::Unwanted(last.attempt),
-        last => {
-            parts.extend(last);
-            Reply::PerJob { parts, rest }
-        }
+    told(parts, rest, unwanted)
+}
+
+/// The reply with these parts. A call is unwanted as a whole only where nothing of it is decided:
+/// what was confirmed before its jobs were deleted stays delivered.
+fn told(mut parts: Vec<JobsAttempt>, rest: Rest, unwanted: bool) -> Reply {
+    let undecided = |part: &JobsAttempt| part.attempt.class != Class::Success;
+    if unwanted && rest == Rest::None && parts.len() == 1 && parts.iter().all(undecided) {
+        return Reply::Unwanted(parts.remove(0).attempt);
     }
+    Reply::PerJob { parts, rest }
 }
 
 /// Jobs with the same attempt.
@@ -300,5 +304,29 @@ impl Part {
             ..Attempt::default()
         };
         JobsAttempt { jobs: self.jobs, attempt }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_confirmed_stays_delivered_when_the_jobs_of_a_call_are_deleted() {
+        let part = |job, class| JobsAttempt {
+            jobs: vec![job],
+            attempt: Attempt { class, ..Attempt::default() },
+        };
+        let unknown = part(1, Class::Retry { after: None });
+        let confirmed = part(2, Class::Success);
+        let all = vec![confirmed.clone(), unknown.clone()];
+        let per_job = |parts, rest| Reply::PerJob { parts, rest };
+        assert_eq!(told(all.clone(), Rest::None, true), per_job(all, Rest::None));
+        let one = vec![unknown.clone()];
+        assert_eq!(told(one.clone(), Rest::None, true), Reply::Unwanted(unknown.attempt));
+        assert_eq!(told(one.clone(), Rest::Withheld, true), per_job(one.clone(), Rest::Withheld));
+        assert_eq!(told(one.clone(), Rest::None, false), per_job(one, Rest::None));
+        let one = vec![confirmed];
+        assert_eq!(told(one.clone(), Rest::None, true), per_job(one, Rest::None));
     }
 }

@@ -220,6 +220,21 @@ async fn chunks_of_a_limited_executor_go_one_at_a_time_and_the_operators_rate_bo
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_chunk_is_one_call_for_workers_and_queues_however_many_messages_it_has() {
+    let options = QueueOptions { max_workers: 1, ..QueueOptions::default() };
+    let mut fixture = Letters::start_with(options, |_| ()).with_chunks_of(30);
+    fixture.answer_with(|_| Fate::Hanging);
+    fixture.send(60).await;
+    assert_eq!((fixture.sizes(), fixture.calls()), (vec![30], (1, 1)));
+    fixture.release();
+    fixture.worker.settle().await;
+    collected(&fixture.worker).await;
+    assert_eq!((fixture.sizes(), fixture.calls()), (vec![30, 30], (0, 0)));
+    assert_eq!(fixture.with_verdict("delivered"), 60);
+    fixture.worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_probe_of_a_breaker_is_one_job_of_a_chunk() {
     let breaker = Rules { failures: 1, cooldown: 20_000 };
     let options = QueueOptions { breaker, ..QueueOptions::default() };
