@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::delivery::{Delivery, Misfire, Overlap};
+use super::members::Members;
 use super::run_terms::RetryOn;
+use super::shard::ShardId;
 use super::target::{Configured, HttpTarget, present};
 use super::{JobId, Millis, ProjectId};
 use crate::schedule::DstRule;
@@ -283,7 +285,7 @@ pub struct Pending {
     /// The row's number.
     pub id: u64,
     /// The shard of all members.
-    pub shard: super::shard::ShardId,
+    pub shard: ShardId,
     /// The project of all members.
     pub project: ProjectId,
     /// The due instant.
@@ -296,7 +298,7 @@ pub struct Pending {
     /// it waits for a worker.
     pub next_at: Millis,
     /// The jobs of the row.
-    pub members: super::members::Members,
+    pub members: Members,
     /// The number of a manual run; 0 for a planned occurrence.
     pub run: u64,
     /// Attempts that do not count against the retries any more: those before a replay.
@@ -306,6 +308,9 @@ pub struct Pending {
     /// Why the attempt was not made yet, where it was held back: the text of a
     /// [`Postponement`](super::postponement::Postponement).
     pub postponed: Option<String>,
+    /// The number of the queue whose workers perform the occurrences; `None` until they were on
+    /// offer or handed out.
+    pub queue: Option<u64>,
     /// The wait for a worker; only with [`OFFERED`].
     pub on_offer: Option<OnOffer>,
 }
@@ -324,12 +329,7 @@ pub struct OnOffer {
 impl Pending {
     /// A row of planned occurrences of jobs of one shard: their first attempt, due at the scheduled
     /// instant. It has no id yet.
-    pub fn new(
-        project: ProjectId,
-        shard: super::shard::ShardId,
-        scheduled: Millis,
-        members: super::members::Members,
-    ) -> Self {
+    pub fn new(project: ProjectId, shard: ShardId, scheduled: Millis, members: Members) -> Self {
         Self {
             id: 0,
             shard,
@@ -343,6 +343,7 @@ impl Pending {
             base: 0,
             forced: false,
             postponed: None,
+            queue: None,
             on_offer: None,
         }
     }
@@ -350,13 +351,14 @@ impl Pending {
     /// A row of the occurrence of a run. It is not forced, because its run has its place already.
     pub fn of_run(run: &super::run::Run, attempt: u32, next_at: Millis) -> Self {
         let super::run::Occurrence { job, scheduled, run: number } = run.occurrence;
-        let member = super::members::Members::from_sorted([job]);
+        let member = Members::from_sorted([job]);
         Self {
             due: run.due,
             attempt,
             next_at,
             run: number,
             base: run.base,
+            queue: run.queue(),
             ..Self::new(run.project, run.shard, scheduled, member)
         }
     }

@@ -73,6 +73,19 @@ impl Members {
         self.runs().flat_map(|(first, length)| first..first + length)
     }
 
+    /// The first and the last id; `None` for an empty list.
+    pub fn bounds(&self) -> Option<(JobId, JobId)> {
+        let (first, _) = self.runs().next()?;
+        let (last, length) = self.runs().last()?;
+        Some((first, last + length - 1))
+    }
+
+    /// The first `n` ids, or all where there are fewer.
+    #[must_use]
+    pub fn first(&self, n: u64) -> Members {
+        Members::from_sorted(self.iter().take(usize::try_from(n).unwrap_or(usize::MAX)))
+    }
+
     /// The number of ids.
     pub fn len(&self) -> u64 {
         self.runs().map(|(_, length)| length).sum()

@@ -12,6 +12,9 @@ use super::run_terms::RunTerms;
 use super::shard::ShardId;
 use super::{Millis, ProjectId};
 
+/// The longest name of a worker or a client that is kept, in bytes.
+pub const MAX_NAME: usize = 255;
+
 /// The longest message of a progress that is kept, in bytes.
 pub const MAX_MESSAGE: usize = 256;
 

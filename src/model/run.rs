@@ -194,6 +194,12 @@ impl Run {
         (attempt == 0 || attempt == self.attempt) && (!known || own == worker)
     }
 
+    /// The number of the queue whose workers perform it, once it was handed out to one.
+    pub fn queue(&self) -> Option<u64> {
+        let terms = &self.worker.as_deref()?.terms;
+        (terms.bus != BusKind::Http).then_some(terms.executor)
+    }
+
     /// The bus by which it was handed out; that of HTTP for a receiver that promised to report.
     pub fn bus(&self) -> BusKind {
         self.worker.as_deref().map_or(BusKind::Http, |kept| kept.terms.bus)

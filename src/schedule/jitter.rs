@@ -31,12 +31,7 @@ impl Jittered<'_> {
             return scheduled;
         }
         let gap = self.schedule.next(self.anchor, scheduled).map(|next| next - scheduled);
-        let most = gap.map_or(self.jitter, |gap| gap.min(self.jitter)).clamp(1, LONGEST);
-        let unit = if most >= SECOND { SECOND } else { 1 };
-        // Rounded up, so that the last step is still below `most`.
-        let steps = (most + unit - 1) / unit;
-        let hash = mix(mix(self.job) ^ scheduled.cast_unsigned());
-        scheduled.saturating_add((hash % steps.cast_unsigned()) as Millis * unit)
+        delayed(self.job, scheduled, gap.map_or(self.jitter, |gap| gap.min(self.jitter)))
     }
 
     /// The first occurrence due strictly after an instant, as (scheduled, due).
@@ -69,6 +64,16 @@ impl Jittered<'_> {
     pub fn scheduled_of(&self, due: Millis) -> Option<Millis> {
         self.prev(due).filter(|found| found.1 == due).map(|found| found.0)
     }
+}
+
+/// The due instant of a job's occurrence that is delayed by less than `most`, in milliseconds.
+pub fn delayed(job: u64, scheduled: Millis, most: Millis) -> Millis {
+    let most = most.clamp(1, LONGEST);
+    let unit = if most >= SECOND { SECOND } else { 1 };
+    // Rounded up, so that the last step is still below `most`.
+    let steps = (most + unit - 1) / unit;
+    let hash = mix(mix(job) ^ scheduled.cast_unsigned());
+    scheduled.saturating_add((hash % steps.cast_unsigned()) as Millis * unit)
 }
 
 /// The finalizer of `SplitMix64`.

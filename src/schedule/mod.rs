@@ -44,7 +44,7 @@ pub use describe::{Field, describe, describe_after, describe_at, fields};
 pub use duration::{parse_duration, show_duration};
 pub use error::Error;
 pub use explain::{Check, Reading, read_at};
-pub use jitter::Jittered;
+pub use jitter::{Jittered, delayed};
 pub use lint::warnings;
 pub use next::{Schedule, anchor};
 pub use preview::{Mark, Preview, asked_anchor, preview, preview_in};

@@ -12,10 +12,11 @@ use crate::app::error::{Error, refused};
 use crate::app::history::execution::{named, state};
 use crate::app::reads::ReadPhase;
 use crate::app::state::App;
-use crate::command::{Change, Command, Outcome, Rejection, RejectionKind};
+use crate::command::{Change, Command, Outcome, Rejection, RejectionKind, Reported};
 use crate::model::Millis;
 use crate::model::attempt::bounded;
 use crate::model::run::{Occurrence, Report};
+use crate::model::run_report::RunState;
 use crate::store::runs;
 
 /// The longest wait of a report for the record of its run, in milliseconds ...
@@ -48,7 +49,9 @@ impl App {
             Error::not_found("no run has this id: give the execution id that came with the request")
         })?;
         let known = state_after(&report);
-        self.propose_report(actor, of, report).await?;
+        if let Some(state) = self.propose_report(actor, of, report).await? {
+            return Ok(state.name());
+        }
         if let Some(state) = known {
             return Ok(state);
         }
@@ -58,12 +61,13 @@ impl App {
         Ok(found.unwrap_or("retrying"))
     }
 
+    /// Gives the state of the run, where a worker performs it.
     async fn propose_report(
         &self,
         actor: &Actor,
         occurrence: Occurrence,
         report: Report,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<RunState>, Error> {
         let changes = self.cluster.changes();
         let command = Command::ReportRun { occurrence, report };
         let mut told = self.propose(actor, command.clone()).await?;
@@ -74,7 +78,12 @@ impl App {
             told = self.propose(actor, command).await?;
         }
         match told {
-            Outcome::Done | Outcome::Changed(_) => Ok(()),
+            Outcome::Done | Outcome::Changed(_) => Ok(None),
+            // A worker performs the run.
+            Outcome::Reports(told) => Ok(told.into_iter().find_map(|one| match one {
+                Reported::Counted(state) => Some(state),
+                Reported::Refused { .. } => None,
+            })),
             other => Err(refused(other)),
         }
     }

@@ -53,6 +53,12 @@ pub(super) fn expected(noun: &str, expect: Option<u64>, version: u64) -> Result<
     Err(refuse(RejectionKind::Stale, message))
 }
 
+/// A text of at most so many bytes, cut at a letter.
+pub(super) fn cut(mut text: String, longest: usize) -> String {
+    text.truncate(text.floor_char_boundary(longest));
+    text
+}
+
 impl Entry<'_, '_> {
     /// The credential of the client that asked for the entry, where it names one.
     pub(super) fn client(&self) -> Option<u64> {

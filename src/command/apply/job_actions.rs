@@ -76,8 +76,12 @@ impl Entry<'_, '_> {
         scheduled: Millis,
         end: Verdict,
     ) -> Result<(), Refusal> {
+        // Most ends are of recurring jobs: their anchor tells that without their definition.
+        if jobs::anchor(self.tx, id)? != Some(scheduled) {
+            return Ok(());
+        }
         let Some(old) = jobs::get_in(self.tx, id)? else { return Ok(()) };
-        if !old.definition.is_one_off() || old.anchor != scheduled {
+        if !old.definition.is_one_off() {
             return Ok(());
         }
         if old.definition.delete_after_run && end != Verdict::Dead {

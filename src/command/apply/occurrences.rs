@@ -101,10 +101,16 @@ impl Entry<'_, '_> {
         record: &AttemptRecord,
         ended: &Members,
     ) -> Result<(), Refusal> {
-        for row in self.rows(record)? {
-            let rest = row.members.without(ended);
+        let rows = self.rows(record)?;
+        self.leave(&rows, ended)
+    }
+
+    /// Removes members from rows.
+    pub(super) fn leave(&mut self, rows: &[Pending], gone: &Members) -> Result<(), Refusal> {
+        for row in rows {
+            let rest = row.members.without(gone);
             if rest != row.members {
-                self.keep_row(&row, &rest)?;
+                self.keep_row(row, &rest)?;
             }
         }
         Ok(())

@@ -11,12 +11,12 @@
 //! handed it out, that of the live epoch counts (*live claim wins*), and so does a higher attempt.
 //! What has an end keeps it.
 
-use super::entry::{Entry, Refusal};
+use super::entry::{Entry, Refusal, cut};
 use super::runs::deadline;
 use crate::model::attempt::{AttemptRecord, Occurrences, ResultOrigin, SkipReason, Verdict};
 use crate::model::job::{OFFERED, OnOffer, PARKED, Pending};
 use crate::model::members::Members;
-use crate::model::offer::{MAX_MESSAGE, Offer, RunProgress, Taken};
+use crate::model::offer::{MAX_MESSAGE, MAX_NAME, Offer, RunProgress, Taken};
 use crate::model::run::{Occurrence, Phase, Run, WorkerRun};
 use crate::model::run_terms::BusKind;
 use crate::model::shard::{ShardId, shard_of};
@@ -54,6 +54,7 @@ impl Entry<'_, '_> {
             run: offer.run,
             base: left.base,
             forced: left.forced,
+            queue: Some(offer.terms.executor),
             on_offer: Some(OnOffer { since, expires, executor: offer.terms.executor }),
             ..Pending::new(offer.project, offer.shard, offer.scheduled, left.members)
         })
@@ -91,7 +92,7 @@ impl Entry<'_, '_> {
                 open.push(job);
             }
         }
-        self.close_rows(&record, &Members::from_sorted(open))
+        self.leave(&rows, &Members::from_sorted(open))
     }
 
     /// The run of a member that was taken. If another worker was known to have it, its phase never
@@ -129,7 +130,7 @@ impl Entry<'_, '_> {
                 phase: said,
                 since: *started,
                 why: None,
-                worker: worker.clone(),
+                worker: cut(worker.clone(), MAX_NAME),
                 progress: None,
                 message: None,
                 terms: terms.clone(),
@@ -138,9 +139,9 @@ impl Entry<'_, '_> {
         let before = own.and_then(|own| Some((own, own.worker.as_deref()?)));
         match before {
             Some((own, kept)) if kept.phase == Phase::Cancelling => {
-                let worker = if worker.is_empty() { &kept.worker } else { worker };
-                let kept =
-                    WorkerRun { worker: worker.clone(), terms: terms.clone(), ..kept.clone() };
+                let named = if worker.is_empty() { &kept.worker } else { worker };
+                let worker = cut(named.clone(), MAX_NAME);
+                let kept = WorkerRun { worker, terms: terms.clone(), ..kept.clone() };
                 let (deadline, ends) = (own.deadline, own.ends);
                 Run { deadline, ends, worker: Some(Box::new(kept)), ..run }
             }
@@ -173,10 +174,16 @@ impl Entry<'_, '_> {
         Ok(())
     }
 
-    /// Ends offers that nobody took in time, at most `limit` rows. Returns how many.
+    /// Ends offers that nobody took in time, at most `limit` occurrences. Returns how many.
     pub(super) fn expire_offers(&mut self, limit: u32) -> Result<u32, Refusal> {
-        let untaken = pending::expired(self.tx, self.stamp, limit)?;
-        for row in &untaken {
+        let mut left = u64::from(limit);
+        for row in pending::expired(self.tx, self.stamp, limit)? {
+            if left == 0 {
+                break;
+            }
+            // The rest of a large row stays on offer, and its turn comes with the next entry.
+            let members = row.members.first(left);
+            left -= members.len();
             let shard = self.tx.shard(row.shard)?;
             let (node, epoch) = shard.map_or((0, 0), |shard| (shard.owner, shard.epoch));
             let occurrences = Occurrences {
@@ -185,7 +192,7 @@ impl Entry<'_, '_> {
                 epoch,
                 due: row.due,
                 scheduled: row.scheduled,
-                members: row.members.clone(),
+                members,
             };
             let record = AttemptRecord {
                 attempt: row.attempt,
@@ -199,7 +206,8 @@ impl Entry<'_, '_> {
             self.keep_record(node, false, &record)?;
             self.ended(&record, &record.members, &runs)?;
         }
-        Ok(untaken.len() as u32)
+        // At most `limit`, which is a `u32`.
+        Ok((u64::from(limit) - left) as u32)
     }
 
     /// Says whether a node holds an epoch of a shard.
@@ -211,10 +219,4 @@ impl Entry<'_, '_> {
     ) -> Result<bool, Refusal> {
         Ok(self.tx.shard(shard)?.is_some_and(|shard| shard.is_live(node, epoch)))
     }
-}
-
-/// A text of at most so many bytes, cut at a letter.
-pub(super) fn cut(mut text: String, longest: usize) -> String {
-    text.truncate(text.floor_char_boundary(longest));
-    text
 }

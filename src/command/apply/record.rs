@@ -221,6 +221,7 @@ impl Entry<'_, '_> {
             base: left.base,
             forced: left.forced,
             postponed: record.error.clone().filter(|_| tried == 0),
+            queue: left.queue,
             ..Pending::new(record.project, record.shard, record.scheduled, left.members)
         })
     }
@@ -240,14 +241,15 @@ impl Entry<'_, '_> {
             if !members.is_empty() {
                 self.keep_row(&row, &rest)?;
             }
-            let (attempt, on_offer) = (row.attempt, row.on_offer);
-            Left { members, attempt, base: row.base, forced: row.forced, on_offer }
+            let Pending { attempt, base, forced, queue, on_offer, .. } = row;
+            Left { members, attempt, base, forced, queue, on_offer }
         } else {
             let mut members = self.not_ended(record)?.without(&held(runs));
             for row in self.rows(record)? {
                 members = members.without(&row.members);
             }
-            Left { members, attempt: 1, base: 0, forced: false, on_offer: None }
+            let (attempt, base, forced, queue, on_offer) = (1, 0, false, None, None);
+            Left { members, attempt, base, forced, queue, on_offer }
         };
         if left.members.is_empty() {
             return Ok(None);
@@ -266,5 +268,6 @@ pub(super) struct Left {
     pub(super) attempt: u32,
     pub(super) base: u32,
     pub(super) forced: bool,
+    pub(super) queue: Option<u64>,
     pub(super) on_offer: Option<OnOffer>,
 }

@@ -11,18 +11,20 @@
 
 use super::entry::{Applied, Entry, Refusal, refuse};
 use super::runs::{deadline, run_of};
-use crate::command::{Outcome, RejectionKind};
+use crate::command::{Outcome, RejectionKind, Reported};
 use crate::model::Millis;
 use crate::model::attempt::{ResultOrigin, SkipReason, Verdict};
 use crate::model::job::Pending;
 use crate::model::members::Members;
 use crate::model::run::{Occurrence, Report, Run};
-use crate::model::run_report::{RunReport, Said};
+use crate::model::run_report::{RunReport, RunState, Said};
 use crate::model::shard::shard_of;
-use crate::store::{attempts, dead_letters, jobs, runs};
+use crate::schedule::delayed;
+use crate::store::{attempts, dead_letters, jobs, plans, runs};
 
 /// The time after the scheduled instant in which the end of a job with jitter is searched, in
-/// milliseconds. Only the words of a refusal depend on it.
+/// milliseconds, where its due instant cannot be reckoned. Only the words of a refusal depend on
+/// it.
 const SEARCHED: Millis = 60_000;
 
 impl Entry<'_, '_> {
@@ -31,12 +33,15 @@ impl Entry<'_, '_> {
         let run = runs::get(self.tx, of)?;
         let by_worker = match run.as_ref().filter(|run| run.accepted) {
             Some(run) => run.worker.is_some(),
-            None => self.row_of(of)?.is_some_and(|row| row.is_offered()),
+            None => self.row_of(of)?.is_some_and(|row| row.queue.is_some()),
         };
         if by_worker {
             return self.report_of_worker(of, report);
         }
-        let Some(run) = run else { return self.report_late(of, report) };
+        // What only has a place, and no sender yet, has not been sent.
+        let Some(run) = run.filter(|run| run.accepted || run.node != 0) else {
+            return self.report_late(of, report);
+        };
         match report {
             Report::Complete => {
                 self.end_run(&run, Verdict::Delivered, ResultOrigin::Reported, None)?;
@@ -59,17 +64,29 @@ impl Entry<'_, '_> {
         Ok(Outcome::Done)
     }
 
-    /// Carries out a report on a run that a worker performs. Its heartbeats are the supervisor's,
-    /// and change nothing here.
+    /// Carries out a report on a run that a worker performs; the outcome is that of `ReportRuns`.
+    /// Heartbeats are the supervisor's, and change nothing here.
     fn report_of_worker(&mut self, of: Occurrence, report: &Report) -> Applied {
         let said = match report {
             Report::Complete => Said::Done { result: None },
             Report::Fail { error, retry } => Said::Failed { error: error.clone(), retry: *retry },
             Report::Cancel => Said::Cancel { by: None },
-            Report::Heartbeat => return Ok(Outcome::Done),
+            Report::Heartbeat => return self.heartbeat_of_worker(of),
         };
-        self.report(&RunReport { occurrence: of, attempt: 0, worker: String::new(), said })?;
-        Ok(Outcome::Done)
+        let report = RunReport { occurrence: of, attempt: 0, worker: String::new(), said };
+        match self.report(&report)? {
+            Reported::Refused { why, .. } => Err(Refusal::Rejected(why)),
+            counted @ Reported::Counted(_) => Ok(Outcome::Reports(vec![counted])),
+        }
+    }
+
+    fn heartbeat_of_worker(&mut self, of: Occurrence) -> Applied {
+        let run = runs::get(self.tx, of)?.filter(|run| run.accepted);
+        let Some(run) = run else {
+            let why = "no worker has this run now: stop working on it";
+            return Err(refuse(RejectionKind::Conflict, why));
+        };
+        Ok(Outcome::Reports(vec![Reported::Counted(RunState::of_run(&run))]))
     }
 
     /// Carries out a report on an occurrence without a run.
@@ -97,9 +114,28 @@ impl Entry<'_, '_> {
         &mut self,
         of: Occurrence,
     ) -> Result<Option<(Verdict, ResultOrigin)>, Refusal> {
-        let jitter = jobs::get_in(self.tx, of.job)?.map_or(0, |job| job.definition.jitter);
-        let latest = of.scheduled.saturating_add(jitter.clamp(0, SEARCHED));
-        Ok(attempts::end_of(self.tx, of, of.scheduled, latest)?)
+        let end = attempts::end_of(self.tx, of, of.scheduled, of.scheduled)?;
+        if end.is_some() || of.run != 0 {
+            return Ok(end);
+        }
+        // A history is searched by due instants. Those that the job's plans give are looked at one
+        // by one; a schedule is not read here, so that one whose instants lie closer together than
+        // its jitter may have another.
+        let job = jobs::get_in(self.tx, of.job)?.map(|job| job.definition);
+        let closed = plans::of_job_in(self.tx, of.job)?.into_iter().map(|plan| plan.definition);
+        for definition in job.into_iter().chain(closed).filter(|one| one.jitter > 0) {
+            let most =
+                definition.period.map_or(definition.jitter, |gap| gap.min(definition.jitter));
+            let due = delayed(of.job, of.scheduled, most);
+            if let Some(end) = attempts::end_of(self.tx, of, due, due)? {
+                return Ok(Some(end));
+            }
+            let latest = of.scheduled.saturating_add(definition.jitter.min(SEARCHED));
+            if let Some(end) = attempts::end_of(self.tx, of, of.scheduled, latest)? {
+                return Ok(Some(end));
+            }
+        }
+        Ok(None)
     }
 
     /// Carries out a report on an occurrence that waits for an attempt.

@@ -217,11 +217,13 @@ CREATE INDEX credentials_by_parent ON credentials (parent) WHERE parent IS NOT N
 
 /// Offers, and the runs that workers perform. What is not of them has the defaults.
 const V5: &str = "
--- Only of a row that waits for a worker (next_at is `OFFERED`): since when it counts, when nobody
--- need take it any more, and the number of its queue.
+-- since, expires: only of a row that waits for a worker (next_at is `OFFERED`): since when it
+-- counts, and when nobody need take it any more. executor: the queue, also of a row that was on
+-- offer or handed out before.
 ALTER TABLE pending ADD COLUMN since INTEGER;
 ALTER TABLE pending ADD COLUMN expires INTEGER;
 ALTER TABLE pending ADD COLUMN executor INTEGER;
+CREATE INDEX pending_parked_by_due ON pending (lone, due) WHERE next_at = 9223372036854775807;
 CREATE INDEX pending_by_expiry ON pending (expires) WHERE expires IS NOT NULL;
 
 -- kept: a worker has been handed the run, and its silence is the supervisor's; the other columns

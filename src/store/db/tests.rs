@@ -369,8 +369,8 @@ fn hot_queries_use_their_indexes() {
         ),
         (
             "SELECT id FROM pending WHERE lone = ?1 AND next_at = 9223372036854775807
-             ORDER BY id LIMIT 1",
-            "pending_parked (lone=?)",
+             ORDER BY due, id LIMIT 1",
+            "pending_parked_by_due (lone=?)",
         ),
         (
             "SELECT id FROM pending WHERE shard = ?1 AND next_at BETWEEN ?2 AND ?3
@@ -381,6 +381,11 @@ fn hot_queries_use_their_indexes() {
             "SELECT id FROM blocks WHERE how <> 0 AND (due, id) < (?1, ?2)
              ORDER BY due DESC, id DESC LIMIT ?3",
             "blocks_reported (due<?",
+        ),
+        (
+            "SELECT job FROM runs WHERE shard = ?1 AND scheduled = ?2 AND job >= ?3 AND job <= ?4
+                 AND run = ?5 ORDER BY job",
+            "runs_by_occurrence (shard=? AND scheduled=? AND job>? AND job<?)",
         ),
         (
             "SELECT job FROM runs WHERE worker = ?1 AND (job, scheduled, run) > (?2, ?3, ?4)

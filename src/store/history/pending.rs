@@ -159,7 +159,7 @@ pub fn insert(tx: &Tx<'_>, row: &Pending) -> rusqlite::Result<()> {
         row.postponed,
         row.on_offer.map(|offer| offer.since),
         row.on_offer.and_then(|offer| offer.expires),
-        row.on_offer.map(|offer| offer.executor as i64),
+        row.queue.map(|queue| queue as i64),
     ])?;
     Ok(())
 }
@@ -183,11 +183,11 @@ pub fn parked_count(conn: &Connection, job: JobId) -> rusqlite::Result<u64> {
     .query_row([job as i64], |row| id_at(row, 0))
 }
 
-/// The parked row of a job that was parked first.
+/// The parked row of a job that was due first.
 pub fn oldest_parked(conn: &Connection, job: JobId) -> rusqlite::Result<Option<Pending>> {
     conn.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM pending WHERE lone = ?1 AND next_at = 9223372036854775807
-         ORDER BY id LIMIT 1"
+         ORDER BY due, id LIMIT 1"
     ))?
     .query_row([job as i64], read)
     .optional()
@@ -196,8 +196,7 @@ pub fn oldest_parked(conn: &Connection, job: JobId) -> rusqlite::Result<Option<P
 /// Parks a row: it waits behind a run from then on ([`PARKED`]).
 pub fn park(tx: &Tx<'_>, id: u64) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "UPDATE pending SET next_at = ?2, since = NULL, expires = NULL, executor = NULL
-         WHERE id = ?1",
+        "UPDATE pending SET next_at = ?2, since = NULL, expires = NULL WHERE id = ?1",
     )?
     .execute(params![id as i64, PARKED])?;
     Ok(())
@@ -247,6 +246,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Pending> {
         base: row.get(9)?,
         forced: row.get(10)?,
         postponed: row.get(11)?,
+        queue: row.get::<_, Option<i64>>(14)?.map(|queue| queue as u64),
         on_offer: match row.get(12)? {
             Some(since) => {
                 Some(OnOffer { since, expires: row.get(13)?, executor: id_at(row, 14)? })

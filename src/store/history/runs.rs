@@ -49,12 +49,15 @@ pub fn at_occurrence(
         let found = get(conn, Occurrence { job: lone, scheduled, run })?;
         return Ok(found.into_iter().collect());
     }
+    // Of a group of thousands a few are asked for at a time.
+    let (first, last) = members.bounds().unwrap_or_default();
     let mut found: Vec<Run> = conn
         .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM runs WHERE shard = ?1 AND scheduled = ?2 AND run = ?3
+            "SELECT {COLUMNS} FROM runs
+             WHERE shard = ?1 AND scheduled = ?2 AND job >= ?3 AND job <= ?4 AND run = ?5
              ORDER BY job"
         ))?
-        .query_map(params![shard, scheduled, run as i64], read)?
+        .query_map(params![shard, scheduled, first as i64, last as i64, run as i64], read)?
         .collect::<rusqlite::Result<_>>()?;
     found.retain(|found| members.contains(found.occurrence.job));
     Ok(found)

@@ -6,6 +6,7 @@ use crate::command::outcome::Outcome;
 use crate::model::attempt::{AttemptRecord, ResultOrigin, SkipReason, Verdict};
 use crate::model::job::{LAST_ATTEMPT, Pending};
 use crate::model::run::Run;
+use crate::model::run_report::RunState;
 use crate::model::run_terms::BusKind;
 use crate::model::{JobId, Millis};
 use crate::store::runs;
@@ -58,15 +59,16 @@ impl Entry<'_, '_> {
         self.try_again(run, run.attempt, self.stamp)
     }
 
-    /// Records a failed run: it is tried again, or dead-lettered.
+    /// Records a failed run: it is tried again, or dead-lettered. Returns its state then.
     pub(in crate::command::apply) fn fail_run(
         &mut self,
         run: &Run,
         origin: ResultOrigin,
         error: Option<String>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<RunState, Refusal> {
         let Some(delay) = run.retry.after(run.attempt.saturating_sub(run.base)) else {
-            return self.end_run(run, Verdict::Dead, origin, error);
+            self.end_run(run, Verdict::Dead, origin, error)?;
+            return Ok(RunState::Failed);
         };
         // Another worker may do what this one did not; a receiver of HTTP is the same as before.
         let at_once = origin == ResultOrigin::Lost && run.bus() != BusKind::Http;
@@ -79,9 +81,12 @@ impl Entry<'_, '_> {
             ..AttemptRecord::reported(run, self.stamp)
         };
         self.keep_record(run.node, false, &record)?;
-        self.close_rows(&record, &record.members)?;
+        if !run.accepted {
+            self.close_rows(&record, &record.members)?;
+        }
         self.hold(run)?;
-        self.try_again(run, run.attempt.saturating_add(1), at)
+        self.try_again(run, run.attempt.saturating_add(1), at)?;
+        Ok(RunState::Pending)
     }
 
     pub(super) fn try_again(
@@ -124,7 +129,15 @@ impl Entry<'_, '_> {
             Verdict::Dead => self.add_dead_letter(id, record, &record.members)?,
             _ => {}
         }
-        self.ended(record, &record.members, std::slice::from_ref(run))
+        // An accepted run is in no row (*one place*).
+        if !run.accepted {
+            self.close_rows(record, &record.members)?;
+        }
+        self.drop_run(run.occurrence)?;
+        if record.once && record.run == 0 {
+            self.complete_job(run.occurrence.job, record.scheduled, record.verdict)?;
+        }
+        Ok(())
     }
 
     /// Skips an occurrence because of another run of its job, under way or waiting.

@@ -26,6 +26,7 @@ mod record;
 mod reports;
 mod restore;
 mod retention;
+mod run_ends;
 mod run_reports;
 mod run_timeouts;
 mod runs;

@@ -219,7 +219,8 @@ fn of_an_offer_its_end_and_the_begin_of_an_unconfirmed_publish_can_be_said() {
     // One that was put off, of several in its row.
     let put_off = Verdict::Postponed { at: START + 900_000 };
     let members = Members::from_sorted([4, 5]);
-    fixture.tell(1, AttemptRecord { members, ..told(planned(4, 0), put_off) });
+    let error = Some("its broker did not confirm it".to_owned());
+    fixture.tell(1, AttemptRecord { members, error, ..told(planned(4, 0), put_off) });
     assert_eq!(fixture.counts(planned(4, 0), started()), RunState::Running);
     assert_eq!(fixture.waiting(), [(1, 0, START + 900_000, vec![5])]);
 }
@@ -317,4 +318,46 @@ fn a_job_that_goes_ends_what_workers_have_and_leaves_its_offers_to_the_superviso
     let row = fixture.rows()[0].0;
     fixture.tell(1, AttemptRecord { pending: Some(row), ..told(planned(1, 1), ended) });
     assert_eq!(fixture.pending(), []);
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn so_many_runs_are_offered_taken_and_completed_in_a_second() {
+    const MINUTES: i64 = 400;
+    let mut fixture = JournalFixture::new();
+    let members = Members::from_sorted(1..=50);
+    let of_all = |minute| Offer { members: members.clone(), ..offer(planned(1, minute)) };
+    let measured = |what: &str, began: std::time::Instant| {
+        let took = began.elapsed();
+        let runs = 50 * MINUTES as u32;
+        println!(
+            "{what}: {:.0} us a run, {runs} in {took:?}",
+            took.as_micros() as f64 / f64::from(runs)
+        );
+    };
+    let began = std::time::Instant::now();
+    for minute in 0..MINUTES {
+        fixture.offer(of_all(minute));
+    }
+    measured("offered", began);
+    let rows: Vec<u64> = fixture.rows().iter().map(|row| row.0).collect();
+    let began = std::time::Instant::now();
+    for (minute, row) in (0..MINUTES).zip(rows) {
+        fixture.take(1, taken(Offer { pending: Some(row), ..of_all(minute) }, "w"));
+    }
+    measured("taken", began);
+    let began = std::time::Instant::now();
+    for minute in 0..MINUTES {
+        let report = |job| RunReport {
+            occurrence: planned(job, minute),
+            attempt: 1,
+            worker: "w".into(),
+            said: Said::Done { result: Some("fine".into()) },
+        };
+        let reports = (1..=50).map(report).collect();
+        fixture.state.done(Command::ReportRuns { reports });
+    }
+    measured("completed", began);
+    assert_eq!(fixture.state.count("runs"), 0);
+    assert_eq!(fixture.state.count("blocks"), 50 * MINUTES as u64);
 }

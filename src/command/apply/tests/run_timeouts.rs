@@ -10,7 +10,7 @@ use crate::model::attempt::SkipReason;
 use crate::model::offer::Offer;
 use crate::model::run::{Occurrence, Phase};
 use crate::model::run_report::{RunState, Said};
-use crate::model::run_terms::{RetryOn, RunTerms};
+use crate::model::run_terms::{BusKind, RetryOn, RunTerms};
 
 #[test]
 fn a_run_that_takes_too_long_is_cancelled_first_and_then_tried_again_if_its_terms_say_so() {
@@ -108,4 +108,60 @@ fn a_one_off_that_is_deleted_at_its_end_takes_a_run_by_hand_along_which_ends_onc
     assert_eq!(ends, [(0, CANCELLED), (by_hand.run, ended)]);
     assert_eq!((fixture.state.count("runs"), fixture.pending()), (0, vec![]));
     assert!(fixture.state.read(|c| crate::store::jobs::get(c, job)).is_none());
+}
+
+#[test]
+fn of_a_large_offer_so_many_end_at_a_time() {
+    let mut fixture = JournalFixture::new();
+    let terms = RunTerms { start_timeout: Some(1_000), ..terms() };
+    let offered = |minute, jobs: std::ops::RangeInclusive<u64>| Offer {
+        members: Members::from_sorted(jobs),
+        terms: terms.clone(),
+        ..offer(planned(1, minute))
+    };
+    fixture.offer(offered(0, 1..=25));
+    fixture.offer(offered(1, 1..=3));
+    assert_eq!(fixture.expire(3_001), Outcome::Changed(10));
+    let left = |fixture: &JournalFixture| -> Vec<usize> {
+        fixture.rows().into_iter().map(|row| row.2.len()).collect()
+    };
+    assert_eq!(left(&fixture), [15, 3]);
+    assert_eq!(fixture.expire(0), Outcome::Changed(10));
+    assert_eq!(fixture.expire(0), Outcome::Changed(8));
+    assert_eq!((left(&fixture), fixture.expire(0)), (vec![], Outcome::Changed(0)));
+    let ended: u64 = fixture.records().iter().map(|one| one.record.members.len()).sum();
+    assert_eq!(ended, 28);
+}
+
+#[test]
+fn a_begin_that_proves_a_publish_is_not_moved_by_a_later_one() {
+    let mut fixture = JournalFixture::new();
+    let of = planned(1, 0);
+    let terms = Box::new(RunTerms { bus: BusKind::Rabbitmq, ..terms() });
+    let begun = || Said::Started { terms: terms.clone() };
+    fixture.offer(offer(of));
+    assert_eq!(fixture.counts(of, begun()), RunState::Running);
+    let started = fixture.run(of).unwrap().started;
+    fixture.counts(of, CANCEL);
+    fixture.state.now += 5_000;
+    assert_eq!(fixture.counts(of, begun()), RunState::Cancelling);
+    assert_eq!(fixture.run(of).unwrap().started, started);
+}
+
+#[test]
+fn a_one_off_that_nobody_takes_is_over_and_goes_if_it_is_to_be_deleted() {
+    for delete_after_run in [true, false] {
+        let mut fixture = JournalFixture::new();
+        let definition = JobDefinition { delete_after_run, ..after(0) };
+        let job = fixture.state.jobs(definition, 1);
+        let of = Occurrence { job, scheduled: fixture.state.now, run: 0 };
+        let row = fixture.pending().remove(0).id;
+        let terms = RunTerms { start_timeout: Some(1_000), ..terms() };
+        fixture.offer(Offer { pending: Some(row), terms, ..offer(of) });
+        assert_eq!(fixture.expire(3_001), Outcome::Changed(1));
+        assert_eq!(fixture.last().0, NOT_STARTED);
+        let left = fixture.state.read(|c| crate::store::jobs::get(c, job));
+        let left = left.map(|job| job.status);
+        assert_eq!(left, (!delete_after_run).then_some(JobStatus::Completed));
+    }
 }

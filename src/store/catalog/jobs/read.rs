@@ -22,6 +22,13 @@ pub fn get(conn: &Connection, id: JobId) -> rusqlite::Result<Option<Job>> {
         .optional()
 }
 
+/// The anchor of a job: a look that reads no definition.
+pub fn anchor(conn: &Connection, id: JobId) -> rusqlite::Result<Option<Millis>> {
+    conn.prepare_cached("SELECT anchor FROM jobs WHERE id = ?1")?
+        .query_row([id as i64], |row| row.get(0))
+        .optional()
+}
+
 /// The job that a client knows by its own id.
 pub fn by_external_id(
     conn: &Connection,
