@@ -26,6 +26,7 @@ mod index;
 mod levels;
 mod linearizable;
 mod members;
+mod messages;
 mod metrics;
 mod model;
 mod raft_cluster;

@@ -11,6 +11,8 @@
 //!     FiringCluster     three of them, settled, with jobs that fire         firing.rs
 //!     DeliveryFixture   three of them, settled, with a project              delivery.rs
 //!   Receiver            an endpoint: records requests, answers as told      receiver.rs
+//!   RabbitMq            a real broker                                       rabbitmq.rs
+//!   TcpProxy            cuts and swallows what a broker sends               tcp_proxy.rs
 //!   oracle.rs, workload.rs   planned against received; the jobs of a test
 //! ```
 //!
@@ -25,9 +27,11 @@ mod http;
 mod limited;
 mod oracle;
 mod ports;
+pub(crate) mod rabbitmq;
 mod raft_cluster;
 mod receiver;
 mod requests;
+pub(crate) mod tcp_proxy;
 mod virtual_clock;
 mod workload;
 

@@ -64,12 +64,13 @@ impl RabbitMq {
         std::fs::write(home.join("definitions.json"), definitions()).unwrap();
         std::fs::write(home.join("enabled_plugins"), "[].\n").unwrap();
         // The shell ends the broker when its input is closed: by `drop`, or by the end of the
-        // tests.
+        // tests. What deletes the folder is in a session of its own, so it outlives the others.
         let script = format!(
             "epmd -address 127.0.0.1 -port {epmd_port} >/dev/null 2>&1 &\n\
-             {PROGRAMS}/rabbitmq-server >\"$HOME/out\" 2>&1 </dev/null &\n\
+             {PROGRAMS}/rabbitmq-server >out 2>&1 </dev/null &\n\
              cat >/dev/null\n\
-             setsid sh -c 'sleep 1; rm -rf \"$HOME\"' >/dev/null 2>&1 &\n\
+             setsid --fork sh -c 'sleep 1; rm -rf \"$HOME\"' >/dev/null 2>&1\n\
+             sleep 0.2\n\
              kill -9 -$$\n"
         );
         let mut command = Command::new("sh");

@@ -8,7 +8,7 @@ use super::tcp_proxy::{Backward, TcpProxy};
 use super::*;
 
 /// The number of connections that are lost with messages on them.
-const LOSSES: usize = if cfg!(feature = "slow") { 200 } else { 10 };
+const LOSSES: usize = if cfg!(feature = "slow") { 200 } else { 3 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_that_ends_in_a_chunk_keeps_the_rest_back() {
