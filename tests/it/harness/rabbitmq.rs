@@ -64,9 +64,12 @@ impl RabbitMq {
         std::fs::write(home.join("definitions.json"), definitions()).unwrap();
         std::fs::write(home.join("enabled_plugins"), "[].\n").unwrap();
         // The shell ends the broker when its input is closed: by `drop`, or by the end of the
-        // tests. What deletes the folder is in a session of its own, so it outlives the others.
+        // tests. What deletes the folder is in a session of its own, so it outlives the others. A
+        // broker that finds no `epmd` would start one of its own, which nobody ends.
         let script = format!(
             "epmd -address 127.0.0.1 -port {epmd_port} >/dev/null 2>&1 &\n\
+             for n in $(seq 100); do\n\
+             epmd -port {epmd_port} -names >/dev/null 2>&1 && break; sleep 0.05; done\n\
              {PROGRAMS}/rabbitmq-server >out 2>&1 </dev/null &\n\
              cat >/dev/null\n\
              setsid --fork sh -c 'sleep 1; rm -rf \"$HOME\"' >/dev/null 2>&1\n\
