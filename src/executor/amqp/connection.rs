@@ -18,19 +18,22 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{BasicProperties, Channel, Connection};
+use lapin::{BasicProperties, Channel, Connection, ErrorKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
 
 use super::broker::Broker;
-use super::failure::Unconnected;
-use super::login::log_in;
+use super::failure::{Failure, Unanswered, Unconnected};
+use super::inbound::Refused;
+use super::login::{LoggedIn, log_in};
 use super::options::PoolOptions;
+use super::returns::Returns;
 use super::transport::Cut;
 use crate::clock::Clock;
 use crate::model::ProjectId;
 use crate::secret::SecretText;
 
-/// The most channels in use at a time.
+/// The most channels in use at a time; fewer where the broker allows fewer.
 const MAX_CHANNELS: usize = 128;
 /// The time for which a connection may be blocked with messages handed over, in milliseconds.
 const BLOCKED_MS: u64 = 10_000;
@@ -42,6 +45,13 @@ const IDLE_MS: u64 = 300_000;
 const LOOK: Duration = Duration::from_millis(250);
 /// The longest time for an orderly close, and for the look for an alarm.
 const CLOSING: Duration = Duration::from_secs(5);
+/// The longest time for an answer of the broker to a request.
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
+/// The reason of an end over it.
+pub(super) const NO_ANSWER: &str =
+    "the broker did not open a channel or declare an exchange within 10 s";
+/// The reason where it has ended before it could be used.
+const AT_ONCE: &str = "the connection to the broker was lost as soon as it was open";
 /// The reason of a close in order.
 const CLOSED: &str = "the connection to the broker was closed: nobody used it";
 /// The routing key of the message that reaches nobody: a queue that does not exist.
@@ -51,11 +61,16 @@ const NOBODY: &str = "scheduler0.look-for-an-alarm";
 pub(super) struct BrokerConnection {
     library: Connection,
     cut: Arc<Cut>,
+    returns: Arc<Returns>,
     clock: Arc<dyn Clock>,
     /// Open channels in confirm mode that nobody uses.
     idle: Mutex<Vec<Channel>>,
     /// The places for channels.
     places: Arc<Semaphore>,
+    /// The number of places.
+    most: usize,
+    /// The channels that may still be opened once the broker has closed one.
+    left: AtomicUsize,
     traffic: Traffic,
     /// Whether it is blocked, for those who wait.
     blocked: watch::Sender<bool>,
@@ -85,36 +100,48 @@ impl BrokerConnection {
         project: ProjectId,
         owner: Weak<T>,
     ) -> Result<Arc<Self>, Unconnected> {
-        let (library, cut) = log_in(options, broker, password, project).await?;
+        let logged_in = log_in(options, broker, password, project).await?;
+        let LoggedIn { library, cut, returns, deadline } = logged_in;
+        // A chunk may need one for a declaration beside its own.
+        let channels = usize::from(library.configuration().channel_max()) / 2;
+        let most = channels.clamp(1, MAX_CHANNELS);
         let clock = Arc::clone(&options.clock);
         let traffic = Traffic { used: clock.boot().into(), ..Traffic::default() };
         let connection = Arc::new(Self {
             library,
             cut,
+            returns,
             clock,
             idle: Mutex::default(),
-            places: Arc::new(Semaphore::new(MAX_CHANNELS)),
+            places: Arc::new(Semaphore::new(most)),
+            most,
+            left: channels.into(),
             traffic,
             blocked: watch::Sender::new(false),
             reason: OnceLock::new(),
         });
         tokio::spawn(attend(Arc::clone(&connection), owner));
-        connection.find_alarm().await;
+        connection.find_alarm(deadline).await;
+        if !connection.is_open() {
+            let reason = connection.reason().unwrap_or(AT_ONCE);
+            return Err(Unconnected::Refused(Failure::of_connection(reason)));
+        }
         Ok(connection)
     }
 
     /// Publishes a message that reaches nobody, and waits until the broker has confirmed or refused
     /// it, or says that it is blocked. An error shows itself when the connection is used.
-    async fn find_alarm(&self) {
+    async fn find_alarm(self: &Arc<Self>, deadline: Instant) {
         let asking = async {
-            let channel = self.open_channel().await?;
+            let Ok(channel) = self.open_channel().await else { return };
             let (options, nothing) = (BasicPublishOptions::default(), BasicProperties::default());
             let publish = channel.basic_publish("".into(), NOBODY.into(), options, &[], nothing);
-            publish.await?.await?;
-            self.give_back(channel);
-            Ok::<_, lapin::Error>(())
+            let Ok(confirm) = publish.await else { return };
+            if confirm.await.is_ok() {
+                self.give_back(channel);
+            }
         };
-        let asking = tokio::time::timeout(CLOSING, asking);
+        let asking = tokio::time::timeout_at(deadline, asking);
         let _ = self.unless_blocked(asking).await;
     }
 
@@ -131,12 +158,29 @@ impl BrokerConnection {
 
     /// Whether it can be used.
     pub(super) fn is_open(&self) -> bool {
-        self.library.status().connected() && !self.cut.is_cut()
+        self.library.status().connected() && self.reason.get().is_none() && !self.cut.is_cut()
+    }
+
+    /// Whether it gives no places any more. The library never forgets that a broker has closed a
+    /// channel, and says so of the next channel with that number. So before the numbers begin
+    /// again, another connection takes over, and this one is closed when it is free.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.places.is_closed()
     }
 
     /// Whether the broker takes no messages (`connection.blocked`).
     pub(super) fn is_blocked(&self) -> bool {
         self.library.status().blocked()
+    }
+
+    /// The largest frame that was agreed on, in bytes.
+    pub(super) fn frame_max(&self) -> usize {
+        self.library.configuration().frame_max() as usize
+    }
+
+    /// The messages that came back.
+    pub(super) fn returns(&self) -> &Returns {
+        &self.returns
     }
 
     /// A place for a channel; `None` when the connection has been closed.
@@ -145,7 +189,7 @@ impl BrokerConnection {
     }
 
     /// A channel in confirm mode, for one chunk. The caller has a place.
-    pub(super) async fn channel(&self) -> lapin::Result<Channel> {
+    pub(super) async fn channel(self: &Arc<Self>) -> Result<Channel, Unanswered> {
         self.used();
         loop {
             let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -157,15 +201,64 @@ impl BrokerConnection {
         }
     }
 
-    async fn open_channel(&self) -> lapin::Result<Channel> {
-        let channel = self.library.create_channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(channel)
+    async fn open_channel(self: &Arc<Self>) -> Result<Channel, Unanswered> {
+        let select = |channel: Channel| async move {
+            channel.confirm_select(ConfirmSelectOptions::default()).await?;
+            Ok(channel)
+        };
+        self.on_new_channel(select).await
     }
 
-    /// A channel for one declaration.
-    pub(super) async fn plain_channel(&self) -> lapin::Result<Channel> {
-        self.library.create_channel().await
+    /// Opens a channel, and asks the broker something on it. That goes on in a task of its own: a
+    /// broker that does not answer loses the connection even if no call waits so long.
+    pub(super) async fn on_new_channel<T, F>(
+        self: &Arc<Self>,
+        ask: impl FnOnce(Channel) -> F + Send + 'static,
+    ) -> Result<T, Unanswered>
+    where
+        T: Send + 'static,
+        F: Future<Output = lapin::Result<T>> + Send + 'static,
+    {
+        if self.returns.has_closed() {
+            let count = |left: usize| left.checked_sub(1);
+            if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count).is_err() {
+                self.places.close();
+            }
+        }
+        let this = Arc::clone(self);
+        let task = tokio::spawn(async move {
+            let asked = async { ask(this.library.create_channel().await?).await };
+            match tokio::time::timeout(ANSWER, asked).await {
+                Ok(Ok(answer)) => Ok(answer),
+                Ok(Err(error)) => Err(this.unanswered(&error)),
+                Err(_) => {
+                    // A blocked one answers nothing, and the watch ends it where it must end.
+                    if !this.is_blocked() {
+                        this.end(NO_ANSWER);
+                    }
+                    Err(Unanswered::Failed(Failure::of_connection(NO_ANSWER)))
+                }
+            }
+        });
+        let stopped = || Unanswered::Failed(Failure::of_connection("this node is stopping"));
+        task.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    fn unanswered(&self, error: &lapin::Error) -> Unanswered {
+        if !matches!(error.kind(), ErrorKind::ChannelsLimitReached) {
+            return Unanswered::Failed(self.failure(error));
+        }
+        // Closes a channel that nobody uses, for the next one.
+        drop(self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop());
+        Unanswered::Full
+    }
+
+    /// The failure behind an error of the library. The end of the connection concerns no message,
+    /// whatever code the broker gives for it.
+    pub(super) fn failure(&self, error: &lapin::Error) -> Failure {
+        let failure = Failure::of(error);
+        let of_channel = failure.of_channel && self.is_open();
+        Failure { of_channel, ..failure }
     }
 
     /// Keeps a channel on which everything is confirmed.
@@ -206,9 +299,9 @@ impl BrokerConnection {
         self.cut.cut();
     }
 
-    /// The reason why it was ended from this side.
+    /// The reason why it was ended from this side, or is about to be.
     pub(super) fn reason(&self) -> Option<&'static str> {
-        self.reason.get().copied()
+        self.reason.get().copied().or_else(|| self.cut.refused().map(|Refused(what)| what))
     }
 
     /// Whether it was closed because nobody used it.
@@ -223,11 +316,17 @@ impl BrokerConnection {
     /// Whether nobody has used it for long.
     fn is_idle(&self, now: u64) -> bool {
         let unused = now.saturating_sub(self.traffic.used.load(Ordering::SeqCst)) >= IDLE_MS;
-        unused && self.places.available_permits() == MAX_CHANNELS
+        unused && self.is_free()
     }
 
-    /// Closes it in an orderly way, if the broker answers.
+    /// Whether no channel is in use.
+    fn is_free(&self) -> bool {
+        self.places.available_permits() == self.most
+    }
+
+    /// Closes it in an orderly way, if the broker answers. From the beginning no call is given it.
     pub(super) async fn close(&self) {
+        let _ = self.reason.set(CLOSED);
         let _ = tokio::time::timeout(CLOSING, self.library.close(200, "OK".into())).await;
         self.end(CLOSED);
     }
@@ -262,7 +361,10 @@ async fn attend<T>(connection: Arc<BrokerConnection>, owner: Weak<T>) {
             connection.end("the broker took no messages for 10 s: it lacks memory or disk");
         } else if outstanding && now.saturating_sub(moved) >= UNCONFIRMED_MS {
             connection.end("the broker confirmed nothing for 30 s");
-        } else if owner.strong_count() == 0 || connection.is_idle(now) {
+        } else if owner.strong_count() == 0
+            || connection.is_idle(now)
+            || (connection.is_used_up() && connection.is_free())
+        {
             connection.close().await;
         }
     }

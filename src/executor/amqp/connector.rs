@@ -1,5 +1,5 @@
 //! Opens transports to brokers: name, guards, TCP, TLS. `connection` calls it. It sends nothing of
-//! AMQP. A proxy (`EgressProxy`) is for HTTP: brokers are connected to directly.
+//! AMQP. A proxy (`EgressProxy`) is for HTTP: where one is set, nothing is connected to.
 
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use url::{Host, Url};
 use super::broker::Broker;
 use super::failure::Unconnected;
 use super::options::PoolOptions;
+use super::returns::Returns;
 use super::transport::{Cut, Stream, Transport};
 use crate::executor::outbound::error_text::chain;
 use crate::executor::outbound::guarded_resolver::GuardedResolver;
@@ -24,13 +25,18 @@ use crate::model::ProjectId;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A transport to a broker, for a call of a project. `cut` cuts it.
+/// A transport to a broker, for a call of a project. `cut` cuts it, `returns` takes what comes
+/// back.
 pub(super) async fn connect(
     options: &PoolOptions,
     broker: &Broker,
     project: ProjectId,
-    cut: &Arc<Cut>,
+    (cut, returns): (&Arc<Cut>, &Arc<Returns>),
 ) -> Result<Transport, Unconnected> {
+    if options.by_proxy {
+        return Err(Unconnected::ByProxy);
+    }
+    let place = options.places.take(project).ok_or(Unconnected::Full)?;
     let opening = tokio::time::timeout(options.connect_timeout, open(options, broker, project));
     let stream = match opening.await {
         Ok(Ok(stream)) => stream,
@@ -40,7 +46,7 @@ pub(super) async fn connect(
             return Err(Unconnected::Unreached { text, anybody: false });
         }
     };
-    Ok(Transport::new(stream, Arc::clone(cut)))
+    Ok(Transport::new(stream, Arc::clone(cut), Arc::clone(returns), place))
 }
 
 fn unconnected(error: &(dyn std::error::Error + 'static), broker: &Broker) -> Unconnected {

@@ -8,15 +8,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lapin::options::ExchangeDeclareOptions;
+use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::broker::{Broker, Exchange};
-use super::connection::BrokerConnection;
-use super::failure::{Failure, NOT_FOUND, Unconnected};
-use super::login::log_in;
+use super::connection::{ANSWER, BrokerConnection, NO_ANSWER};
+use super::failure::{Failure, NOT_FOUND, Unanswered, Unconnected};
+use super::login::{CutOnDrop, LoggedIn, log_in};
 use super::options::PoolOptions;
-use super::values::{short, table};
+use super::values::{TooLong, short, table, table_bytes};
 use crate::model::ProjectId;
 use crate::secret::SecretText;
 
@@ -28,6 +29,9 @@ const YES_MS: u64 = 60_000;
 const NO_MS: u64 = 5_000;
 /// The most exchanges that are known of a connection; above it those go that nobody uses.
 const KEPT: usize = 1_024;
+
+/// The most bytes of a declaration's frame beside its arguments: two short texts, and the rest.
+const BESIDE_ARGUMENTS: usize = 2 * 256 + 32;
 
 /// The exchanges.
 #[derive(Default)]
@@ -46,7 +50,7 @@ pub(super) enum Unusable {
     Refused(Failure),
     /// The connection failed meanwhile.
     Lost(Failure),
-    /// The connection of its own could not be made.
+    /// The connection of its own could not be made, or the connection has no room for a channel.
     Unconnected(Unconnected),
 }
 
@@ -87,7 +91,7 @@ impl Known {
     /// Makes sure that the exchange is there.
     pub(super) async fn ensure(
         &self,
-        connection: &BrokerConnection,
+        connection: &Arc<BrokerConnection>,
         exchange: &Exchange,
         declaring: Declaring<'_>,
     ) -> Result<(), Unusable> {
@@ -120,74 +124,77 @@ impl Known {
 }
 
 async fn look(
-    connection: &BrokerConnection,
+    connection: &Arc<BrokerConnection>,
     exchange: &Exchange,
     declaring: Declaring<'_>,
 ) -> Result<(), Unusable> {
-    let is_foreign = exchange
-        .declare
-        .as_ref()
-        .is_some_and(|to| matches!(kind(&to.kind), ExchangeKind::Custom(_)));
-    if is_foreign {
-        let Declaring { options, broker, password, project } = declaring;
-        let own = log_in(options, broker, password, project).await;
-        let (library, cut) = own.map_err(Unusable::Unconnected)?;
-        let declared = async { declare(library.create_channel().await?, exchange).await }.await;
-        // An error of the connection is the answer, too.
-        let declared = declared.map_err(|error| match error {
-            Declined::Broker(error) => Unusable::Refused(Failure::of(&error)),
-            Declined::Local(text) => Unusable::Refused(Failure::of_connection(text)),
-        });
-        cut.cut();
-        return declared;
+    let refused = |text: String| Unusable::Refused(Failure::of_connection(text));
+    let declaration = Declaration::new(exchange).map_err(|error| refused(error.to_string()))?;
+    let most = connection.frame_max().saturating_sub(BESIDE_ARGUMENTS);
+    if table_bytes(&declaration.arguments) > most {
+        return Err(refused(format!("its arguments have more than {most} bytes")));
     }
-    let declared = async { declare(connection.plain_channel().await?, exchange).await }.await;
+    if matches!(declaration.kind, ExchangeKind::Custom(_)) {
+        return look_apart(declaration, declaring).await;
+    }
+    let declared = connection.on_new_channel(move |channel| declare(channel, declaration)).await;
     declared.map_err(|error| match error {
-        Declined::Broker(error) => {
-            let failure = Failure::of(&error);
-            if failure.of_channel { Unusable::Refused(failure) } else { Unusable::Lost(failure) }
-        }
-        Declined::Local(text) => Unusable::Refused(Failure::of_connection(text)),
+        Unanswered::Full => Unusable::Unconnected(Unconnected::Full),
+        Unanswered::Failed(failure) if failure.of_channel => Unusable::Refused(failure),
+        Unanswered::Failed(failure) => Unusable::Lost(failure),
     })
 }
 
-/// The reason why an exchange is not declared.
-enum Declined {
-    Broker(lapin::Error),
-    Local(String),
+/// Declares an exchange on a connection of its own.
+async fn look_apart(declaration: Declaration, to: Declaring<'_>) -> Result<(), Unusable> {
+    let own = log_in(to.options, to.broker, to.password, to.project).await;
+    let LoggedIn { library, cut, .. } = own.map_err(Unusable::Unconnected)?;
+    let _cut = CutOnDrop(Some(cut));
+    let declared = async { declare(library.create_channel().await?, declaration).await };
+    match tokio::time::timeout(ANSWER, declared).await {
+        Ok(Ok(())) => Ok(()),
+        // The end of this connection is an answer, too, if it says why.
+        Ok(Err(error)) => match Failure::of(&error) {
+            failure if failure.number() == 0 => Err(Unusable::Lost(failure)),
+            failure => Err(Unusable::Refused(failure)),
+        },
+        Err(_) => Err(Unusable::Lost(Failure::of_connection(NO_ANSWER))),
+    }
 }
 
-impl From<lapin::Error> for Declined {
-    fn from(error: lapin::Error) -> Self {
-        Self::Broker(error)
+/// The declaration of an exchange, or the question whether it is there.
+struct Declaration {
+    name: ShortString,
+    kind: ExchangeKind,
+    options: ExchangeDeclareOptions,
+    arguments: FieldTable,
+}
+
+impl Declaration {
+    fn new(exchange: &Exchange) -> Result<Self, TooLong> {
+        let name = short("exchange", &exchange.name)?;
+        let Some(to) = &exchange.declare else {
+            let options = ExchangeDeclareOptions { passive: true, ..Default::default() };
+            let (kind, arguments) = (ExchangeKind::Direct, FieldTable::default());
+            return Ok(Self { name, kind, options, arguments });
+        };
+        short("type", &to.kind)?;
+        let options = ExchangeDeclareOptions {
+            passive: false,
+            durable: to.durable,
+            auto_delete: to.auto_delete,
+            internal: to.internal,
+            nowait: false,
+        };
+        Ok(Self { name, kind: kind(&to.kind), options, arguments: table(&to.arguments)? })
     }
 }
 
 /// Declares an exchange, or finds out whether it is there, and closes the channel.
-async fn declare(channel: Channel, exchange: &Exchange) -> Result<(), Declined> {
-    let local = |error: super::values::TooLong| Declined::Local(error.to_string());
-    let name = short("exchange", &exchange.name).map_err(local)?;
-    match &exchange.declare {
-        None => {
-            let options = ExchangeDeclareOptions { passive: true, ..Default::default() };
-            let arguments = lapin::types::FieldTable::default();
-            channel.exchange_declare(name, ExchangeKind::Direct, options, arguments).await?;
-        }
-        Some(to) => {
-            short("type", &to.kind).map_err(local)?;
-            let options = ExchangeDeclareOptions {
-                passive: false,
-                durable: to.durable,
-                auto_delete: to.auto_delete,
-                internal: to.internal,
-                nowait: false,
-            };
-            let arguments = table(&to.arguments).map_err(local)?;
-            channel.exchange_declare(name, kind(&to.kind), options, arguments).await?;
-        }
-    }
-    channel.close(200, "OK".into()).await?;
-    Ok(())
+async fn declare(channel: Channel, declaration: Declaration) -> lapin::Result<()> {
+    let Declaration { name, kind, options, arguments } = declaration;
+    channel.exchange_declare(name, kind, options, arguments).await?;
+    channel.close(200, "OK".into()).await
 }
 
 fn kind(name: &str) -> ExchangeKind {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::content::Content;
+use super::failure::BY_PROXY;
 use super::options::PoolOptions;
 use super::parts::Parts;
 use super::payload;
@@ -44,6 +45,8 @@ impl AmqpExecutor {
             guard: options.guard.clone(),
             member_guard: Arc::clone(&options.member_guard),
             lookup: Arc::clone(&options.lookup),
+            places: Arc::default(),
+            by_proxy: options.proxy.is_some(),
             connect_timeout: options.connect_timeout,
             metrics,
             clock,
@@ -51,6 +54,7 @@ impl AmqpExecutor {
         Self::of(Parts {
             publisher: Box::new(Pool::new(pool)),
             secrets: SecretCache::new(keys),
+            by_proxy: options.proxy.is_some(),
             guard: options.guard.clone(),
             max_body: options.payload_max_bytes,
         })
@@ -68,6 +72,9 @@ impl Executor for AmqpExecutor {
     }
 
     fn validate(&self, given: &Value, old: Option<&Value>) -> Result<Value, Invalid> {
+        if self.0.by_proxy {
+            return Err(Invalid::new(AMQP, format!("{BY_PROXY}: unset it, or call over HTTP")));
+        }
         let settings = validate::validate(given, old, &self.0.guard, self.0.secrets.keys())?;
         serde_json::to_value(settings).map_err(|error| Invalid::new(AMQP, error.to_string()))
     }

@@ -2,8 +2,10 @@
 
 use serde_json::json;
 
-use super::super::fixture::{MAX_BODY, definition, executor, target};
+use super::super::fixture::{MAX_BODY, definition, executor, keys, target};
 use super::*;
+use crate::clock::SystemClock;
+use crate::config::EgressProxy;
 use crate::delivery::executor::Fault;
 use crate::model::target::Configured;
 
@@ -42,6 +44,18 @@ fn settings_are_stored_with_a_sealed_password_and_shown_without() {
     let expected = json!({"broker": broker, "content": {"exchange": "e", "routingKey": "r"},
         "persistent": true, "mandatory": true});
     assert_eq!(stored, expected);
+}
+
+#[test]
+fn a_node_that_calls_by_a_proxy_only_takes_no_targets() {
+    let proxy = EgressProxy::read("http://proxy.example:3128").unwrap();
+    let options = Options { proxy: Some(proxy), ..Options::default() };
+    let clock = Arc::new(SystemClock);
+    let executor = AmqpExecutor::new(&options, PublishMetrics::default(), keys(), clock);
+    let given = json!({"url": "amqp://u:p@h/v", "exchange": "e", "routingKey": "r"});
+    let error = executor.validate(&given, None).unwrap_err();
+    assert_eq!(error.field, AMQP);
+    assert!(error.message.contains("EgressProxy is set on this node"), "{}", error.message);
 }
 
 #[test]

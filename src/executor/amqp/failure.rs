@@ -12,6 +12,10 @@ use crate::model::result_code::ResultCode;
 pub(super) const NO_ROUTE: u16 = 312;
 pub(super) const NOT_FOUND: u16 = 404;
 
+/// The reason why nothing is published where `EgressProxy` is set.
+pub(super) const BY_PROXY: &str =
+    "EgressProxy is set on this node, and messages to brokers do not leave by a proxy";
+
 /// A refusal by the broker, or the end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
@@ -23,11 +27,24 @@ pub(super) struct Failure {
     pub(super) of_channel: bool,
 }
 
+/// The reason why a request has no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unanswered {
+    /// The connection has no room for a channel.
+    Full,
+    /// The broker refuses, or the connection has failed.
+    Failed(Failure),
+}
+
 /// The reason why there is no connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Unconnected {
     /// This node lacks something.
     Local(LocalError),
+    /// This node, or the project, has as many connections as it may have.
+    Full,
+    /// This node may call by `EgressProxy` only.
+    ByProxy,
     /// The broker was not reached; `anybody` if nobody else can reach it either.
     Unreached {
         /// The reason.
@@ -85,6 +102,8 @@ impl Unconnected {
     pub(super) fn text(&self) -> &str {
         match self {
             Self::Local(local) => local.text(),
+            Self::Full => "as many connections to brokers as there may be are open",
+            Self::ByProxy => BY_PROXY,
             Self::Unreached { text, .. } | Self::Refused(Failure { text, .. }) => text,
         }
     }

@@ -60,6 +60,7 @@ pub(super) fn executor_with(guard: TargetGuard) -> (AmqpExecutor, Published) {
     let parts = Parts {
         publisher: Box::new(Recorder(Arc::clone(&published))),
         secrets: SecretCache::new(keys()),
+        by_proxy: false,
         guard,
         max_body: MAX_BODY,
     };

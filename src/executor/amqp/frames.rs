@@ -1,6 +1,6 @@
 //! The frames that leave for a broker, looked at one by one, so that nothing follows a channel that
 //! was closed. `transport` passes all bytes through it. It knows the borders of frames (AMQP 0-9-1,
-//! 2.3.5) and the class `channel`, and nothing of messages.
+//! 2.3.5) and the class `channel`; of messages it only tells [`Returns`] that one leaves.
 //!
 //! The client library closes a channel, or confirms that the broker did, while messages for that
 //! channel wait in its queue, and writes them afterwards. The broker then ends the whole connection
@@ -9,10 +9,11 @@
 
 use std::collections::HashSet;
 
+use super::inbound::HEAD;
+use super::returns::Returns;
+
 /// The bytes that a connection begins with, before any frame.
 const PRELUDE: usize = 8;
-/// The bytes of a frame before its payload: type, channel, length of the payload.
-const HEAD: usize = 7;
 /// The bytes at the beginning of a method's payload that say which one it is.
 const METHOD: usize = 4;
 /// The type of frames with a method.
@@ -22,6 +23,8 @@ const CHANNEL_CLASS: u16 = 20;
 const OPEN: u16 = 10;
 const CLOSE: u16 = 40;
 const CLOSE_OK: u16 = 41;
+/// The method `basic.publish`.
+const PUBLISH: (u16, u16) = (60, 40);
 
 /// The filter of one connection.
 #[derive(Debug)]
@@ -50,7 +53,7 @@ impl Default for FrameFilter {
 
 impl FrameFilter {
     /// Takes bytes that are to be written, and adds those to `out` that may be.
-    pub(super) fn pass(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn pass(&mut self, mut bytes: &[u8], out: &mut Vec<u8>, returns: &Returns) {
         while !bytes.is_empty() {
             match &mut self.place {
                 Place::Prelude(left) | Place::Body(left, _) if *left == 0 => {
@@ -69,7 +72,7 @@ impl FrameFilter {
                     bytes = &bytes[1..];
                     let (head, have) = (*head, *have);
                     if have == wanted(&head, have) {
-                        self.begin(&head[..have], out);
+                        self.begin(&head[..have], out, returns);
                     }
                 }
             }
@@ -77,7 +80,7 @@ impl FrameFilter {
     }
 
     /// Decides about the frame of a complete head.
-    fn begin(&mut self, head: &[u8], out: &mut Vec<u8>) {
+    fn begin(&mut self, head: &[u8], out: &mut Vec<u8>, returns: &Returns) {
         let channel = u16::from_be_bytes([head[1], head[2]]);
         let known = (head.len() - HEAD) as u32;
         // The payload and the byte that ends a frame.
@@ -96,6 +99,9 @@ impl FrameFilter {
             _ => {}
         }
         if !dropped {
+            if method == Some(PUBLISH) {
+                returns.published(channel);
+            }
             out.extend_from_slice(head);
         }
         self.place = Place::Body(left, dropped);
@@ -123,6 +129,7 @@ fn take<'a>(bytes: &mut &'a [u8], left: &mut usize) -> &'a [u8] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::returns::Return;
     use super::*;
 
     fn frame(kind: u8, channel: u16, payload: &[u8]) -> Vec<u8> {
@@ -165,8 +172,13 @@ mod tests {
         }
         for size in (1..64).chain([sent.len()]) {
             let (mut filter, mut out) = (FrameFilter::default(), Vec::new());
-            sent.chunks(size).for_each(|part| filter.pass(part, &mut out));
+            let returns = Returns::default();
+            returns.begin(2);
+            sent.chunks(size).for_each(|part| filter.pass(part, &mut out, &returns));
             assert_eq!(out, kept.concat(), "in parts of {size}");
+            let returned = Return { id: String::new(), code: 312, text: String::new() };
+            let back = [(); 3].map(|()| returns.add(2, returned.clone()));
+            assert_eq!(back, [true, true, false], "two have left on channel 2");
         }
     }
 }

@@ -17,6 +17,9 @@ use crate::model::ProjectId;
 use crate::secret::SecretText;
 use crate::telemetry::LogLimit;
 
+/// The time for which failures are remembered after the wait that followed them, in milliseconds.
+const REMEMBERED_MS: u64 = 60_000;
+
 /// An open connection, and what is known of the exchanges on it.
 pub(super) struct Live {
     pub(super) connection: Arc<BrokerConnection>,
@@ -93,7 +96,8 @@ impl KeptConnection {
         let mut state = self.lock();
         let now = self.options.clock.boot();
         state.look(now);
-        matches!(state.link, Link::Closed) && now >= state.retry_at
+        let is_over = now >= state.retry_at.saturating_add(REMEMBERED_MS);
+        matches!(state.link, Link::Closed) && (state.failures == 0 || is_over)
     }
 
     /// Opens it in a task of its own, so that a call that ends does not end it for others.
@@ -109,11 +113,20 @@ impl KeptConnection {
             this.opened(&made);
             made
         });
-        let ended = |_| {
-            let text = "this node is stopping".to_owned();
-            Err(Unconnected::Unreached { text, anybody: false })
+        let owner = Arc::downgrade(self);
+        let opening = async move {
+            if let Ok(made) = task.await {
+                return made;
+            }
+            // The task has panicked, or the node is stopping.
+            let text = "the connection was not made: this node has failed, or is stopping";
+            let made = Err(Unconnected::Unreached { text: text.to_owned(), anybody: false });
+            if let Some(this) = owner.upgrade() {
+                this.opened(&made);
+            }
+            made
         };
-        async move { task.await.unwrap_or_else(ended) }.boxed().shared()
+        opening.boxed().shared()
     }
 
     fn opened(&self, made: &Result<Arc<Live>, Unconnected>) {
@@ -124,6 +137,11 @@ impl KeptConnection {
             Ok(live) => {
                 tracing::info!(broker, "connected to a broker");
                 state.link = Link::Open(Arc::clone(live));
+            }
+            // Neither says anything about the broker.
+            Err(Unconnected::Full | Unconnected::ByProxy) => {
+                state.link = Link::Closed;
+                return;
             }
             Err(why) => {
                 if LINES.admit(broker.clone()).is_some() {
@@ -144,6 +162,10 @@ impl State {
     /// Notes that the connection has ended, if it has.
     fn look(&mut self, now: u64) {
         let Link::Open(live) = &self.link else { return };
+        if live.connection.is_used_up() {
+            self.link = Link::Closed;
+            return;
+        }
         if live.connection.is_open() {
             return;
         }

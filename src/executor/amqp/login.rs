@@ -7,24 +7,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use lapin::auth::AuthProvider;
 use lapin::types::{LongString, ShortString};
 use lapin::uri::{AMQPQueryString, AMQPScheme, AMQPUri};
-use lapin::{AsyncTcpStream, Connection, ConnectionProperties};
+use lapin::{AsyncTcpStream, Connection, ConnectionProperties, ErrorKind};
+use tokio::time::Instant;
 
 use super::broker::Broker;
 use super::connector;
 use super::failure::{Failure, Unconnected};
+use super::inbound::{CHANNEL_MAX, FRAME_MAX};
 use super::options::PoolOptions;
+use super::returns::Returns;
 use super::runtime;
 use super::transport::Cut;
 use super::values::short;
+use crate::executor::outbound::local_error::LocalError;
 use crate::model::ProjectId;
 use crate::secret::SecretText;
 
 /// The heartbeat that is asked for, in seconds.
 const HEARTBEAT: u16 = 30;
-
-/// The largest frame, in bytes. The library has two buffers of 32 frames for each connection; the
-/// headers of a message, 8 KB of JSON, have to fit one frame.
-const FRAME_MAX: u32 = 32 << 10;
 
 /// A user and the password.
 struct Login {
@@ -43,10 +43,21 @@ impl AuthProvider for Login {
     }
 }
 
-/// A connection that is cut unless it is taken over.
-struct Unused(Option<Arc<Cut>>);
+/// A connection with its login.
+pub(super) struct LoggedIn {
+    pub(super) library: Connection,
+    /// Cuts it.
+    pub(super) cut: Arc<Cut>,
+    /// The messages that came back on it.
+    pub(super) returns: Arc<Returns>,
+    /// The instant up to which it may take to be ready.
+    pub(super) deadline: Instant,
+}
 
-impl Drop for Unused {
+/// A connection that is cut unless it is taken over.
+pub(super) struct CutOnDrop(pub(super) Option<Arc<Cut>>);
+
+impl Drop for CutOnDrop {
     fn drop(&mut self) {
         if let Some(cut) = &self.0 {
             cut.cut();
@@ -54,21 +65,22 @@ impl Drop for Unused {
     }
 }
 
-/// Opens a connection with its login; `cut` cuts it. Dropping the future ends it.
+/// Opens a connection with its login. Dropping the future ends it.
 pub(super) async fn log_in(
     options: &PoolOptions,
     broker: &Broker,
     password: &SecretText,
     project: ProjectId,
-) -> Result<(Connection, Arc<Cut>), Unconnected> {
-    let cut = Arc::new(Cut::default());
-    let mut unused = Unused(Some(Arc::clone(&cut)));
+) -> Result<LoggedIn, Unconnected> {
+    let deadline = Instant::now() + options.connect_timeout;
+    let (cut, returns) = (Arc::new(Cut::default()), Arc::new(Returns::default()));
+    let mut unless_taken = CutOnDrop(Some(Arc::clone(&cut)));
     // The library takes any text, and fails over a long one.
     let long = short("the name of the virtual host", &broker.vhost).err();
     if let Some(error) = long {
         return Err(Unconnected::Refused(Failure::of_connection(error.to_string())));
     }
-    let transport = connector::connect(options, broker, project, &cut).await?;
+    let transport = connector::connect(options, broker, project, (&cut, &returns)).await?;
     // The library connects by the transport; of the URL it uses these.
     let uri = AMQPUri {
         scheme: AMQPScheme::AMQP,
@@ -76,6 +88,7 @@ pub(super) async fn log_in(
         query: AMQPQueryString {
             heartbeat: Some(HEARTBEAT),
             frame_max: Some(FRAME_MAX),
+            channel_max: Some(CHANNEL_MAX),
             ..AMQPQueryString::default()
         },
         ..AMQPUri::default()
@@ -94,12 +107,18 @@ pub(super) async fn log_in(
         transport.map(AsyncTcpStream::Plain).ok_or_else(gone)
     };
     let opening = Connection::connector(uri, runtime::current(), connect, properties);
-    match tokio::time::timeout(options.connect_timeout, opening).await {
-        Ok(Ok(connection)) => {
-            unused.0 = None;
-            Ok((connection, cut))
+    match tokio::time::timeout_at(deadline, opening).await {
+        Ok(Ok(library)) => {
+            unless_taken.0 = None;
+            Ok(LoggedIn { library, cut, returns, deadline })
         }
         Ok(Err(error)) => {
+            // Such as no thread for the library.
+            if let ErrorKind::IOError(why) = error.kind()
+                && let Some(local) = LocalError::find(&**why)
+            {
+                return Err(Unconnected::Local(local));
+            }
             let mut failure = Failure::of(&error);
             failure.text = format!("login: {}", failure.text);
             Err(Unconnected::Refused(failure))

@@ -23,7 +23,7 @@ pub(super) struct Publish {
 impl Publish {
     /// The most messages of a chunk.
     pub(super) const MOST: usize = 1_024;
-    /// The most bytes of bodies in a chunk of more than one message.
+    /// The most bytes ([`Message::bytes`]) of a chunk of more than one message.
     pub(super) const MOST_BYTES: usize = 1 << 20;
 }
 
@@ -41,6 +41,33 @@ pub(super) struct Message {
     pub(super) properties: Properties,
     /// The body.
     pub(super) body: Bytes,
+}
+
+impl Message {
+    /// The bytes of the body, the texts and the headers, more or less: what it takes to hold it.
+    pub(super) fn bytes(&self) -> usize {
+        let Properties { content_type, content_encoding, correlation_id, reply_to, kind, .. } =
+            &self.properties;
+        let texts = [&self.routing_key, content_type, content_encoding, correlation_id, reply_to];
+        let texts = texts.into_iter().chain([kind, &self.execution]).map(String::len);
+        let headers = self.properties.headers.iter();
+        let headers = headers.map(|(name, value)| name.len() + value_bytes(value));
+        self.body.len() + texts.sum::<usize>() + headers.sum::<usize>()
+    }
+}
+
+/// The bytes of a header's value, at the most as it is written.
+fn value_bytes(value: &Value) -> usize {
+    const NUMBER: usize = 9;
+    NUMBER
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(values) => values.iter().map(value_bytes).sum(),
+            Value::Object(values) => {
+                values.iter().map(|(name, value)| name.len() + value_bytes(value)).sum()
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        }
 }
 
 /// The properties of a message (AMQP 0-9-1, class `basic`); empty texts are not sent.

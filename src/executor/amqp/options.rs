@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::places::ConnectionPlaces;
 use crate::clock::Clock;
 use crate::executor::outbound::guard::TargetGuard;
 use crate::executor::outbound::lookup::Lookup;
@@ -20,6 +21,10 @@ pub(super) struct PoolOptions {
     pub(super) member_guard: Arc<MemberGuard>,
     /// The resolver of names.
     pub(super) lookup: Arc<dyn Lookup>,
+    /// The places for connections.
+    pub(super) places: Arc<ConnectionPlaces>,
+    /// Whether `EgressProxy` is set. Nothing is published then: AMQP does not leave by a proxy.
+    pub(super) by_proxy: bool,
     /// The longest wait for a connection with its login; at most the timeout of the call.
     pub(super) connect_timeout: Duration,
     /// The counters of messages.
@@ -36,6 +41,8 @@ impl PoolOptions {
             guard: TargetGuard::default(),
             member_guard: Arc::default(),
             lookup: Arc::<SystemLookup>::default(),
+            places: Arc::default(),
+            by_proxy: false,
             connect_timeout: Duration::from_secs(10),
             metrics: PublishMetrics::default(),
             clock,

@@ -20,7 +20,7 @@ use crate::model::result_code::ResultCode;
 use crate::model::{JobId, Millis};
 
 use super::exchanges::is_missing;
-use super::failure::{Failure, NO_ROUTE, Unconnected};
+use super::failure::{BY_PROXY, Failure, NO_ROUTE, Unconnected};
 use super::message::Publish;
 use super::publish::{Fate, Progress};
 
@@ -32,6 +32,11 @@ const FULL_MS: Millis = 1_000;
 const UNROUTED: &str = "no queue is bound for this routing key: the broker returned the message";
 const REJECTED: &str =
     "the broker does not take the message (nack): a queue is full, or has failed";
+
+/// The most parts of a reply before the broker's texts are left out: it may say something else of
+/// each message.
+const MOST_PARTS: usize = 8;
+const FURTHER: &str = "not delivered: the reason is left out after many other reasons";
 
 /// How far a call has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +102,13 @@ fn not_begun(call: EndedCall<'_>, gate: Gate, metrics: &PublishMetrics) -> Reply
         }
         Ok(Err(Stop::Unconnected(Unconnected::Local(error)))) => {
             let obstacle = Obstacle::Node(error.text().to_owned());
+            return later(gate, 0, CallOutcome::Nothing, obstacle);
+        }
+        Ok(Err(Stop::Unconnected(Unconnected::Full))) => {
+            return later(gate, FULL_MS, CallOutcome::Nothing, Obstacle::Full);
+        }
+        Ok(Err(Stop::Unconnected(Unconnected::ByProxy))) => {
+            let obstacle = Obstacle::Node(BY_PROXY.to_owned());
             return later(gate, 0, CallOutcome::Nothing, obstacle);
         }
         Ok(Err(Stop::Unconnected(Unconnected::Unreached { text, anybody }))) => {
@@ -252,6 +264,11 @@ fn parts(call: &EndedCall<'_>, unknown: Option<&Failure>) -> Vec<(Part, &'static
             }
         };
         let error = Some(error).filter(|error| !error.is_empty());
+        let (code, error) = if parts.len() < MOST_PARTS || error.is_none() {
+            (code, error)
+        } else {
+            (ResultCode::None, Some(FURTHER.to_owned()))
+        };
         let known = parts.iter_mut().find(|(part, of)| {
             *of == label && part.class == class && part.code == code && part.error == error
         });

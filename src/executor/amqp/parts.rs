@@ -32,6 +32,8 @@ impl Publisher for Pool {
 pub(super) struct Parts {
     pub(super) publisher: Box<dyn Publisher>,
     pub(super) secrets: SecretCache,
+    /// Whether `EgressProxy` is set.
+    pub(super) by_proxy: bool,
     /// The addresses that brokers may have.
     pub(super) guard: TargetGuard,
     /// The most bytes of a body: `HTTPExecutorPayloadMaxSizeMb`.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::broker::Broker;
 use super::exchanges::{Declaring, Unusable, is_missing};
-use super::failure::{Failure, Unconnected};
+use super::failure::{Failure, Unanswered, Unconnected};
 use super::held::HeldChannel;
 use super::kept::{KeptConnection, Live, NoConnection};
 use super::message::Publish;
@@ -151,7 +151,10 @@ async fn prepare(
         Unusable::Unconnected(why) => Stop::Unconnected(why),
     })?;
     let channel = live.connection.channel().await;
-    let channel = channel.map_err(|error| Stop::Lost(Failure::of(&error)))?;
+    let channel = channel.map_err(|error| match error {
+        Unanswered::Full => Stop::Unconnected(Unconnected::Full),
+        Unanswered::Failed(failure) => Stop::Lost(failure),
+    })?;
     let metrics = declaring.options.metrics.clone();
     let places = [at_exchange, at_connection];
     Ok(HeldChannel::new(Arc::clone(&live.connection), channel, metrics, places))

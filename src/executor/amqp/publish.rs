@@ -2,10 +2,10 @@
 //!
 //! The client library numbers a message when its future is first polled, and queues it in the same
 //! poll. So all futures are made and polled once, in order, by one task; then the writes are waited
-//! for, and then the confirms. The library attaches a returned message to whichever confirm comes
-//! next. So a return is attributed by the id of its message, when all confirms of the chunk are
-//! there: a broker returns a message before it confirms it. Where a chunk ends before that, a
-//! message that was confirmed counts as delivered unless its return is known.
+//! for, and then the confirms. A broker returns a message before it confirms it, and `returns` has
+//! it before the library reads the confirm. So a message whose confirm is known has reached a queue
+//! unless its return is known, also where the chunk ends before all are confirmed: [`UnderWay`]
+//! then looks once at what is there.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use lapin::message::BasicReturnMessage;
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
 use lapin::{Channel, Confirmation, PublisherConfirm};
@@ -21,7 +20,7 @@ use lapin::{Channel, Confirmation, PublisherConfirm};
 use super::failure::Failure;
 use super::held::HeldChannel;
 use super::message::{Message, Publish};
-use super::values::{TooLong, properties, short};
+use super::values::{Unwritable, header_bytes, properties, short};
 use crate::delivery::call_checks::SendCheck;
 
 /// The time after which a wait looks whether the channel is still open: the library forgets
@@ -35,7 +34,7 @@ pub(super) enum Fate {
     #[default]
     Unsent,
     /// It cannot be written.
-    Unwritable(TooLong),
+    Unwritable(Unwritable),
     /// It was handed over, and nothing is known.
     Sent,
     /// The broker has it (ack).
@@ -63,6 +62,21 @@ pub(super) struct Progress {
 
 type Publishing<'a> = Pin<Box<dyn Future<Output = lapin::Result<PublisherConfirm>> + Send + 'a>>;
 
+/// The messages of a chunk that were handed over. Dropping it notes what has become of them so far.
+struct UnderWay<'a, 'b> {
+    progress: &'b mut Progress,
+    held: &'b HeldChannel,
+    channel: &'a Channel,
+    /// The messages by their places in the chunk, and what is waited for.
+    messages: Vec<(usize, Waiting<'a>)>,
+}
+
+enum Waiting<'a> {
+    Write(Publishing<'a>),
+    Confirm(PublisherConfirm),
+    Nothing,
+}
+
 impl Progress {
     /// A chunk of so many messages, none of which was handed over, and at most so many may be.
     pub(super) fn new(messages: usize, most: Option<usize>) -> Self {
@@ -84,29 +98,9 @@ impl Progress {
         check: &Arc<SendCheck>,
     ) {
         let channel = held.channel().clone();
-        let handed = self.hand_over(held, &channel, chunk, check);
-        let mut confirms = Vec::with_capacity(handed.len());
-        for (n, publishing) in handed {
-            match settle(publishing, &channel).await {
-                Some(Ok(confirm)) => confirms.push((n, confirm)),
-                Some(Err(error)) => self.end(held, &channel, &error),
-                None => self.end_unknown(held),
-            }
-        }
-        for (n, confirm) in confirms {
-            match settle(confirm, &channel).await {
-                Some(Ok(confirmation)) => {
-                    held.confirmed();
-                    self.fates[n] = match &confirmation {
-                        Confirmation::Nack(_) => Fate::Rejected,
-                        Confirmation::Ack(_) | Confirmation::NotRequested => Fate::Taken,
-                    };
-                    self.returned.extend(confirmation.take_message().and_then(told));
-                }
-                Some(Err(error)) => self.end(held, &channel, &error),
-                None => self.end_unknown(held),
-            }
-        }
+        held.connection().returns().begin(channel.id());
+        let messages = self.hand_over(held, &channel, chunk, check);
+        UnderWay { progress: self, held, channel: &channel, messages }.wait().await;
         if self.ended.is_none() {
             held.give_back();
         }
@@ -119,12 +113,13 @@ impl Progress {
         channel: &'a Channel,
         chunk: &'a Publish,
         check: &SendCheck,
-    ) -> Vec<(usize, Publishing<'a>)> {
+    ) -> Vec<(usize, Waiting<'a>)> {
         let mut handed = Vec::with_capacity(chunk.messages.len());
         let options = BasicPublishOptions { mandatory: chunk.mandatory, immediate: false };
         let mut cx = Context::from_waker(Waker::noop());
+        let frame_max = held.connection().frame_max();
         for (n, message) in chunk.messages.iter().enumerate() {
-            let (key, exchange, properties) = match written(message, chunk) {
+            let (key, exchange, properties) = match written(message, chunk, frame_max) {
                 Ok(parts) => parts,
                 Err(error) => {
                     self.fates[n] = Fate::Unwritable(error);
@@ -150,24 +145,34 @@ impl Progress {
                     self.end(held, channel, &error);
                     break;
                 }
-                Poll::Ready(Ok(confirm)) => {
+                polled => {
                     held.handed();
                     self.fates[n] = Fate::Sent;
-                    handed.push((n, Box::pin(std::future::ready(Ok(confirm))) as Publishing<'a>));
-                }
-                Poll::Pending => {
-                    held.handed();
-                    self.fates[n] = Fate::Sent;
-                    handed.push((n, publishing));
+                    handed.push((
+                        n,
+                        match polled {
+                            Poll::Ready(Ok(confirm)) => Waiting::Confirm(confirm),
+                            _ => Waiting::Write(publishing),
+                        },
+                    ));
                 }
             }
         }
         handed
     }
 
+    /// Notes what the broker has decided about a message.
+    fn decided(&mut self, held: &HeldChannel, n: usize, confirmation: &Confirmation) {
+        held.confirmed();
+        self.fates[n] = match confirmation {
+            Confirmation::Nack(_) => Fate::Rejected,
+            Confirmation::Ack(_) | Confirmation::NotRequested => Fate::Taken,
+        };
+    }
+
     /// Notes why the channel has ended. The reply of the broker says most.
     fn end(&mut self, held: &HeldChannel, channel: &Channel, error: &lapin::Error) {
-        let failure = Failure::of(error);
+        let failure = held.connection().failure(error);
         let says_more = self.ended.as_ref().is_none_or(|known| known.number() == 0);
         if says_more && (self.ended.is_none() || failure.number() != 0) {
             self.ended = Some(failure);
@@ -200,19 +205,77 @@ impl Progress {
     }
 }
 
+impl UnderWay<'_, '_> {
+    /// Waits until all messages are decided about, or the channel has ended.
+    async fn wait(mut self) {
+        let Self { progress, held, channel, messages } = &mut self;
+        for (_, waiting) in messages.iter_mut() {
+            let Waiting::Write(publishing) = waiting else { continue };
+            let settled = settle(publishing, channel).await;
+            *waiting = match settled {
+                Some(Ok(confirm)) => Waiting::Confirm(confirm),
+                Some(Err(error)) => {
+                    progress.end(held, channel, &error);
+                    Waiting::Nothing
+                }
+                None => {
+                    progress.end_unknown(held);
+                    Waiting::Nothing
+                }
+            };
+        }
+        for (n, waiting) in messages.iter_mut() {
+            let Waiting::Confirm(confirm) = waiting else { continue };
+            let settled = settle(confirm, channel).await;
+            *waiting = Waiting::Nothing;
+            match settled {
+                Some(Ok(confirmation)) => progress.decided(held, *n, &confirmation),
+                Some(Err(error)) => progress.end(held, channel, &error),
+                None => progress.end_unknown(held),
+            }
+        }
+    }
+
+    /// Notes what is known of a message, without waiting.
+    fn look(progress: &mut Progress, held: &HeldChannel, n: usize, mut waiting: Waiting<'_>) {
+        let mut cx = Context::from_waker(Waker::noop());
+        if let Waiting::Write(publishing) = &mut waiting {
+            let Poll::Ready(Ok(confirm)) = publishing.as_mut().poll(&mut cx) else { return };
+            waiting = Waiting::Confirm(confirm);
+        }
+        if let Waiting::Confirm(confirm) = &mut waiting
+            && let Poll::Ready(Ok(confirmation)) = Pin::new(confirm).poll(&mut cx)
+        {
+            progress.decided(held, n, &confirmation);
+        }
+    }
+}
+
+impl Drop for UnderWay<'_, '_> {
+    fn drop(&mut self) {
+        for (n, waiting) in std::mem::take(&mut self.messages) {
+            Self::look(self.progress, self.held, n, waiting);
+        }
+        // After the confirms: the returns of those that are known are there.
+        let returned = self.held.connection().returns().end(self.channel.id()).into_iter();
+        let returned = returned.map(|returned| (returned.id, (returned.code, returned.text)));
+        self.progress.returned.extend(returned);
+    }
+}
+
 /// The routing key, the exchange and the properties of a message.
 fn written(
     message: &Message,
     chunk: &Publish,
-) -> Result<(ShortString, ShortString, lapin::BasicProperties), TooLong> {
+    frame_max: usize,
+) -> Result<(ShortString, ShortString, lapin::BasicProperties), Unwritable> {
     let key = short("routingKey", &message.routing_key)?;
-    Ok((key, short("exchange", &chunk.exchange.name)?, properties(message)?))
-}
-
-/// The id of a returned message, and why it was returned.
-fn told(message: BasicReturnMessage) -> Option<(String, (u16, String))> {
-    let id = message.delivery.properties.message_id().as_ref()?.as_str().to_owned();
-    Some((id, (message.reply_code, message.reply_text.as_str().to_owned())))
+    let exchange = short("exchange", &chunk.exchange.name)?;
+    let properties = properties(message)?;
+    match header_bytes(&properties) {
+        bytes if bytes > frame_max => Err(Unwritable::TooMuch { bytes, most: frame_max }),
+        _ => Ok((key, exchange, properties)),
+    }
 }
 
 /// Waits for the library; `None` if the channel has closed, and it does not say so.

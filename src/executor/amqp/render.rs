@@ -104,14 +104,14 @@ impl<'r> ChunkRenderer<'r> {
             self.open.len() - 1
         });
         let open = &mut self.open[place];
-        let bytes = open.bytes + message.body.len();
+        let bytes = open.bytes + message.bytes();
         let is_full = open.messages.len() >= self.most
             || (!open.messages.is_empty() && bytes > Publish::MOST_BYTES);
         if is_full {
             self.close(place);
         }
         let open = &mut self.open[place];
-        open.bytes += message.body.len();
+        open.bytes += message.bytes();
         open.messages.push(message);
     }
 

@@ -11,11 +11,30 @@ use super::message::Message;
 const APP: &str = "scheduler0";
 /// The delivery mode of a message that queues write to disk.
 const PERSISTENT: u8 = 2;
+/// The bytes of a header frame without properties: the head of the frame and its end, the class,
+/// the weight, the size of the body, the flags.
+const HEADER_FRAME: usize = 7 + 1 + 2 + 2 + 8 + 2;
 
 /// A text of more than 255 bytes where AMQP allows no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} has more than 255 bytes")]
 pub(super) struct TooLong(pub(super) &'static str);
+
+/// The reason why a message cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unwritable {
+    /// A text is too long.
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
+    /// The header frame is too large: AMQP has no way to split it.
+    #[error("its properties and headers have {bytes} bytes: the broker takes at most {most}")]
+    TooMuch {
+        /// The bytes of the frame.
+        bytes: usize,
+        /// The most that the broker takes.
+        most: usize,
+    },
+}
 
 /// A short text.
 pub(super) fn short(field: &'static str, text: &str) -> Result<ShortString, TooLong> {
@@ -30,6 +49,47 @@ pub(super) fn table(values: &Map<String, Value>) -> Result<FieldTable, TooLong> 
         table.insert(short("the name of a header", name)?, typed(value)?);
     }
     Ok(table)
+}
+
+/// The bytes of a table, with its length.
+pub(super) fn table_bytes(table: &FieldTable) -> usize {
+    let entries = table.inner().iter();
+    4 + entries.map(|(name, value)| 1 + name.as_str().len() + typed_bytes(value)).sum::<usize>()
+}
+
+/// The bytes of a value, with its type. [`typed`] makes no other types than these.
+fn typed_bytes(value: &AMQPValue) -> usize {
+    1 + match value {
+        AMQPValue::Boolean(_) => 1,
+        AMQPValue::LongInt(_) => 4,
+        AMQPValue::LongLongInt(_) | AMQPValue::Double(_) => 8,
+        AMQPValue::LongString(text) => 4 + text.as_bytes().len(),
+        AMQPValue::FieldArray(values) => {
+            4 + values.as_slice().iter().map(typed_bytes).sum::<usize>()
+        }
+        AMQPValue::FieldTable(table) => table_bytes(table),
+        _ => 0,
+    }
+}
+
+/// The bytes of the header frame of a message with these properties, as [`properties`] makes them.
+pub(super) fn header_bytes(properties: &BasicProperties) -> usize {
+    let texts = [
+        properties.content_type(),
+        properties.content_encoding(),
+        properties.correlation_id(),
+        properties.reply_to(),
+        properties.expiration(),
+        properties.message_id(),
+        properties.kind(),
+        properties.app_id(),
+    ];
+    let texts = texts.into_iter().flatten().map(|text| 1 + text.as_str().len());
+    let headers = properties.headers().as_ref().map_or(0, table_bytes);
+    let octets = [properties.delivery_mode(), properties.priority()];
+    let octets = octets.into_iter().flatten().count();
+    let timestamp = properties.timestamp().map_or(0, |_| 8);
+    HEADER_FRAME + texts.sum::<usize>() + headers + octets + timestamp
 }
 
 fn typed(value: &Value) -> Result<AMQPValue, TooLong> {
@@ -91,6 +151,7 @@ pub(super) fn properties(message: &Message) -> Result<BasicProperties, TooLong> 
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use lapin::protocol::basic::gen_properties;
     use serde_json::json;
 
     use super::super::message::Properties;
@@ -116,6 +177,41 @@ mod tests {
         assert_eq!(typed_json(json!({"a": "ü"})), AMQPValue::FieldTable(inner));
         let long = "n".repeat(256);
         assert!(typed(&json!({ long: 1 })).is_err());
+    }
+
+    #[test]
+    fn the_size_of_a_header_frame_is_what_the_library_writes() {
+        let headers = json!({
+            "flag": true, "none": null, "small": 1, "large": 1_i64 << 40, "half": 0.5,
+            "list": [1, "two", [3]], "map": {"text": "ü", "map": {}},
+        });
+        let Value::Object(headers) = headers else { unreachable!() };
+        let full = Properties {
+            content_type: "application/json".to_owned(),
+            content_encoding: "gzip".to_owned(),
+            headers,
+            persistent: true,
+            priority: Some(3),
+            correlation_id: "c".to_owned(),
+            reply_to: "r".to_owned(),
+            expiration: Some(60_000),
+            timestamp: 5,
+            kind: "k".to_owned(),
+        };
+        for properties_of in [full, Properties::default()] {
+            let message = Message {
+                job: 1,
+                execution: "execution".to_owned(),
+                routing_key: String::new(),
+                properties: properties_of,
+                body: Bytes::new(),
+            };
+            let properties = properties(&message).unwrap();
+            let bytes = header_bytes(&properties);
+            let written = gen_properties(&properties)(Vec::new().into()).unwrap().into_inner().0;
+            // Beside the flags, which are among the properties there.
+            assert_eq!(bytes, HEADER_FRAME - 2 + written.len());
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Errors of this node that say nothing about the receiver: no descriptor, no memory, no name
-//! server. The clients of all kinds ask [`LocalError::find`] where nothing was sent; such a call is
-//! no attempt. `run` has them counted, and logged once a minute. Nothing is retried here.
+//! Errors of this node that say nothing about the receiver: no descriptor, no memory, no thread, no
+//! name server. The clients of all kinds ask [`LocalError::find`] where nothing was sent; such a
+//! call is no attempt. `run` has them counted, and logged once a minute. Nothing is retried here.
 //!
 //! `EADDRNOTAVAIL` does not count as one. It may mean that no local port is free, but it also
 //! follows from an IPv6 address where IPv6 is off, and that holds for good.
@@ -17,10 +17,12 @@ use crate::telemetry::LogLimit;
 pub(in crate::executor) enum LocalError {
     Descriptors,
     Memory,
+    Threads,
     Resolver,
 }
 
-const ALL: [LocalError; 3] = [LocalError::Descriptors, LocalError::Memory, LocalError::Resolver];
+const ALL: [LocalError; 4] =
+    [LocalError::Descriptors, LocalError::Memory, LocalError::Threads, LocalError::Resolver];
 
 impl LocalError {
     /// The local error behind an error of the client or of a look-up, if there is one.
@@ -42,6 +44,8 @@ impl LocalError {
         match Errno::from_raw_os_error(error.raw_os_error()?) {
             Errno::MFILE | Errno::NFILE => Some(Self::Descriptors),
             Errno::NOMEM | Errno::NOBUFS => Some(Self::Memory),
+            // Sockets that are not ready never show it, so it is from pthread_create(3).
+            Errno::AGAIN => Some(Self::Threads),
             _ => None,
         }
     }
@@ -51,6 +55,7 @@ impl LocalError {
         match self {
             Self::Descriptors => "descriptors",
             Self::Memory => "memory",
+            Self::Threads => "threads",
             Self::Resolver => "resolver",
         }
     }
@@ -60,6 +65,7 @@ impl LocalError {
         match self {
             Self::Descriptors => "too many open files",
             Self::Memory => "out of memory",
+            Self::Threads => "no more threads can be started",
             Self::Resolver => "no name server answers",
         }
     }

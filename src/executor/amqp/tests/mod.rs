@@ -3,7 +3,9 @@
 
 mod alarm;
 mod endings;
+mod fake_broker;
 mod fields;
+mod hostile;
 #[path = "../../../../tests/it/harness/ports.rs"]
 mod ports;
 #[path = "../../../../tests/it/harness/rabbitmq.rs"]
