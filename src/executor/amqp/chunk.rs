@@ -52,8 +52,9 @@ impl PreparedRequest for Chunk {
         self.password = (*password).clone().into();
         let signer = Signer::in_use(secrets, signing, labels.now);
         let signer = signer.map_err(|error| error.to_string())?;
+        let scheduled = rfc3339(labels.scheduled);
         for message in &mut self.publish.messages {
-            label(message, labels, signer.as_ref());
+            label(message, labels, &scheduled, signer.as_ref());
         }
         Ok(())
     }
@@ -64,14 +65,15 @@ impl PreparedRequest for Chunk {
     }
 }
 
-/// Adds what a message states about itself. Its own `traceparent` stays.
-fn label(message: &mut Message, labels: &Labels<'_>, signer: Option<&Signer>) {
+/// Adds what a message states about itself; `scheduled` is the text of the scheduled instant. Its
+/// own `traceparent` stays.
+fn label(message: &mut Message, labels: &Labels<'_>, scheduled: &str, signer: Option<&Signer>) {
     let seconds = labels.now.max(0).cast_unsigned() / 1_000;
     message.properties.timestamp = seconds;
     let headers = &mut message.properties.headers;
     set(headers, "scheduler-execution-id", message.execution.as_str());
     set(headers, "scheduler-job-id", message.job);
-    set(headers, "scheduler-scheduled-at", rfc3339(labels.scheduled));
+    set(headers, "scheduler-scheduled-at", scheduled);
     set(headers, "scheduler-attempt", labels.attempt);
     set(headers, "scheduler-shard", labels.shard);
     set(headers, "scheduler-fence", labels.epoch);
