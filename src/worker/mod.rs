@@ -37,6 +37,8 @@ pub mod lease;
 mod ports;
 pub mod queue;
 mod send;
+#[allow(dead_code, unused_imports, reason = "the engine will call it; only tests do so far")]
+mod supervisor;
 #[cfg(test)]
 mod tests;
 

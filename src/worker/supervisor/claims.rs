@@ -1,0 +1,321 @@
+//! Claims: a worker asks for runs, the oldest are popped and looked up, their *Taken* is journaled,
+//! and only then they are handed out (*journal before answer*). The lease is asked when members
+//! are popped, before they are journaled, and before the answer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::event::{
+    Claim, ClaimId, ClaimOrder, Effect, Handed, Moment, Part, Prepared, QueueId, Source,
+};
+use super::offering::{note_ended, offer, skipped};
+use super::offers::{Group, Popped, Stage};
+use super::state::{Following, Hand, Repeat, Supervisor, Taking};
+use super::waiting::Waiting;
+use crate::model::JobId;
+use crate::model::attempt::{JournalEntry, SkipReason};
+use crate::model::members::Members;
+use crate::model::offer::Taken;
+use crate::model::run::{Occurrence, Phase};
+use crate::model::run_terms::RunTerms;
+
+/// The time for which a claim with a key may be repeated, in milliseconds.
+pub(super) const REPEATABLE: u64 = 60_000;
+
+impl Supervisor {
+    /// Sets the most runs of a queue that this owner may have taken.
+    pub(super) fn limit_queue(&mut self, queue: QueueId, most: Option<u32>) {
+        match most {
+            Some(most) => self.limits.insert(queue, most as usize),
+            None => self.limits.remove(&queue),
+        };
+    }
+
+    /// Takes in a claim.
+    pub(super) fn claim(&mut self, at: &Moment<'_>, claim: Claim, out: &mut Vec<Effect>) {
+        let repeated = claim.key.clone().map(|key| (Arc::clone(&claim.worker), key));
+        match repeated.as_ref().and_then(|key| self.keys.get_mut(key)) {
+            Some(Repeat::UnderWay(others)) => return others.push(claim.id),
+            Some(Repeat::Answered { runs, .. }) => {
+                let runs = runs.clone();
+                return self.answer_again(at, &claim, runs, out);
+            }
+            None => {}
+        }
+        let Claim { id, worker, queues, max, order, key } = claim;
+        let hand =
+            Hand { worker, is_claim: true, key, order, queues, max, members: BTreeMap::new() };
+        if let Some(key) = repeated {
+            self.keys.insert(key, Repeat::UnderWay(Vec::new()));
+        }
+        self.fill(at, id, hand, out);
+    }
+
+    /// Answers a repeated claim: with those of its runs that the worker still has.
+    fn answer_again(
+        &mut self,
+        at: &Moment<'_>,
+        claim: &Claim,
+        runs: Vec<Handed>,
+        out: &mut Vec<Effect>,
+    ) {
+        let has_lease = at.lease.usable_since().is_some();
+        let its = runs.into_iter().filter(|handed| {
+            let run = self.taken.get_mut(handed.of).filter(|run| {
+                has_lease && run.attempt == handed.attempt && run.worker == claim.worker
+            });
+            // The worker that asks is alive.
+            run.map(|run| run.heard = at.now.boot).is_some()
+        });
+        let runs = its.collect();
+        out.push(Effect::Answer { claim: claim.id, runs });
+    }
+
+    /// Pops members for a claim and has them looked up; answers it where nothing waits.
+    fn fill(&mut self, at: &Moment<'_>, id: ClaimId, mut hand: Hand, out: &mut Vec<Effect>) {
+        let popped = self.pop(at, &hand.queues, hand.order, hand.max);
+        if popped.is_empty() {
+            return self.answer(at, id, hand.worker, hand.key, Vec::new(), out);
+        }
+        for popped in popped {
+            hand.members.insert(popped.source.occurrence(popped.job), popped);
+        }
+        self.prepare(id, hand, out);
+    }
+
+    /// Has the members of a hand looked up.
+    pub(super) fn prepare(&mut self, id: ClaimId, hand: Hand, out: &mut Vec<Effect>) {
+        let mut parts: Vec<Part> = Vec::new();
+        for (of, popped) in &hand.members {
+            let Popped { source, job, asks, .. } = popped;
+            self.in_hand.insert(*of, (source.attempt, source.queue));
+            self.changed_queues.insert(source.queue);
+            let part = parts.iter_mut().rev().find(|part| part.source == *source);
+            match part.filter(|part| part.asks == *asks) {
+                Some(part) => part.jobs.push(*job),
+                None => {
+                    let (source, jobs) = (Arc::clone(source), vec![*job]);
+                    parts.push(Part { source, jobs, asks: *asks });
+                }
+            }
+        }
+        self.hands.insert(id, hand);
+        out.push(Effect::Prepare { claim: id, parts });
+    }
+
+    fn pop(
+        &mut self,
+        at: &Moment<'_>,
+        queues: &[QueueId],
+        order: ClaimOrder,
+        max: usize,
+    ) -> Vec<Popped> {
+        let mut found = Vec::new();
+        let mut room: BTreeMap<QueueId, usize> = BTreeMap::new();
+        for queue in queues {
+            room.insert(*queue, self.room(*queue));
+        }
+        if order == ClaimOrder::Fair {
+            self.turn = self.turn.wrapping_add(1);
+        }
+        let start = if order == ClaimOrder::Fair { self.turn } else { 0 };
+        let mut missed = 0;
+        for turn in 0.. {
+            if found.len() >= max || missed >= queues.len() {
+                break;
+            }
+            let place = match order {
+                ClaimOrder::Fair => (start.wrapping_add(turn)) % queues.len(),
+                ClaimOrder::Strict => missed,
+            };
+            let queue = queues[place];
+            let left = room.entry(queue).or_default();
+            let popped = if *left > 0 { self.pop_one(at, queue) } else { None };
+            match popped {
+                Some(popped) => {
+                    *left -= 1;
+                    found.push(popped);
+                    if order == ClaimOrder::Fair {
+                        missed = 0;
+                    }
+                }
+                // The first queue that has something is the only one.
+                None if order == ClaimOrder::Strict && !found.is_empty() => break,
+                None => missed += 1,
+            }
+        }
+        found
+    }
+
+    fn pop_one(&mut self, at: &Moment<'_>, queue: QueueId) -> Option<Popped> {
+        let mut offers = std::mem::take(&mut self.offers);
+        let popped = offers.pop(queue, |lane| self.is_open(at, lane));
+        self.offers = offers;
+        popped
+    }
+
+    /// How many more runs of a queue this owner may hand out.
+    fn room(&self, queue: QueueId) -> usize {
+        let Some(most) = self.limits.get(&queue) else { return usize::MAX };
+        let in_hand = self.in_hand.values().filter(|(_, its)| *its == queue).count();
+        most.saturating_sub(self.taken.count(queue) + in_hand)
+    }
+
+    /// Takes in what members were looked up as.
+    pub(super) fn take_prepared(
+        &mut self,
+        at: &Moment<'_>,
+        id: ClaimId,
+        parts: Vec<Prepared>,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(mut hand) = self.hands.remove(&id) else { return };
+        let mut entries = Vec::new();
+        let mut following = Following::default();
+        let mut ready: Vec<Taking> = Vec::new();
+        let mut came_back = false;
+        for part in parts {
+            let source = part.source;
+            let of = |job: JobId| source.occurrence(job);
+            for (jobs, terms) in part.ready {
+                let members = self.taken_out(&mut hand, jobs.into_iter().map(of));
+                let open = self.is_open(at, (source.shard, is_own(&members)))
+                    && self.is_current(source.shard, source.epoch);
+                if !open {
+                    came_back = true;
+                    members.into_iter().for_each(|popped| self.give_back(at, popped, out));
+                    continue;
+                }
+                following.keys.insert((source.shard, source.epoch));
+                let taken = take(at, &source, &members, &hand.worker, &terms);
+                entries.extend(taken.map(JournalEntry::Taken));
+                let terms = self.taken.shared(&terms);
+                ready.extend(
+                    members.into_iter().map(|popped| Taking { popped, terms: Arc::clone(&terms) }),
+                );
+            }
+            let gone = self.taken_out(&mut hand, part.gone.into_iter().map(of));
+            if !gone.is_empty() {
+                let jobs: Vec<_> = gone.iter().map(|popped| popped.job).collect();
+                entries.push(skipped(&source, &jobs, SkipReason::Ended, at.now.sched));
+                gone.iter().for_each(|popped| note_ended(popped, &mut following));
+            }
+            for (jobs, terms) in part.moved {
+                let moved = self.taken_out(&mut hand, jobs.into_iter().map(of));
+                entries.extend(self.change_queue(&moved, &terms, &mut following));
+            }
+            for popped in self.taken_out(&mut hand, part.later.into_iter().map(of)) {
+                came_back = true;
+                self.give_back(at, popped, out);
+            }
+        }
+        // What is left is the store's to say.
+        let rest: Vec<_> = hand.members.keys().copied().collect();
+        for popped in self.taken_out(&mut hand, rest.into_iter()) {
+            if let Some((dispatch, _)) = popped.dispatch {
+                self.settle(dispatch, 1, out);
+            }
+        }
+        if ready.is_empty() {
+            self.append(entries, following, out);
+            match hand.is_claim {
+                true if came_back => {
+                    self.answer(at, id, hand.worker, hand.key, Vec::new(), out);
+                }
+                // Others may wait behind those that are over.
+                true => self.fill(at, id, hand, out),
+                false => {}
+            }
+            return;
+        }
+        for taking in &ready {
+            let Popped { source, job, .. } = &taking.popped;
+            self.in_hand.insert(source.occurrence(*job), (source.attempt, source.queue));
+        }
+        following.claim = Some((id, ready));
+        self.hands.insert(id, hand);
+        self.append(entries, following, out);
+    }
+
+    /// Takes members out of a hand.
+    fn taken_out(&mut self, hand: &mut Hand, all: impl Iterator<Item = Occurrence>) -> Vec<Popped> {
+        let found = all.filter_map(|of| {
+            let popped = hand.members.remove(&of)?;
+            self.in_hand.remove(&of);
+            Some(popped)
+        });
+        found.collect()
+    }
+
+    /// Lets members wait for another queue: the entry that says so.
+    fn change_queue(
+        &mut self,
+        moved: &[Popped],
+        terms: &Arc<RunTerms>,
+        following: &mut Following,
+    ) -> Option<JournalEntry> {
+        let first = moved.first()?;
+        let source = Source { queue: terms.executor, ..(*first.source).clone() };
+        let jobs: Vec<_> = moved.iter().map(|popped| popped.job).collect();
+        moved.iter().for_each(|popped| note_ended(popped, following));
+        let members = Members::from_sorted(jobs.iter().copied());
+        let entry = JournalEntry::Offered(offer(&source, members, terms));
+        let (own, asks) = (first.own, first.asks);
+        let waiting = Waiting::from_sorted(jobs);
+        let group = Group::new(Arc::new(source), waiting, Stage::Offering { dispatch: None });
+        following.offered.extend(self.offers.add(group.of(own, asks)));
+        Some(entry)
+    }
+
+    /// Answers a claim, and those that repeated it meanwhile.
+    pub(super) fn answer(
+        &mut self,
+        at: &Moment<'_>,
+        claim: ClaimId,
+        worker: Arc<str>,
+        key: Option<String>,
+        runs: Vec<Handed>,
+        out: &mut Vec<Effect>,
+    ) {
+        if let Some(key) = key.map(|key| (worker, key)) {
+            if let Some(Repeat::UnderWay(others)) = self.keys.remove(&key) {
+                for claim in others {
+                    out.push(Effect::Answer { claim, runs: runs.clone() });
+                }
+            }
+            if !runs.is_empty() {
+                let until = at.now.boot.saturating_add(REPEATABLE);
+                self.keys.insert(key, Repeat::Answered { runs: runs.clone(), until });
+            }
+        }
+        out.push(Effect::Answer { claim, runs });
+    }
+
+    /// Forgets answers that may not be repeated any more.
+    pub(super) fn forget_repeats(&mut self, at: &Moment<'_>) {
+        self.keys.retain(|_, repeat| match repeat {
+            Repeat::UnderWay(_) => true,
+            Repeat::Answered { until, .. } => *until > at.now.boot,
+        });
+    }
+}
+
+fn is_own(members: &[Popped]) -> bool {
+    members.iter().all(|popped| popped.own)
+}
+
+/// The entry that says that a worker has members.
+fn take(
+    at: &Moment<'_>,
+    source: &Source,
+    members: &[Popped],
+    worker: &Arc<str>,
+    terms: &RunTerms,
+) -> Option<Taken> {
+    if members.is_empty() {
+        return None;
+    }
+    let jobs = Members::from_sorted(members.iter().map(|popped| popped.job));
+    let offer = offer(source, jobs, terms);
+    Some(Taken { offer, phase: Phase::Running, worker: worker.to_string(), started: at.now.sched })
+}

@@ -1,0 +1,398 @@
+//! What the supervisor is told, and what it asks for: plain values. The task around it carries out
+//! the effects and brings their results back as events; the supervisor itself does nothing.
+
+use std::sync::Arc;
+
+use crate::model::attempt::JournalEntry;
+use crate::model::job::Pending;
+use crate::model::lease::Now;
+use crate::model::members::Members;
+use crate::model::offer::OfferId;
+use crate::model::run::{Occurrence, Run};
+use crate::model::run_report::RunReport;
+use crate::model::run_terms::RunTerms;
+use crate::model::shard::{Shard, ShardId};
+use crate::model::{JobId, Millis, NodeId, ProjectId};
+
+/// The number of a queue: an executor of type `worker`.
+pub(crate) type QueueId = u64;
+/// The number of a claim, unique for a process.
+pub(crate) type ClaimId = u64;
+/// The number of a dispatch of the engine, which waits until all its members are journaled.
+pub(crate) type DispatchId = u64;
+/// The number of an append, unique for a process.
+pub(crate) type AppendId = u64;
+
+/// The lease, as far as the supervisor depends on it. All answers hold for this very moment.
+pub(crate) trait HandOutLease {
+    /// The instant of the boot clock from which the lease has been usable without a lapse, in
+    /// milliseconds; `None` while it is not usable.
+    fn usable_since(&self) -> Option<u64>;
+
+    /// Says whether the owner has promised away a shard that it owns under an epoch.
+    fn is_promised(&self, shard: ShardId, epoch: u64) -> bool;
+}
+
+/// The moment of a step.
+#[derive(Clone, Copy)]
+pub(crate) struct Moment<'a> {
+    /// Both clocks of the node.
+    pub(crate) now: Now,
+    /// The lease.
+    pub(crate) lease: &'a dyn HandOutLease,
+    /// True while the journal takes entries.
+    pub(crate) has_room: bool,
+}
+
+/// The facts that the members of an offer share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// The project of all members.
+    pub(crate) project: ProjectId,
+    /// The shard of all members.
+    pub(crate) shard: ShardId,
+    /// The epoch of the owner.
+    pub(crate) epoch: u64,
+    /// The due instant.
+    pub(crate) due: Millis,
+    /// The scheduled instant.
+    pub(crate) scheduled: Millis,
+    /// The number of a manual run; 0 for planned occurrences.
+    pub(crate) run: u64,
+    /// The number that the attempt of a worker gets.
+    pub(crate) attempt: u32,
+    /// The pending row that they are in; `None` for a first attempt from the plan.
+    pub(crate) pending: Option<u64>,
+    /// The queue.
+    pub(crate) queue: QueueId,
+    /// True for one-offs, which are over with their only occurrence.
+    pub(crate) once: bool,
+}
+
+impl Source {
+    /// The occurrence of a job.
+    pub(crate) fn occurrence(&self, job: JobId) -> Occurrence {
+        Occurrence { job, scheduled: self.scheduled, run: self.run }
+    }
+}
+
+/// Occurrences that fell due and that the request builder routed to a queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Dispatch {
+    /// The dispatch that is finished when all members are journaled.
+    pub(crate) id: DispatchId,
+    /// The facts of all members.
+    pub(crate) source: Source,
+    /// The jobs.
+    pub(crate) members: Members,
+    /// The terms as they are now.
+    pub(crate) terms: Arc<RunTerms>,
+    /// The most unclaimed occurrences of a job; `None` for no bound. Only of jobs that allow
+    /// overlap: of others `BeginRun` counts.
+    pub(crate) max_waiting: Option<u32>,
+}
+
+/// An offer as the store has it.
+#[derive(Clone, Debug)]
+pub(crate) struct OfferRow {
+    /// The pending row.
+    pub(crate) row: Pending,
+    /// True where its jobs do not allow overlap: `BeginRun` is asked before a hand-out.
+    pub(crate) asks: bool,
+    /// True for one-offs.
+    pub(crate) once: bool,
+}
+
+/// All that the store and the own journal have of a shard that a node owns. The journal was read
+/// before the store, so that an entry that it forgot in between is in the store.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    /// The shard.
+    pub(crate) shard: ShardId,
+    /// The epoch that it was read for.
+    pub(crate) epoch: u64,
+    /// The offers.
+    pub(crate) offers: Vec<OfferRow>,
+    /// The runs of workers.
+    pub(crate) runs: Vec<Run>,
+    /// The entries of the own journal that it has not forgotten, with their sequence numbers.
+    pub(crate) journal: Vec<(u64, JournalEntry)>,
+    /// The sequence number up to which the store has recorded the own journal.
+    pub(crate) recorded: u64,
+    /// Members of the offers whose jobs do not exist any more.
+    pub(crate) gone: Vec<JobId>,
+}
+
+/// What a read found of the run of an occurrence. Reads are delivered in the order in which they
+/// were made.
+#[derive(Clone, Debug)]
+pub(crate) enum Found {
+    /// A run row.
+    Run(Box<Run>),
+    /// A pending row and no run that somebody has.
+    Row,
+    /// An end; `by_worker` says whether the worker reported it.
+    End {
+        /// True where a report of the worker ended it.
+        by_worker: bool,
+    },
+    /// Nothing.
+    Nothing,
+}
+
+/// The order in which a claim takes from several queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClaimOrder {
+    /// In turns.
+    Fair,
+    /// From the first that has something.
+    Strict,
+}
+
+/// A worker asks for runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    /// Its number.
+    pub(crate) id: ClaimId,
+    /// The worker, which is one process.
+    pub(crate) worker: Arc<str>,
+    /// The queues, by the worker's preference.
+    pub(crate) queues: Vec<QueueId>,
+    /// The most runs.
+    pub(crate) max: usize,
+    /// The order between the queues.
+    pub(crate) order: ClaimOrder,
+    /// The client's key, by which it may repeat the claim for a minute.
+    pub(crate) key: Option<String>,
+}
+
+/// Members of one offer that were popped and are to be looked up before they are handed out.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Part {
+    /// The facts of the offer.
+    pub(crate) source: Arc<Source>,
+    /// The jobs, ascending.
+    pub(crate) jobs: Vec<JobId>,
+    /// True where `BeginRun` is to be asked for each job.
+    pub(crate) asks: bool,
+}
+
+/// The result of looking up a part, with the jobs that it holds for; what is in none of the lists
+/// is not to be handed out and not this node's to end.
+#[derive(Clone, Debug)]
+pub(crate) struct Prepared {
+    /// The facts of the part.
+    pub(crate) source: Arc<Source>,
+    /// May be handed out, under these terms.
+    pub(crate) ready: Vec<(Vec<JobId>, Arc<RunTerms>)>,
+    /// Their jobs do not exist any more.
+    pub(crate) gone: Vec<JobId>,
+    /// Wait for another queue since an edit; the terms name it.
+    pub(crate) moved: Vec<(Vec<JobId>, Arc<RunTerms>)>,
+    /// Could not be looked up now: they wait on.
+    pub(crate) later: Vec<JobId>,
+}
+
+impl Prepared {
+    /// The result for a part, of which nothing is known yet.
+    pub(crate) fn new(source: Arc<Source>) -> Self {
+        Self { source, ready: Vec::new(), gone: Vec::new(), moved: Vec::new(), later: Vec::new() }
+    }
+}
+
+/// A heartbeat of some runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Heartbeat {
+    /// The number by which it is answered.
+    pub(crate) id: u64,
+    /// The worker; empty where the bus names none.
+    pub(crate) worker: Arc<str>,
+    /// The runs.
+    pub(crate) runs: Vec<Beat>,
+}
+
+/// A sign of life of one run.
+#[derive(Clone, Debug)]
+pub(crate) struct Beat {
+    /// The occurrence.
+    pub(crate) of: Occurrence,
+    /// The attempt; 0 where the bus names none.
+    pub(crate) attempt: u32,
+    /// Per cent, 0 to 100.
+    pub(crate) progress: Option<u8>,
+    /// The worker's words.
+    pub(crate) message: Option<String>,
+}
+
+/// A run as a worker gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Handed {
+    /// The occurrence.
+    pub(crate) of: Occurrence,
+    /// The attempt.
+    pub(crate) attempt: u32,
+    /// The terms.
+    pub(crate) terms: Arc<RunTerms>,
+}
+
+/// What happens.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    /// The shards, as the store has them; all that changed at least.
+    Shards(Vec<Shard>),
+    /// The result of [`Effect::Load`].
+    Loaded(Box<Loaded>),
+    /// More of some shards changed than was named: they are to be read again.
+    Reload(Vec<ShardId>),
+    /// Occurrences fell due.
+    Dispatch(Box<Dispatch>),
+    /// The change feed named an offer: its row, if it still waits for a worker.
+    OfferRead {
+        /// The row's number.
+        id: OfferId,
+        /// The row.
+        offer: Option<Box<OfferRow>>,
+    },
+    /// The change feed named a run, or the supervisor asked for it.
+    RunRead {
+        /// The occurrence.
+        of: Occurrence,
+        /// What the store has.
+        found: Found,
+    },
+    /// Jobs were deleted.
+    JobsGone(Vec<JobId>),
+    /// The most runs of a queue that this owner may have taken; `None` for no bound.
+    QueueLimit {
+        /// The queue.
+        queue: QueueId,
+        /// The bound.
+        most: Option<u32>,
+    },
+    /// A worker asks for runs.
+    Claim(Claim),
+    /// The result of [`Effect::Prepare`].
+    Prepared {
+        /// The claim.
+        claim: ClaimId,
+        /// The results.
+        parts: Vec<Prepared>,
+    },
+    /// The entries of [`Effect::Append`] are synced.
+    Appended {
+        /// The append.
+        id: AppendId,
+        /// The sequence number of the last entry.
+        seq: u64,
+    },
+    /// The store has recorded the own journal up to a sequence number.
+    Recorded { seq: u64 },
+    /// A gateway has workers that wait for runs of a queue.
+    Want {
+        /// The gateway.
+        gateway: NodeId,
+        /// The queue.
+        queue: QueueId,
+        /// The end of the wish, by the boot clock of this node.
+        until: u64,
+    },
+    /// A worker is alive.
+    Heartbeat(Heartbeat),
+    /// A worker reported on a run; the report is on its own way into the store.
+    Reported {
+        /// The occurrence.
+        of: Occurrence,
+        /// The attempt; 0 for whichever.
+        attempt: u32,
+        /// The worker; empty for whichever.
+        worker: Arc<str>,
+        /// True if the report ends the run, or gives it back.
+        ends: bool,
+    },
+    /// The connection to the bus of a queue came, or went.
+    Bus {
+        /// The queue.
+        queue: QueueId,
+        up: bool,
+    },
+    /// Time has passed: every 200 ms, after all other events that wait.
+    Tick,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Effect {
+    /// Read a shard: [`Event::Loaded`] follows. Repeated for each wish.
+    Load {
+        /// The shard.
+        shard: ShardId,
+        /// The epoch.
+        epoch: u64,
+    },
+    /// Look up the jobs, rows and places of members: [`Event::Prepared`] follows.
+    Prepare {
+        /// The claim.
+        claim: ClaimId,
+        /// The parts.
+        parts: Vec<Part>,
+    },
+    /// Append entries to the own journal, again until it succeeds: [`Event::Appended`] follows.
+    Append {
+        /// The append.
+        id: AppendId,
+        /// The entries.
+        entries: Vec<JournalEntry>,
+    },
+    /// Answer a claim.
+    Answer {
+        /// The claim.
+        claim: ClaimId,
+        /// The runs; none where nothing waits.
+        runs: Vec<Handed>,
+    },
+    /// Members of a dispatch come back unsent: the range that they are of is not this node's.
+    Returned {
+        /// The dispatch.
+        dispatch: DispatchId,
+        /// The jobs.
+        members: Members,
+    },
+    /// All members of a dispatch are journaled, or have come back.
+    Finished {
+        /// The dispatch.
+        dispatch: DispatchId,
+    },
+    /// Propose reports; their outcome is not waited for.
+    Propose(Vec<RunReport>),
+    /// Ask a worker to stop a run, by its bus.
+    TellCancel {
+        /// The occurrence.
+        of: Occurrence,
+        /// The attempt.
+        attempt: u32,
+        /// The worker; empty while it is not known.
+        worker: Arc<str>,
+        /// The terms, which name the bus.
+        terms: Arc<RunTerms>,
+    },
+    /// Tell a gateway what a queue has.
+    Hint {
+        /// The gateway.
+        gateway: NodeId,
+        /// The queue.
+        queue: QueueId,
+        /// The number of occurrences that wait.
+        count: u64,
+        /// The due instant of the oldest; [`Millis::MAX`] where none waits.
+        oldest: Millis,
+    },
+    /// Answer a heartbeat: of these runs nothing is known here yet.
+    Heard {
+        /// The number of the heartbeat.
+        heartbeat: u64,
+        /// The occurrences.
+        unknown: Vec<Occurrence>,
+    },
+    /// Read runs: [`Event::RunRead`] follows for each.
+    ReadRuns(Vec<Occurrence>),
+}

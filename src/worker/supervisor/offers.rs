@@ -1,0 +1,323 @@
+//! The offers that wait for workers: groups of members by queue, first in first out by (due, job).
+//!
+//! A group holds what one journal entry or one pending row has. Each queue has *lanes*, one for the
+//! groups of a shard that this owner made itself and one for those that it read: the supervisor
+//! says which lanes are open at the moment, and the oldest member of them is taken. Pure data; the
+//! rules are in the files that use it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::event::{DispatchId, QueueId, Source};
+use super::waiting::Waiting;
+use crate::model::offer::OfferId;
+use crate::model::run::Occurrence;
+use crate::model::run_terms::RunTerms;
+use crate::model::shard::ShardId;
+use crate::model::{JobId, Millis};
+
+/// The number of a group.
+pub(super) type GroupId = u64;
+/// A lane: the shard, and whether this owner made the groups itself.
+pub(super) type Lane = (ShardId, bool);
+/// The place in a lane: due instant, lowest job, group.
+type Seat = (Millis, JobId, GroupId);
+
+/// How far a group is on its way into the journal.
+#[derive(Clone, Debug)]
+pub(super) enum Stage {
+    /// Not journaled; the dispatch waits for it.
+    Fresh {
+        dispatch: DispatchId,
+        /// The instant of the boot clock at which it came, in milliseconds.
+        since: u64,
+        terms: Arc<RunTerms>,
+    },
+    /// An *Offered* of it is on its way to the journal. It is not handed out meanwhile.
+    Offering { dispatch: Option<DispatchId> },
+    /// The journal or the store has it.
+    Offered,
+}
+
+/// Members that wait and have everything else in common.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub(super) source: Arc<Source>,
+    pub(super) waiting: Waiting,
+    pub(super) stage: Stage,
+    /// Made by this process under the present epoch.
+    pub(super) own: bool,
+    /// `BeginRun` is asked before a hand-out.
+    pub(super) asks: bool,
+    seat: Option<(Lane, Seat)>,
+}
+
+impl Group {
+    pub(super) fn new(source: Arc<Source>, waiting: Waiting, stage: Stage) -> Self {
+        Self { source, waiting, stage, own: true, asks: false, seat: None }
+    }
+
+    /// The group as one that somebody else may have made, and with or without `BeginRun`.
+    pub(super) fn of(self, own: bool, asks: bool) -> Self {
+        Self { own, asks, ..self }
+    }
+
+    /// The dispatch that waits for the members.
+    pub(super) fn dispatch(&self) -> Option<DispatchId> {
+        match self.stage {
+            Stage::Fresh { dispatch, .. } => Some(dispatch),
+            Stage::Offering { dispatch } => dispatch,
+            Stage::Offered => None,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    lanes: BTreeMap<Lane, BTreeSet<Seat>>,
+    groups: BTreeSet<GroupId>,
+    count: u64,
+}
+
+/// A member that was taken out of its group.
+#[derive(Clone, Debug)]
+pub(super) struct Popped {
+    pub(super) source: Arc<Source>,
+    pub(super) job: JobId,
+    pub(super) dispatch: Option<(DispatchId, Arc<RunTerms>)>,
+    pub(super) own: bool,
+    pub(super) asks: bool,
+}
+
+/// All offers.
+#[derive(Default)]
+pub(super) struct Offers {
+    groups: BTreeMap<GroupId, Group>,
+    at: BTreeMap<(ShardId, Millis, u64), Vec<GroupId>>,
+    rows: BTreeMap<OfferId, GroupId>,
+    queues: BTreeMap<QueueId, Queue>,
+    fresh: BTreeSet<GroupId>,
+    last: GroupId,
+}
+
+fn key(source: &Source) -> (ShardId, Millis, u64) {
+    (source.shard, source.scheduled, source.run)
+}
+
+impl Offers {
+    /// Adds a group; one without members is not added.
+    pub(super) fn add(&mut self, group: Group) -> Option<GroupId> {
+        if group.waiting.is_empty() {
+            return None;
+        }
+        self.last += 1;
+        let (id, source) = (self.last, Arc::clone(&group.source));
+        let queue = self.queues.entry(source.queue).or_default();
+        queue.groups.insert(id);
+        queue.count += group.waiting.len();
+        self.at.entry(key(&source)).or_default().push(id);
+        if let (Some(row), Stage::Offered) = (source.pending, &group.stage) {
+            self.rows.insert(row, id);
+        }
+        self.groups.insert(id, group);
+        self.seat(id);
+        Some(id)
+    }
+
+    /// Puts a group into its place, after its members or its stage changed; an empty one is
+    /// dropped.
+    fn seat(&mut self, id: GroupId) {
+        let Some(group) = self.groups.get_mut(&id) else { return };
+        let queue = self.queues.entry(group.source.queue).or_default();
+        if let Some((lane, seat)) = group.seat.take() {
+            let emptied = queue.lanes.get_mut(&lane).is_some_and(|seats| {
+                seats.remove(&seat);
+                seats.is_empty()
+            });
+            if emptied {
+                queue.lanes.remove(&lane);
+            }
+        }
+        if matches!(group.stage, Stage::Fresh { .. }) && !group.waiting.is_empty() {
+            self.fresh.insert(id);
+        } else {
+            self.fresh.remove(&id);
+        }
+        let Some(first) = group.waiting.first() else { return self.forget(id) };
+        if !matches!(group.stage, Stage::Offering { .. }) {
+            let lane = (group.source.shard, group.own);
+            let seat = (group.source.due, first, id);
+            queue.lanes.entry(lane).or_default().insert(seat);
+            group.seat = Some((lane, seat));
+        }
+    }
+
+    fn forget(&mut self, id: GroupId) {
+        let Some(group) = self.groups.remove(&id) else { return };
+        let source = &group.source;
+        if let Some(all) = self.at.get_mut(&key(source)) {
+            all.retain(|other| *other != id);
+            if all.is_empty() {
+                self.at.remove(&key(source));
+            }
+        }
+        if let Some(row) = source.pending.filter(|row| self.rows.get(row) == Some(&id)) {
+            self.rows.remove(&row);
+        }
+        if let Some(queue) = self.queues.get_mut(&source.queue) {
+            queue.groups.remove(&id);
+            if queue.groups.is_empty() {
+                self.queues.remove(&source.queue);
+            }
+        }
+    }
+
+    /// Takes the oldest member of a queue from its open lanes.
+    pub(super) fn pop(
+        &mut self,
+        queue: QueueId,
+        mut is_open: impl FnMut(Lane) -> bool,
+    ) -> Option<Popped> {
+        let lanes = &self.queues.get(&queue)?.lanes;
+        let heads = lanes.iter().filter_map(|(lane, seats)| Some((*lane, *seats.first()?)));
+        let (_, (_, _, id)) =
+            heads.filter(|(lane, _)| is_open(*lane)).min_by_key(|(_, seat)| *seat)?;
+        let job = self.groups.get_mut(&id)?.waiting.first()?;
+        self.take(id, job)
+    }
+
+    fn take(&mut self, id: GroupId, job: JobId) -> Option<Popped> {
+        let group = self.groups.get_mut(&id)?;
+        let taken = if group.waiting.first() == Some(job) {
+            group.waiting.pop().is_some()
+        } else {
+            group.waiting.remove(job)
+        };
+        if !taken {
+            return None;
+        }
+        let dispatch = match &group.stage {
+            Stage::Fresh { dispatch, terms, .. } => Some((*dispatch, Arc::clone(terms))),
+            _ => None,
+        };
+        let source = Arc::clone(&group.source);
+        let popped = Popped { source, job, dispatch, own: group.own, asks: group.asks };
+        if let Some(queue) = self.queues.get_mut(&popped.source.queue) {
+            queue.count -= 1;
+        }
+        self.seat(id);
+        Some(popped)
+    }
+
+    /// Puts a member back that was not handed out: into its group, or into a new one.
+    pub(super) fn give_back(&mut self, popped: Popped, boot: u64) {
+        let is_its = |group: &Group| {
+            *group.source == *popped.source
+                && match &group.stage {
+                    Stage::Fresh { dispatch, .. } => {
+                        popped.dispatch.as_ref().is_some_and(|(own, _)| own == dispatch)
+                    }
+                    Stage::Offering { .. } => false,
+                    Stage::Offered => popped.dispatch.is_none(),
+                }
+        };
+        let all = self.at.get(&key(&popped.source)).into_iter().flatten().copied();
+        let found = all.into_iter().find(|id| self.groups.get(id).is_some_and(is_its));
+        let Some(id) = found else {
+            let stage = match popped.dispatch {
+                Some((dispatch, terms)) => Stage::Fresh { dispatch, since: boot, terms },
+                None => Stage::Offered,
+            };
+            let waiting = Waiting::from_sorted([popped.job]);
+            let (own, asks) = (popped.own, popped.asks);
+            self.add(Group::new(popped.source, waiting, stage).of(own, asks));
+            return;
+        };
+        let added = self.groups.get_mut(&id).is_some_and(|group| group.waiting.insert(popped.job));
+        if added && let Some(queue) = self.queues.get_mut(&popped.source.queue) {
+            queue.count += 1;
+        }
+        self.seat(id);
+    }
+
+    /// The group in which an occurrence of a shard waits.
+    pub(super) fn find(&self, shard: ShardId, of: Occurrence) -> Option<(GroupId, &Group)> {
+        let all = self.at.get(&(shard, of.scheduled, of.run))?;
+        let groups = all.iter().filter_map(|id| Some((*id, self.groups.get(id)?)));
+        groups.into_iter().find(|(_, group)| group.waiting.contains(of.job))
+    }
+
+    /// Takes an occurrence out of the group in which it waits.
+    pub(super) fn remove(&mut self, shard: ShardId, of: Occurrence) -> Option<Popped> {
+        let (id, _) = self.find(shard, of)?;
+        self.take(id, of.job)
+    }
+
+    /// Takes all members of the row with this number out; whether this owner made them itself.
+    pub(super) fn remove_row(&mut self, row: OfferId) -> Option<bool> {
+        let id = self.rows.remove(&row)?;
+        self.remove_group(id).map(|group| group.own)
+    }
+
+    /// Takes out a group.
+    pub(super) fn remove_group(&mut self, id: GroupId) -> Option<Group> {
+        let group = self.groups.get_mut(&id)?;
+        let all = std::mem::take(&mut group.waiting);
+        let taken = Group { waiting: all, ..group.clone() };
+        if let Some(queue) = self.queues.get_mut(&taken.source.queue) {
+            queue.count -= taken.waiting.len();
+        }
+        self.seat(id);
+        Some(taken)
+    }
+
+    /// Sets how far a group is.
+    pub(super) fn set_stage(&mut self, id: GroupId, stage: Stage) {
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.stage = stage;
+            self.seat(id);
+        }
+    }
+
+    /// The groups of a shard that hold.
+    pub(super) fn of_shard(
+        &self,
+        shard: ShardId,
+        mut holds: impl FnMut(&Group) -> bool,
+    ) -> Vec<GroupId> {
+        let range = (shard, Millis::MIN, 0)..=(shard, Millis::MAX, u64::MAX);
+        let all = self.at.range(range).flat_map(|(_, all)| all).copied();
+        all.filter(|id| self.groups.get(id).is_some_and(&mut holds)).collect()
+    }
+
+    /// The groups that are not journaled.
+    pub(super) fn fresh(&self) -> impl Iterator<Item = (GroupId, &Group)> {
+        self.fresh.iter().filter_map(|id| Some((*id, self.groups.get(id)?)))
+    }
+
+    pub(super) fn get(&self, id: GroupId) -> Option<&Group> {
+        self.groups.get(&id)
+    }
+
+    /// The number of groups of a queue.
+    pub(super) fn groups_of(&self, queue: QueueId) -> usize {
+        self.queues.get(&queue).map_or(0, |queue| queue.groups.len())
+    }
+
+    /// The number of unclaimed occurrences of a job in a queue. Takes a step for each group.
+    pub(super) fn waiting_of(&self, queue: QueueId, job: JobId) -> usize {
+        let groups = self.queues.get(&queue).into_iter().flat_map(|queue| &queue.groups);
+        groups
+            .filter_map(|id| self.groups.get(id))
+            .filter(|group| group.waiting.contains(job))
+            .count()
+    }
+
+    /// The number of occurrences that wait in a queue, and the due instant of the oldest that may
+    /// be handed out.
+    pub(super) fn view(&self, queue: QueueId) -> (u64, Millis) {
+        let Some(queue) = self.queues.get(&queue) else { return (0, Millis::MAX) };
+        let heads = queue.lanes.values().filter_map(|seats| seats.first());
+        (queue.count, heads.map(|seat| seat.0).min().unwrap_or(Millis::MAX))
+    }
+}

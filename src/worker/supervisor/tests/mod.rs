@@ -1,0 +1,5 @@
+//! Tests of the supervisor: its rules one by one.
+
+mod claims;
+mod fixture;
+mod silence;

@@ -1,0 +1,215 @@
+//! Silence and signs of life: who counts as lost, when, and who is asked to stop.
+
+use super::super::event::{Effect, Event, Found, Loaded};
+use super::fixture::*;
+use crate::model::members::Members;
+use crate::model::run::{CancelCause, Phase, Run, WorkerRun};
+use crate::model::run_report::Said;
+
+fn lost(effects: &[Effect]) -> Vec<u64> {
+    let proposals = effects.iter().filter_map(|effect| match effect {
+        Effect::Propose(reports) => Some(reports),
+        _ => None,
+    });
+    let said = Said::Lost { node: 1, epoch: EPOCH };
+    proposals.flatten().filter(|report| report.said == said).map(|r| r.occurrence.job).collect()
+}
+
+/// A fixture whose worker `w` has job 1, and the store knows it.
+fn with_a_run() -> SupervisorFixture {
+    let mut fixture = SupervisorFixture::new();
+    fixture.pass(400);
+    fixture.dispatch(1, source(DUE, 7), [1], None);
+    assert_eq!(fixture.take(1), [1]);
+    fixture.record();
+    fixture
+}
+
+/// The run of job 1 as the store has it.
+fn stored(phase: Phase) -> Run {
+    let kept = WorkerRun {
+        phase,
+        since: DUE,
+        why: (phase == Phase::Cancelling).then_some(CancelCause::Client { by: None }),
+        worker: "w".into(),
+        progress: None,
+        message: None,
+        terms: terms(7),
+    };
+    Run {
+        occurrence: of(1),
+        project: 1,
+        shard: 0,
+        due: DUE,
+        attempt: 1,
+        base: 0,
+        node: 1,
+        epoch: EPOCH,
+        accepted: true,
+        started: DUE,
+        heard: DUE,
+        deadline: i64::MAX,
+        heartbeat_timeout: Some(60_000),
+        ends: None,
+        retry: terms(7).retry,
+        forced: false,
+        worker: Some(Box::new(kept)),
+    }
+}
+
+fn read(fixture: &mut SupervisorFixture, phase: Phase) -> Vec<Effect> {
+    let found = Found::Run(Box::new(stored(phase)));
+    fixture.step(Event::RunRead { of: of(1), found })
+}
+
+#[test]
+fn the_first_heartbeat_is_due_within_fifteen_seconds_and_then_within_the_timeout() {
+    let mut fixture = with_a_run();
+    assert_eq!(lost(&fixture.pass(14_800)), Vec::<u64>::new());
+    assert_eq!(lost(&fixture.pass(400)), [1]);
+    let mut fixture = with_a_run();
+    fixture.pass(10_000);
+    fixture.beat(1, 1, "w");
+    assert_eq!(lost(&fixture.pass(59_800)), Vec::<u64>::new());
+    assert_eq!(lost(&fixture.pass(400)), [1]);
+    assert_eq!(lost(&fixture.pass(4_000)), Vec::<u64>::new(), "it is not proposed at each tick");
+    assert_eq!(lost(&fixture.pass(2_000)), [1]);
+}
+
+#[test]
+fn words_of_another_attempt_or_worker_are_no_sign_of_life() {
+    let mut fixture = with_a_run();
+    fixture.pass(10_000);
+    fixture.beat(1, 2, "w");
+    fixture.beat(1, 1, "v");
+    assert_eq!(lost(&fixture.pass(5_400)), [1]);
+}
+
+#[test]
+fn without_a_lease_nothing_is_judged_and_with_the_next_one_everybody_has_a_full_timeout() {
+    let mut fixture = with_a_run();
+    fixture.beat(1, 1, "w");
+    fixture.lease.since = None;
+    assert_eq!(lost(&fixture.pass(100_000)), Vec::<u64>::new());
+    fixture.lease.since = Some(fixture.boot);
+    assert_eq!(lost(&fixture.pass(59_800)), Vec::<u64>::new());
+    assert_eq!(lost(&fixture.pass(400)), [1]);
+}
+
+#[test]
+fn after_a_stall_everybody_has_a_full_timeout() {
+    let mut fixture = with_a_run();
+    fixture.beat(1, 1, "w");
+    fixture.pass(40_000);
+    fixture.boot += 30_000;
+    assert_eq!(lost(&fixture.step(Event::Tick)), Vec::<u64>::new());
+    assert_eq!(lost(&fixture.pass(59_800)), Vec::<u64>::new());
+    assert_eq!(lost(&fixture.pass(400)), [1]);
+}
+
+#[test]
+fn a_new_owner_grants_a_full_timeout() {
+    let mut fixture = SupervisorFixture::unborn();
+    fixture.pass(400);
+    fixture.step(Event::Shards(vec![shard(EPOCH)]));
+    let runs = vec![stored(Phase::Running)];
+    fixture.step(Event::Loaded(Box::new(Loaded { runs, ..loaded(Vec::new()) })));
+    assert_eq!(lost(&fixture.pass(59_800)), Vec::<u64>::new());
+    assert_eq!(lost(&fixture.pass(400)), [1]);
+}
+
+#[test]
+fn while_a_bus_is_down_nothing_is_judged() {
+    let mut fixture = with_a_run();
+    fixture.beat(1, 1, "w");
+    fixture.step(Event::Bus { queue: 7, up: false });
+    assert_eq!(lost(&fixture.pass(100_000)), Vec::<u64>::new());
+    fixture.step(Event::Bus { queue: 7, up: true });
+    assert_eq!(lost(&fixture.pass(59_800)), Vec::<u64>::new());
+    assert_eq!(lost(&fixture.pass(400)), [1]);
+}
+
+#[test]
+fn what_the_store_does_not_know_as_taken_is_not_lost_yet() {
+    let mut fixture = SupervisorFixture::new();
+    fixture.pass(400);
+    fixture.dispatch(1, source(DUE, 7), [1], None);
+    assert_eq!(fixture.take(1), [1]);
+    assert_eq!(lost(&fixture.pass(20_000)), Vec::<u64>::new());
+    fixture.record();
+    assert_eq!(lost(&fixture.pass(1_200)), [1]);
+}
+
+#[test]
+fn a_heartbeat_for_an_offer_of_that_attempt_takes_it() {
+    let mut fixture = SupervisorFixture::new();
+    fixture.step(Event::OfferRead { id: 4, offer: Some(Box::new(row(4, 2, [1, 2]))) });
+    let unknown = |effects: &[Effect]| {
+        let unknown = vec![of(1)];
+        effects.contains(&Effect::Heard { heartbeat: 1, unknown })
+    };
+    let effects = fixture.beat(1, 1, "w");
+    assert!(unknown(&effects) && effects.len() == 1, "of an older attempt: {effects:?}");
+    let effects = fixture.beat(1, 2, "w");
+    assert!(unknown(&effects));
+    let effects = fixture.carry_out(effects);
+    let [adopted] = &taken(&effects)[..] else { panic!("{effects:?}") };
+    assert_eq!((adopted.worker.as_str(), adopted.offer.attempt), ("w", 2));
+    assert_eq!(adopted.offer.members, Members::from_sorted([1]));
+    assert_eq!(fixture.take(9), [2]);
+    let known = Effect::Heard { heartbeat: 1, unknown: Vec::new() };
+    assert_eq!(fixture.beat(1, 2, "w"), [known]);
+}
+
+#[test]
+fn heartbeats_write_nothing_and_progress_is_written_seldom() {
+    let mut fixture = with_a_run();
+    for _ in 0..100 {
+        fixture.beat(1, 1, "w");
+        assert!(entries(&fixture.pass(200)).is_empty());
+    }
+    let mut written = 0;
+    for percent in 0..50 {
+        let beat = super::super::event::Beat {
+            of: of(1),
+            attempt: 1,
+            progress: Some(percent),
+            message: None,
+        };
+        let runs = vec![beat];
+        let heartbeat = super::super::event::Heartbeat { id: 1, worker: "w".into(), runs };
+        fixture.step(Event::Heartbeat(heartbeat));
+        written += entries(&fixture.pass(200)).len();
+    }
+    assert_eq!(written, 2, "in ten seconds");
+}
+
+#[test]
+fn a_worker_is_asked_three_times_to_stop_and_after_a_reconnect() {
+    let mut fixture = with_a_run();
+    let asked = |effects: &[Effect]| {
+        effects.iter().filter(|effect| matches!(effect, Effect::TellCancel { .. })).count()
+    };
+    assert_eq!(asked(&read(&mut fixture, Phase::Cancelling)), 1);
+    assert_eq!(asked(&read(&mut fixture, Phase::Cancelling)), 0);
+    assert_eq!(asked(&fixture.pass(19_800)), 0);
+    assert_eq!(asked(&fixture.pass(400)), 1);
+    assert_eq!(asked(&fixture.pass(40_000)), 1);
+    assert_eq!(asked(&fixture.step(Event::Bus { queue: 7, up: true })), 1);
+}
+
+#[test]
+fn a_worker_whose_run_ended_without_it_is_asked_to_stop_once() {
+    let end = |by_worker| Event::RunRead { of: of(1), found: Found::End { by_worker } };
+    let asked = |effects: &[Effect]| {
+        effects.iter().any(|effect| matches!(effect, Effect::TellCancel { attempt: 1, .. }))
+    };
+    let mut fixture = with_a_run();
+    assert!(asked(&fixture.step(end(false))));
+    assert!(!asked(&fixture.step(end(false))));
+    let mut fixture = with_a_run();
+    assert!(!asked(&fixture.step(end(true))));
+    let mut fixture = with_a_run();
+    fixture.step(Event::Reported { of: of(1), attempt: 1, worker: "w".into(), ends: true });
+    assert!(!asked(&fixture.step(end(false))), "it just said that it is done");
+}
