@@ -1,0 +1,27 @@
+//! The randomized model of worker runs: supervisors on three nodes, the real rules of `apply` over
+//! a store, and small models of the engine, the leader, the network and the workers, under every
+//! fault that a seed can choose. `promises` tries many seeds; `mutations` takes the rules away one
+//! at a time and expects a violation, because a model that never fails proves nothing.
+//!
+//! ```text
+//!   promises, mutations      the tests: what holds, and what breaks without a rule
+//!   run                      steps and faults        check   what must hold
+//!   node, engine, leader     what a node, its engine and the leader do in a step
+//!   workers                  slow, silent, zombie, lying
+//!   world, record            plain data, and the store with its log
+//! ```
+//!
+//! One shard, four jobs. All nodes read the one store; what a node knows of it arrives late, and
+//! not at all while it is cut off. The lease is a value that the leader renews, as `worker::lease`
+//! and `coordinator::leases` promise it.
+
+mod check;
+mod engine;
+mod leader;
+mod mutations;
+mod node;
+mod promises;
+mod record;
+mod run;
+mod workers;
+mod world;
