@@ -105,7 +105,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
                 }
                 tried.extend(self.try_pieces(rest.into_iter().map(|(_, piece)| piece)).await);
                 for tried in tried {
-                    failed.extend(self.go_on(head, tried).await);
+                    failed.extend(self.go_on(tried).await);
                 }
                 self.finish_piece(head, Vec::new(), None);
             }
@@ -113,16 +113,12 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
     }
 
     /// Goes on with a piece that was tried. Returns what failed, unfinished for the engine.
-    pub(super) async fn go_on(
-        self: &Arc<Self>,
-        head: &Arc<Head>,
-        tried: PieceResult,
-    ) -> Vec<FailedPiece> {
+    pub(super) async fn go_on(self: &Arc<Self>, tried: PieceResult) -> Vec<FailedPiece> {
         match tried {
             PieceResult::Failed(piece) => return vec![*piece],
             PieceResult::NoPlace(piece) | PieceResult::NotBuilt(piece) => {
+                // Its end finishes the piece.
                 self.build_again(piece, Permits::default()).await;
-                self.finish_piece(head, Vec::new(), None);
             }
             PieceResult::Made(made) => match *made {
                 (piece, route, CallResult::Reply(Reply::PerJob { parts, rest })) => {

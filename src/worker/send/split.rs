@@ -3,8 +3,9 @@
 //!
 //! - A batch is halved until eight jobs are left, which go one by one.
 //! - Of a larger chunk, eight jobs that lie far apart go first, each alone, until one is not
-//!   refused. If all of them are, no job is to blame, and the chunk is one dead letter. Otherwise
-//!   it is halved as a batch is. (A broker that refuses a thousand messages would else be asked a
+//!   refused. If all of them are, no job is to blame, and the chunk is one dead letter; a job that
+//!   finds no place has no say and goes out later, if four others were refused. Otherwise the chunk
+//!   is halved as a batch is. (A broker that refuses a thousand messages would else be asked a
 //!   thousand times.)
 
 use std::pin::Pin;
@@ -54,36 +55,45 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         })
     }
 
-    /// Sends some jobs of a refused chunk alone, one after the other, as long as they are refused.
-    /// Returns the others, unless all were: then the chunk is a dead letter.
+    /// Sends some jobs of a refused chunk alone, one after the other, as long as they are refused or
+    /// find no place. Returns the others, unless all that were sent, half of them at least, were
+    /// refused: then the chunk is a dead letter.
     async fn try_singles(
         self: &Arc<Self>,
-        piece: Work,
+        mut piece: Work,
         route: Arc<Route>,
         answer: Attempt,
     ) -> Option<Work> {
         let head = Arc::clone(&piece.head);
         let mut rest = piece.jobs.clone();
-        let mut refused = Vec::new();
+        let (mut refused, mut all_refused) = (Vec::new(), true);
         for single in spread(&piece.jobs) {
             rest.retain(|job| *job != single);
-            let single = Work { head: Arc::clone(&head), jobs: vec![single] };
-            let tried = self.try_pieces(std::iter::once(single)).await.pop();
-            match tried {
-                Some(PieceResult::Failed(single)) if is_refusal(&single.answer) => {
-                    refused.push(single);
+            let alone = Work { head: Arc::clone(&head), jobs: vec![single] };
+            match self.try_pieces(std::iter::once(alone)).await.pop() {
+                Some(PieceResult::Failed(failed)) if is_refusal(&failed.answer) => {
+                    refused.push(failed);
+                    continue;
                 }
-                other => {
-                    if let Some(tried) = other {
-                        for failed in self.go_on(&head, tried).await {
+                // It says nothing of the receiver, and waits for its place by itself.
+                Some(PieceResult::NoPlace(alone)) => {
+                    self.build_again(alone, Permits::default()).await;
+                }
+                tried => {
+                    all_refused = false;
+                    for tried in tried {
+                        for failed in self.go_on(tried).await {
                             self.dead_letter(&failed, None);
                         }
                     }
-                    break;
                 }
             }
+            piece.jobs.retain(|job| *job != single);
+            if !all_refused {
+                break;
+            }
         }
-        if refused.len() < SINGLES {
+        if !all_refused || refused.len() < SINGLES / 2 {
             refused.iter().for_each(|single| self.dead_letter(single, None));
             return Some(Work { head, jobs: rest });
         }

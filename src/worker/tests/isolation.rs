@@ -1,6 +1,6 @@
 //! Isolation: a batch whose last attempt fails as one goes out once more in pieces.
 
-use super::fixture::{T0, WorkerFixture, definition};
+use super::fixture::{T0, WorkerFixture, collected, definition, later};
 use crate::command::Command;
 use crate::model::JobId;
 use crate::model::attempt::{SkipReason, Verdict};
@@ -231,5 +231,40 @@ async fn a_piece_that_is_not_to_be_sent_any_more_is_not_dead_with_the_others() {
     assert_eq!(ends(&fixture), expected, "{:?}", fixture.journaled());
     let skipped = Verdict::Skipped(SkipReason::Ended);
     assert!(fixture.journaled().iter().any(|record| record.verdict == skipped));
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_watermark_passes_what_hangs_beside_an_isolated_batch() {
+    const OTHER: &str = "http://other/b";
+    let mut fixture = WorkerFixture::new();
+    let (store, first) = (fixture.store(), std::sync::Arc::new(std::sync::OnceLock::new()));
+    let known = std::sync::Arc::clone(&first);
+    fixture.answer_with(move |seen| {
+        if seen.data.len() == 8
+            && let Some(first) = known.get()
+        {
+            store.apply_at(T0 + 1_000_001, &Command::DeleteJob { id: first + 4, expect: None });
+        }
+        (if seen.url == OTHER { 200 } else { 500 }, String::new())
+    });
+    fixture.hang(&[OTHER]);
+    fixture.start();
+    let to = |url| JobDefinition { retry_max: Some(0), ..definition("@every 1000s", url) };
+    first.set(fixture.create(to(URL), 8)).unwrap();
+    let other = fixture.create(to(OTHER), 1);
+    fixture.settle().await;
+    fixture.clock.advance(std::time::Duration::from_secs(1_000));
+    later(&fixture, 5_000).await;
+    collected(&fixture).await;
+    let ended: u64 = fixture.records(0).iter().map(|of| of.record.members.len()).sum();
+    assert_eq!(ended, 8, "the batch is over");
+    assert!(fixture.shard(0).watermark < T0 + 1_000_000, "job {other} is under way");
+    fixture.hang(&[]);
+    later(&fixture, 2_000).await;
+    collected(&fixture).await;
+    later(&fixture, 2_000).await;
+    collected(&fixture).await;
+    assert!(fixture.shard(0).watermark >= T0 + 1_000_000);
     fixture.stop().await;
 }
