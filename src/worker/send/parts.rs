@@ -16,8 +16,8 @@ use super::sender::Sender;
 use super::work::Work;
 use crate::delivery::attempt::Attempt;
 use crate::delivery::reply::{JobsAttempt, Rest};
-use crate::model::JobId;
 use crate::model::postponement::Obstacle;
+use crate::model::{JobId, Millis};
 use crate::worker::ports::{Dispatcher, Lease, StateStore};
 
 /// The obstacle of jobs of which their executor does not say what it did.
@@ -51,7 +51,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         let (parts, unsent) = take_apart(piece, parts);
         let (mut records, mut open) = (Vec::new(), Vec::new());
         let (mut back, mut again) = (None, None);
-        let is_probe = !parts.is_empty();
+        let some_sent = !parts.is_empty();
         for (part, answer) in parts {
             match self.judge(&part, route, &answer) {
                 Next::Record(over) => records.extend(over),
@@ -61,7 +61,11 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         if !unsent.jobs.is_empty() {
             match rest {
                 Rest::Withheld => back = Some(unsent),
-                Rest::Again if is_probe => again = Some(unsent),
+                // A probe that failed has told enough, also where each job is forced to be one.
+                Rest::Again if some_sent => match self.closed_now(route) {
+                    None => again = Some(unsent),
+                    closed => records.push(self.defer(head, route, unsent.members(), closed)),
+                },
                 Rest::Refused { until, obstacle } => {
                     let until = Some((until, obstacle));
                     records.push(self.defer(head, route, unsent.members(), until));
@@ -97,6 +101,12 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
             }
         }
         failed
+    }
+
+    /// The instant up to which the destination of a route takes nothing, and the reason, by what is
+    /// known now.
+    fn closed_now(&self, route: &Route) -> Option<(Millis, Obstacle)> {
+        self.dispatcher.closed(route.address()?, route.project)
     }
 }
 
