@@ -136,7 +136,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         let watch = (Arc::clone(self), Arc::clone(&members));
         let ask = (Arc::clone(self), Arc::clone(&head), Arc::clone(&members));
         let mut slot = Some(slot);
-        let (mut uncounted, one_by_one) = (jobs, route.is_chunk());
+        let (mut uncounted, one_by_one, mut seen) = (jobs, route.is_chunk(), edition);
         let call = Call {
             request: request.prepared,
             destination: address.destination.clone(),
@@ -160,7 +160,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
                 // The request may have waited long for a worker.
                 let (this, head, members) = &ask;
                 let may = begun.is_none_or(|until| this.time.clock().boot() <= until)
-                    && !this.view.is_changed(edition, members)
+                    && !this.view.is_changed_since(&mut seen, members)
                     && if sends > 0 { this.may_send(head, sends) } else { this.may_begin(head) };
                 uncounted -= if may { sends } else { 0 };
                 may

@@ -123,6 +123,18 @@ impl SenderView {
         self.read(|state| state.edition != edition && state.names(edition, jobs))
     }
 
+    /// As [`SenderView::is_changed`], for whoever asks again and again: `seen` is the edition up to
+    /// which nothing had changed, and moves on with each such answer.
+    pub(in crate::worker) fn is_changed_since(&self, seen: &mut u64, jobs: &[JobId]) -> bool {
+        self.read(|state| {
+            if state.edition != *seen && state.names(*seen, jobs) {
+                return true;
+            }
+            *seen = state.edition;
+            false
+        })
+    }
+
     fn read<T>(&self, f: impl FnOnce(&State) -> T) -> T {
         f(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -162,6 +174,13 @@ mod tests {
         let later = view.edition();
         view.targets_changed();
         assert!(view.is_stale(later, &[1]) && view.is_changed(later, &[1]), "it may go elsewhere");
+        let mut seen = view.edition();
+        view.jobs_changed(vec![3]);
+        assert!(!view.is_changed_since(&mut seen, &[1, 2]));
+        assert_eq!(seen, view.edition(), "it is not looked at again");
+        view.jobs_changed(vec![2]);
+        assert!(view.is_changed_since(&mut seen, &[1, 2]));
+        assert!(view.is_changed_since(&mut seen, &[1, 2]), "it stays so");
         let later = view.edition();
         view.jobs_changed(vec![7]);
         assert!(!view.is_stale(later, &[1]) && view.is_changed(later, &[7]));
