@@ -16,6 +16,8 @@ const MOST_NAMES: usize = 64;
 pub(super) const MOST_BYTES: usize = 8 * 1_024;
 /// The deepest nesting of lists and objects.
 const DEEPEST: usize = 8;
+/// The first number that is no signed 64-bit integer: 2^63.
+const INTEGERS_END: f64 = 9_223_372_036_854_775_808.0;
 
 /// Reads the headers of messages: texts may have placeholders, and some names are ours.
 pub(super) fn headers(field: &'static str, value: &Value) -> Result<Map<String, Value>, Invalid> {
@@ -82,10 +84,15 @@ fn check_value(
             list.iter().try_for_each(|value| check_value(field, name, value, depth + 1))
         }
         Value::Object(table) => check_names(field, table, depth + 1),
-        Value::Number(number) if number.as_u64().is_some() && number.as_i64().is_none() => {
+        // Beyond 64 bits the reader of JSON makes integers doubles, which have fewer digits.
+        Value::Number(number)
+            if number.as_i64().is_none()
+                && number.as_f64().is_none_or(|number| number.abs() >= INTEGERS_END) =>
+        {
             let name = shown(name);
             let message = format!(
-                "{field}: {name} has an integer beyond 64 bits with a sign: write it as text"
+                "{field}: {name} has a number that is beyond a signed 64-bit integer: write it as \
+                 text"
             );
             Err(Invalid::new(field, message))
         }
@@ -149,6 +156,29 @@ mod tests {
         assert_eq!(Value::Object(headers(FIELD, &given).unwrap()), given);
     }
 
+    /// A value as the reader of JSON makes it.
+    fn from_text(text: &str) -> Value {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn numbers_stay_what_they_are_when_they_are_stored_and_read_again() {
+        let mut bits = 0x3ff0_0000_0000_0001_u64;
+        for _ in 0..10_000 {
+            // Steps through all exponents below 2^63, with mantissas of all kinds.
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let number = f64::from_bits(bits % INTEGERS_END.to_bits());
+            let given = json!({"a": number});
+            let again = from_text(&given.to_string());
+            assert_eq!(again["a"].as_f64().map(f64::to_bits), Some(number.to_bits()), "{number}");
+            assert_eq!(Value::Object(headers(FIELD, &again).unwrap()), given);
+        }
+        for whole in [i64::MIN, i64::MAX] {
+            let read = headers(FIELD, &from_text(&format!("{{\"a\":{whole}}}"))).unwrap();
+            assert_eq!(read["a"].as_i64(), Some(whole));
+        }
+    }
+
     #[test]
     fn what_is_no_table_is_refused_by_name() {
         let many: Map<_, _> = (0..65).map(|n| (n.to_string(), json!(n))).collect();
@@ -166,8 +196,10 @@ mod tests {
             (json!({"a{{data}}": 1}), "no placeholders"),
             (json!({"a": {"b\n": 1}}), "control characters"),
             (json!({"a": deep}), "a is nested deeper than 8 levels"),
-            (json!({"a": u64::MAX}), "a has an integer beyond"),
-            (json!({"a": [{"b": u64::MAX}]}), "b has an integer beyond"),
+            (json!({"a": u64::MAX}), "a has a number that is beyond"),
+            (json!({"a": [{"b": u64::MAX}]}), "b has a number that is beyond"),
+            (from_text(r#"{"a":18446744073709551616}"#), "a has a number that is beyond"),
+            (from_text(r#"{"a":-9223372036854775809}"#), "a has a number that is beyond"),
         ] {
             let error = headers(FIELD, &given).unwrap_err();
             assert_eq!((error.field, error.fault), (FIELD, Fault::Value));

@@ -41,8 +41,8 @@ pub(super) fn short(field: &'static str, text: &str) -> Result<ShortString, TooL
     ShortString::try_new(text).map_err(|_| TooLong(field))
 }
 
-/// A table. An integer travels as a 32-bit one if it fits, else as a 64-bit one, and one that is
-/// beyond that as a double.
+/// A table. An integer travels as a 32-bit one if it fits, else as a 64-bit one. (`tables` refuses
+/// one that is beyond that.)
 pub(super) fn table(values: &Map<String, Value>) -> Result<FieldTable, TooLong> {
     let mut table = FieldTable::default();
     for (name, value) in values {
