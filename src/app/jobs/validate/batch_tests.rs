@@ -191,6 +191,23 @@ fn a_job_may_be_as_large_as_the_log_and_a_call_have_room() {
 }
 
 #[test]
+fn the_log_has_room_for_a_job_however_its_fields_are_escaped() {
+    let control = "\\u0001".repeat(64 * 1_024);
+    let sized = |length: usize| {
+        let data = "x".repeat(length);
+        bare(&format!(
+            "{SPEC},\"executorId\":3,\"message\":{{\"body\":\"{control}\"}},\"data\":\"{data}\""
+        ))
+    };
+    let (definitions, _) = read(&sized(0), rules()).unwrap();
+    let fields = definition_bytes(&definitions[0]);
+    assert!(fields > 6 * 64 * 1_024, "each byte is written as six");
+    assert!(read(&sized(MOST_BYTES - fields), rules()).is_ok());
+    let error = read(&sized(MOST_BYTES - fields + 1), rules()).unwrap_err();
+    assert_eq!((error.kind(), error.field_name()), (ErrorKind::TooLarge, Some("data")));
+}
+
+#[test]
 fn a_url_with_blanks_control_characters_or_placeholders_is_refused() {
     for (url, says) in [
         (" http://localhost/", "begins or ends with a blank"),

@@ -9,8 +9,10 @@ use crate::model::job::JobDefinition;
 
 /// The most bytes of a job with all its fields. The rest of a log entry takes some more.
 pub(in crate::app::jobs) const MOST_BYTES: usize = 1_000_000;
-/// An upper bound of all fields of a valid job but its data, in bytes.
-const JOB_OVERHEAD: usize = 256 * 1_024;
+/// An upper bound of all fields of a valid job but its data, in bytes, as JSON of which a byte may
+/// take [`ESCAPED`]. The largest is `amqp`: a body of 64 KB, certificates of 32 KB, two tables of
+/// 8 KB; beside it there are some 50 KB of labels and short texts.
+const JOB_OVERHEAD: usize = (64 + 32 + 2 * 8) * 1_024 * ESCAPED + 50 * 1_024;
 /// The longest form of one byte of data in JSON: `\u0001`.
 const ESCAPED: usize = 6;
 /// An upper bound of all of a payload but its data, in bytes.
