@@ -2,6 +2,7 @@
 //! refuses, and its answers.
 
 mod amqp;
+mod amqp_changes;
 mod bad;
 mod conditions;
 mod credentials;

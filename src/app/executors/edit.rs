@@ -80,6 +80,7 @@ impl ExecutorInput {
         if let Some(kind) = &self.kind {
             new.kind = one_of("type", kind, &types(&KINDS, executors))?;
         }
+        self.settings.check_type(&new.kind)?;
         match &self.webhook_method {
             Patch::Keep => {}
             Patch::Clear => METHODS[0].clone_into(&mut new.webhook_method),
@@ -88,6 +89,14 @@ impl ExecutorInput {
                 new.webhook_method = method
                     .map_err(|e| e.because("for other methods give http instead of webhookUrl"))?;
             }
+        }
+        // An answer shows the method of every type, and clients send it back.
+        if new.webhook_method != old.webhook_method && !KINDS.contains(&new.kind.as_str()) {
+            let message = format!(
+                "webhookMethod is for calls, and this executor is of type {}: leave it out",
+                new.kind
+            );
+            return Err(Error::invalid("webhookMethod", message));
         }
         self.set_target(&mut new, old, keys, guard)?;
         new.settings = self.settings.apply_to(&new.kind, old, executors)?;

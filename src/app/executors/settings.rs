@@ -39,18 +39,26 @@ impl SettingsInput {
         Self { given, merges }
     }
 
-    /// The settings of an executor that has this type after the request. Settings of a type that
-    /// this node does not know stay as they are.
+    /// Refuses settings of another type than the executor has after the request.
+    pub(super) fn check_type(&self, new_type: &str) -> Result<(), Error> {
+        let set = |(_, given): &&(&'static str, Patch<SecretJson>)| matches!(given, Patch::Set(_));
+        match self.given.iter().filter(set).find(|(kind, _)| *kind != new_type) {
+            None => Ok(()),
+            Some((name, _)) => {
+                let message = format!("{name} needs type {name}, not {new_type}");
+                Err(Error::invalid(name, message))
+            }
+        }
+    }
+
+    /// The settings of an executor that has this type after the request, which [`Self::check_type`]
+    /// has allowed. Settings of a type that this node does not know stay as they are.
     pub(super) fn apply_to(
         &self,
         new_type: &str,
         old: &Executor,
         executors: &Registry,
     ) -> Result<Option<Box<Value>>, Error> {
-        let set = |(_, given): &&(&'static str, Patch<SecretJson>)| matches!(given, Patch::Set(_));
-        if let Some((name, _)) = self.given.iter().filter(set).find(|(kind, _)| *kind != new_type) {
-            return Err(Error::invalid(name, format!("{name} needs type {name}, not {new_type}")));
-        }
         let known = old.settings.as_ref().filter(|_| old.kind == new_type);
         let own = self.given.iter().find(|(kind, _)| *kind == new_type);
         let Some(((name, given), executor)) = own.zip(executors.get(new_type)) else {
@@ -136,8 +144,11 @@ mod tests {
     fn settings_must_be_there_be_valid_and_belong_to_the_type() {
         let executors = test_kinds();
         let error = |amqp: Patch<Value>, new_type: &str| {
-            let refused = input(amqp).apply_to(new_type, &Executor::default(), &executors);
-            format!("{:?}", refused.unwrap_err())
+            let input = input(amqp);
+            let made = input
+                .check_type(new_type)
+                .and_then(|()| input.apply_to(new_type, &Executor::default(), &executors));
+            format!("{:?}", made.unwrap_err())
         };
         let field = |field: &str| format!("field: Some({field:?})");
         assert!(error(Patch::Keep, "amqp").contains("amqp is required for type amqp"));

@@ -10,7 +10,7 @@ use super::declare::{self, FlatFields};
 use super::fields::{Owner, flag, placeholders, short, text};
 use super::payload;
 use super::settings::Settings;
-use super::url::{BrokerUrl, Password, for_guard};
+use super::url::{BrokerUrl, Password, for_guard, shown};
 use crate::delivery::executor::Invalid;
 use crate::executor::guard::TargetGuard;
 use crate::executor::template::Place;
@@ -163,6 +163,10 @@ impl<'v> Fields<'v> {
         keys: &Keys,
     ) -> Result<Broker, Invalid> {
         let (field, given) = match (self.url, self.connection) {
+            // A patch is put over what is shown, which has the URL: the other name is the change.
+            (Some(url), Some(connection)) if old.is_some_and(|old| shown(old) == url) => {
+                (CONNECTION, connection)
+            }
             (Some(_), Some(_)) => {
                 let message = format!("{CONNECTION} is another name of {URL}: give one of them");
                 return Err(Invalid::unfit(CONNECTION, message));

@@ -101,6 +101,26 @@ fn a_password_goes_to_no_other_user_or_address() {
 }
 
 #[test]
+fn the_other_name_of_the_url_changes_the_one_that_is_shown() {
+    let old = read(&with(json!({})), None).unwrap();
+    let patched = |connection: &str, url: &str| {
+        let mut whole = show(&old);
+        whole["url"] = json!(url);
+        whole["connection"] = json!(connection);
+        read(&whole, Some(&old))
+    };
+    let shown = "amqp://u:***@h/v";
+    let moved = patched("amqp://x:hunter3@other/w", shown).unwrap().broker;
+    assert_eq!((&*moved.host, &*moved.vhost, &*moved.user), ("other", "w", "x"));
+    assert_eq!(*keys().open(&moved.password, purpose::PASSWORD).unwrap(), "hunter3");
+    let same = patched("amqp://u@h/v", shown).unwrap().broker;
+    assert_eq!(same.password, old.broker.password);
+    for (connection, url) in [("amqp://x:***@h/v", shown), ("amqp://h", "amqp://u:new@h/v")] {
+        assert_eq!(patched(connection, url).unwrap_err().field, "amqp.connection", "{url}");
+    }
+}
+
+#[test]
 fn every_field_that_is_wrong_is_named_with_what_to_do() {
     let long = "x".repeat(256);
     for (changes, field, part) in [

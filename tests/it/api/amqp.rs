@@ -1,19 +1,16 @@
 //! Targets of type `amqp`, in executors and in jobs: what clients give, see, patch and may not say.
 //! Nothing is sent here. The password is never shown.
 
-use std::sync::Arc;
-
 use axum::http::StatusCode;
-use scheduler0::clock::SystemClock;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, ApiFixture};
 
 /// The password in the settings of these tests.
-const PASSWORD: &str = "hunter2";
+pub(super) const PASSWORD: &str = "hunter2";
 
 /// Settings with names of the client's own in them, in which nothing may be renamed.
-fn settings() -> Value {
+pub(super) fn settings() -> Value {
     json!({
         "url": format!("amqp://app:{PASSWORD}@127.0.0.1:5673/shop"), "exchange": "orders",
         "routingKey": "new.{{jobId}}", "contentType": "application/json", "priority": 3,
@@ -29,22 +26,22 @@ fn with(field: &str, value: Value) -> Value {
     settings
 }
 
-fn executor(name: &str, settings: &Value) -> Value {
+pub(super) fn executor(name: &str, settings: &Value) -> Value {
     json!({"name": name, "type": "amqp", "amqp": settings})
 }
 
-fn job(project: u64, more: &Value) -> Value {
+pub(super) fn job(project: u64, more: &Value) -> Value {
     let mut job = json!({"projectId": project, "spec": "@daily", "timezone": "UTC", "data": "{}"});
     job.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     job
 }
 
-fn shows_no_password(answer: &Answer) {
+pub(super) fn shows_no_password(answer: &Answer) {
     let text = String::from_utf8_lossy(&answer.body);
     assert!(!text.contains(PASSWORD), "{text}");
 }
 
-async fn made(api: &ApiFixture, path: &str, body: Value) -> Value {
+pub(super) async fn made(api: &ApiFixture, path: &str, body: Value) -> Value {
     let headers = [("prefer", "return=representation")];
     let made = api.send("POST", path, &headers, body.to_string()).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.json);
@@ -53,7 +50,7 @@ async fn made(api: &ApiFixture, path: &str, body: Value) -> Value {
     made.json["data"].clone()
 }
 
-async fn patched(api: &ApiFixture, path: &str, body: Value) -> Value {
+pub(super) async fn patched(api: &ApiFixture, path: &str, body: Value) -> Value {
     let answer = api.send("PATCH", path, &[], body.to_string()).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.json);
     shows_no_password(&answer);
@@ -231,6 +228,8 @@ async fn what_does_not_go_with_the_type_is_refused() {
         (with(json!({"webhookUrl": "http://127.0.0.1:1/"})), "webhook_url", "stands in amqp"),
         (with(json!({"http": {"url": "http://127.0.0.1:1/"}})), "http", "http needs type"),
         (with(json!({"ca": "x"})), "ca", "stands in amqp"),
+        (with(json!({"webhookMethod": "PUT"})), "webhook_method", "of type amqp: leave it out"),
+        (json!({"name": "x", "amqp": settings()}), "amqp", "amqp needs type amqp"),
         (with(json!({"amqp": null})), "amqp", "amqp is required"),
     ] {
         let refused = api.post("/executors", body.clone()).await;
@@ -264,6 +263,13 @@ async fn what_does_not_go_with_the_type_is_refused() {
         assert!(text.contains(said), "{more}: {text}");
         shows_no_password(&refused);
     }
+    made(&api, "/jobs", json!([job(project, &json!({"executorId": 1, "message": {}}))])).await;
+    let moved = api.send("PATCH", "/jobs/1", &[], json!({"executorId": 2}).to_string()).await;
+    assert_eq!(moved.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", moved.json);
+    let text = moved.json["error"]["message"].as_str().unwrap();
+    assert!(text.contains("of one that is there, message null clears it"), "{text}");
+    let moved = patched(&api, "/jobs/1", json!({"executorId": 2, "message": null})).await;
+    assert_eq!((&moved["executor_id"], moved.get("message")), (&json!(2), None));
     let nobody = json!([job(project, &json!({"executorId": 9, "message": {}}))]);
     let nobody = api.post("/jobs", nobody).await;
     assert_eq!(nobody.status, StatusCode::BAD_REQUEST);
@@ -363,24 +369,4 @@ async fn each_wrong_field_of_a_message_is_named_with_its_fix() {
         let text = refused.json["error"]["message"].as_str().unwrap();
         assert!(text.contains(said), "{message}: {text}");
     }
-}
-
-#[tokio::test]
-async fn a_node_that_is_too_old_is_named_before_anything_is_written() {
-    let api = ApiFixture::build_at_level(Arc::new(SystemClock), 3).await;
-    let project = api.project().await;
-    for (path, body) in [
-        ("/executors", executor("one", &settings())),
-        ("/jobs", json!([job(project, &json!({"amqp": settings()}))])),
-    ] {
-        let refused = api.post(path, body).await;
-        assert_eq!(refused.status, StatusCode::CONFLICT, "{path}: {}", refused.json);
-        assert_eq!(refused.json["error"]["code"], "upgrade_pending", "{path}");
-        let text = refused.json["error"]["message"].as_str().unwrap();
-        assert!(text.contains("node 1"), "{path}: {text}");
-    }
-    assert_eq!(api.get("/executors").await.json["data"]["total"], 0);
-    assert_eq!(api.get("/jobs").await.json["data"]["total"], 0);
-    let webhook = json!({"name": "two", "webhookUrl": "http://127.0.0.1:1/"});
-    assert_eq!(api.post("/executors", webhook).await.status, StatusCode::CREATED);
 }

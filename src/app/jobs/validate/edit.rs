@@ -53,7 +53,8 @@ pub(in crate::app::jobs) fn edited(
         EditMode::Put | EditMode::Whole => (input.definition.clone(), Names::default()),
     };
     let mut definition = base(old, mode);
-    if mode == EditMode::Put && given.names_target() {
+    let same_executor = given.executor.is_some() && given.executor == old.executor;
+    if mode == EditMode::Put && given.names_target() && !same_executor {
         // It belongs to the target that is replaced.
         definition.message = None;
     }

@@ -300,6 +300,8 @@ fn a_message_is_patched_and_goes_with_its_executor() {
     assert_eq!(message(r#"{"message":null}"#, EditMode::Patch), None);
     assert_eq!(message(r#"{"executorId":4}"#, EditMode::Patch), old, "it is not named");
     assert_eq!(message(r#"{"retryMax":5}"#, EditMode::Put), old, "the target stays");
+    let same = r#"{"spec":"@hourly","executorId":3}"#;
+    assert_eq!(message(same, EditMode::Put), old, "no other target is named");
     assert_eq!(message(r#"{"executorId":4}"#, EditMode::Put), None);
     for body in [r#"{"callbackUrl":"http://localhost/"}"#, r#"{"amqp":{"routingKey":"a"}}"#] {
         for mode in [EditMode::Put, EditMode::Patch] {

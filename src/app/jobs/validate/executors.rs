@@ -44,23 +44,26 @@ pub(in crate::app::jobs) async fn check<'j>(
     Ok(())
 }
 
-/// Reads the executors. One that a message is for must be there, since its kind validates the
-/// message: this node may have to hear of it first.
+/// Reads the executors. One that a message is for must be there and take it, since its kind
+/// validates the message: this node may have to hear of it, or of its new type, first.
 async fn look_up(
     app: &App,
     actor: &Actor,
     definitions: &[JobDefinition],
 ) -> Result<Executors, Error> {
     let found = read(app, actor, definitions).await?;
-    let is_missing = |definition: &&JobDefinition| {
-        let executor = definition.executor.filter(|_| definition.message.is_some());
-        executor.is_some_and(|id| !found.contains_key(&id))
-    };
-    if !definitions.iter().any(|definition| is_missing(&definition)) {
+    if definitions.iter().all(|definition| can_validate_message(definition, &found)) {
         return Ok(found);
     }
     app.linearize().await?;
     read(app, actor, definitions).await
+}
+
+/// Whether the executor of a definition's message, if it has one, is there and takes messages.
+fn can_validate_message(definition: &JobDefinition, found: &Executors) -> bool {
+    let executor = definition.executor.filter(|_| definition.message.is_some());
+    let takes_it = |id: u64| found.get(&id).is_some_and(|found| takes_messages(&found.kind));
+    executor.is_none_or(takes_it)
 }
 
 async fn read(app: &App, actor: &Actor, definitions: &[JobDefinition]) -> Result<Executors, Error> {
@@ -145,7 +148,7 @@ fn validate_message(
     if !takes_messages(kind) {
         let message = format!(
             "job message is for executors of type {AMQP}, and executor {id} is of type {kind}: \
-             leave it out, or null clears it"
+             leave message out of a new job; of one that is there, message null clears it"
         );
         return Err(unprocessable(FIELD, message));
     }
@@ -223,6 +226,19 @@ mod tests {
                 }
                 (error, refused) => panic!("{error:?} {refused:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn an_executor_that_may_be_out_of_date_here_is_read_again_for_a_message() {
+        let message = with_message(json!({}));
+        let bare = JobDefinition { message: None, ..message.clone() };
+        let found = |kind: &str| Executors::from([(1, with_settings(kind))]);
+        assert!(can_validate_message(&message, &found("amqp")));
+        assert!(!can_validate_message(&message, &Executors::new()), "it may be new");
+        assert!(!can_validate_message(&message, &found("other")), "its type may be new");
+        for found in [found("other"), Executors::new()] {
+            assert!(can_validate_message(&bare, &found), "there is no message");
         }
     }
 
