@@ -30,7 +30,7 @@ use super::permits::Permits;
 use super::response::{FailedPiece, answer_context};
 use super::route::Route;
 use super::sender::Sender;
-use super::work::{Head, Work};
+use super::work::Work;
 use crate::delivery::attempt::Attempt;
 use crate::delivery::reply::Reply;
 use crate::model::JobId;

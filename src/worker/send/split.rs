@@ -55,8 +55,8 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
         })
     }
 
-    /// Sends some jobs of a refused chunk alone, one after the other, as long as they are refused or
-    /// find no place. Returns the others, unless all that were sent, half of them at least, were
+    /// Sends some jobs of a refused chunk alone, one after the other, as long as they are refused
+    /// or find no place. Returns the others, unless all that were sent, half of them at least, were
     /// refused: then the chunk is a dead letter.
     async fn try_singles(
         self: &Arc<Self>,
@@ -81,7 +81,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
                 }
                 tried => {
                     all_refused = false;
-                    for tried in tried {
+                    if let Some(tried) = tried {
                         for failed in self.go_on(tried).await {
                             self.dead_letter(&failed, None);
                         }
