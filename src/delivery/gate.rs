@@ -31,7 +31,7 @@ pub struct Gate {
 
 impl Gate {
     /// The gate of a call that has its permit, from this moment on.
-    pub(super) fn new(
+    pub(crate) fn new(
         check: Arc<SendCheck>,
         timeout: Duration,
         is_probe: bool,

@@ -2,9 +2,11 @@
 //! both from an executor's settings, the pool tells connections and channels apart by them. Data
 //! only; the password is sealed.
 
+use percent_encoding::utf8_percent_encode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::executor::template::ENCODED;
 use crate::model::target::Sealed;
 
 /// A broker, a virtual host on it, and the login. Messages with equal ones share connections.
@@ -30,14 +32,18 @@ pub(super) struct Broker {
 }
 
 impl Broker {
-    /// Scheme, host, port and virtual host: the destination, as limits, breakers and metrics show
-    /// it.
+    /// Scheme, host, port and virtual host, unless it is `/`: the destination, as limits, breakers
+    /// and metrics show it.
     pub(super) fn address(&self) -> String {
         let Self { tls, host, port, vhost, .. } = self;
         let scheme = if *tls { "amqps" } else { "amqp" };
         let is_v6 = host.parse::<std::net::Ipv6Addr>().is_ok();
         let host = if is_v6 { format!("[{host}]") } else { host.clone() };
-        format!("{scheme}://{host}:{port}/{vhost}")
+        let vhost = match vhost.as_str() {
+            "/" => String::new(),
+            vhost => format!("/{}", utf8_percent_encode(vhost, ENCODED)),
+        };
+        format!("{scheme}://{host}:{port}{vhost}")
     }
 }
 

@@ -97,7 +97,7 @@ async fn a_complete_chunk_is_published_with_the_password_and_none_goes_where_it_
         request.prepared.complete(&target, &LABELS, &[]).unwrap();
         let reply = calls.call(Call {
             request: request.prepared,
-            destination: Destination::new("amqp://h:5672//"),
+            destination: Destination::new("amqp://h:5672"),
             path: 0,
             project: 1,
             probe: false,

@@ -12,9 +12,9 @@ use crate::model::target::Configured;
 #[test]
 fn an_address_has_no_user_and_tells_hosts_ports_and_virtual_hosts_apart() {
     for (url, destination, name) in [
-        ("amqp://u:p@Rabbit.Example", "amqp://rabbit.example:5672//", "rabbit.example"),
+        ("amqp://u:p@Rabbit.Example", "amqp://rabbit.example:5672", "rabbit.example"),
         ("amqps://u:p@r.example/a", "amqps://r.example:5671/a", "r.example/a"),
-        ("amqp://u:p@r.example:5671/", "amqp://r.example:5671//", "r.example:5671"),
+        ("amqp://u:p@r.example:5671/", "amqp://r.example:5671", "r.example:5671"),
         ("amqp://u:p@[::1]:1/a", "amqp://[::1]:1/a", "[::1]:1/a"),
     ] {
         let address = executor().address(&target(json!({"url": url})));

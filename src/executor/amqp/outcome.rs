@@ -143,11 +143,14 @@ fn not_begun(call: EndedCall<'_>, gate: Gate, metrics: &PublishMetrics) -> Reply
             (Failure::of_connection(text), false, CallOutcome::timeout(timeout, false))
         }
     };
-    let part = Part::all(call.chunk, Class::Retry { after: None }, failure, answered);
+    // One job of a probe has failed, and not a thousand.
+    let most = gate.max_jobs().filter(|_| outcome != CallOutcome::Fine).unwrap_or(usize::MAX);
+    let part = Part::first(most, call.chunk, Class::Retry { after: None }, failure, answered);
+    let rest = if most < call.chunk.messages.len() { Rest::Again } else { Rest::None };
     let label = if answered { "exchange" } else { "unconnected" };
     let parts = vec![part.attempt(&gate, call.chunk, (metrics, label))];
     gate.finish(tried, outcome);
-    Reply::PerJob { parts, rest: Rest::None }
+    Reply::PerJob { parts, rest }
 }
 
 /// The reply to a call whose messages cannot be written, all of them.
@@ -286,10 +289,10 @@ fn parts(call: &EndedCall<'_>, unknown: Option<&Failure>) -> Vec<(Part, &'static
 }
 
 impl Part {
-    /// All jobs of a chunk, none of which was sent.
-    fn all(chunk: &Publish, class: Class, failure: Failure, answered: bool) -> Self {
+    /// The first jobs of a chunk, at most so many, none of which was sent.
+    fn first(most: usize, chunk: &Publish, class: Class, failure: Failure, answered: bool) -> Self {
         Self {
-            jobs: chunk.messages.iter().map(|message| message.job).collect(),
+            jobs: chunk.messages.iter().take(most).map(|message| message.job).collect(),
             class,
             judged: Judged::OneByOne,
             code: failure.code,

@@ -29,6 +29,8 @@ pub(super) struct ChunkRenderer<'r> {
     plans: Vec<Option<Planned>>,
     /// The chunks that are being filled, one for each exchange.
     open: Vec<OpenChunk>,
+    /// The place there of each definition's chunk, once it was needed.
+    places: Vec<Option<usize>>,
     /// The most messages of a chunk.
     most: usize,
     rendered: Rendered,
@@ -51,6 +53,7 @@ impl<'r> ChunkRenderer<'r> {
             settings: Settings::of(target),
             plain: None,
             plans: vec![None; batch.definitions.len()],
+            places: vec![None; batch.definitions.len()],
             open: Vec::new(),
             most: batch.max_jobs.map_or(Publish::MOST, |most| most.min(Publish::MOST)),
             rendered: Rendered::default(),
@@ -95,13 +98,14 @@ impl<'r> ChunkRenderer<'r> {
         Ok((plan, message))
     }
 
-    fn add(&mut self, plan: Arc<Plan>, message: Message) {
-        let same = |open: &OpenChunk| {
-            Arc::ptr_eq(&open.plan, &plan) || open.plan.exchange == plan.exchange
-        };
-        let place = self.open.iter().position(same).unwrap_or_else(|| {
-            self.open.push(OpenChunk { plan, messages: Vec::new(), bytes: 0 });
-            self.open.len() - 1
+    fn add(&mut self, definition: usize, plan: Arc<Plan>, message: Message) {
+        // The definition is one of the batch, for it has a plan.
+        let place = *self.places[definition].get_or_insert_with(|| {
+            let same = |open: &OpenChunk| open.plan.exchange == plan.exchange;
+            self.open.iter().position(same).unwrap_or_else(|| {
+                self.open.push(OpenChunk { plan, messages: Vec::new(), bytes: 0 });
+                self.open.len() - 1
+            })
         });
         let open = &mut self.open[place];
         let bytes = open.bytes + message.bytes();
@@ -150,7 +154,7 @@ impl<'r> ChunkRenderer<'r> {
 impl Renderer for ChunkRenderer<'_> {
     fn push(&mut self, job: &BatchJob<'_>) {
         match self.render(job) {
-            Ok((plan, message)) => self.add(plan, message),
+            Ok((plan, message)) => self.add(job.definition, plan, message),
             Err(error) => self.fail(job.id, error),
         }
     }

@@ -2,10 +2,11 @@
 //! password. `validate` and `show` call it. No error quotes a part of the URL: a character that
 //! should have been encoded may have moved the password into any part.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
 use url::{Host, Url};
 
 use super::broker::Broker;
+use crate::executor::template::ENCODED;
 use crate::secret::SecretText;
 
 /// The longest URL, in bytes.
@@ -20,9 +21,6 @@ const HIDDEN: &str = "***";
 const GUEST: &str = "guest";
 /// The virtual host of a URL that names none.
 const ROOT: &str = "/";
-
-/// All characters but the unreserved ones of RFC 3986.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The parameters that client libraries know, and what there is instead.
 const PARAMETERS: [(&str, &str); 10] = [

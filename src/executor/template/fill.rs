@@ -28,7 +28,8 @@ pub struct Fill<'a> {
 pub(super) const OPEN: &str = "{{";
 
 /// All characters but the unreserved ones of RFC 3986.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(in crate::executor) const ENCODED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The error of a [`Bounded`] whose bound would be passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

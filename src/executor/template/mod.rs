@@ -12,7 +12,7 @@ mod length;
 use serde::de::IgnoredAny;
 
 pub(super) use compiled::Template;
-pub(super) use fill::{Bounded, Fault, Full, Place, fill_in};
+pub(super) use fill::{Bounded, ENCODED, Fault, Full, Place, fill_in};
 pub use fill::{Fill, unknown};
 pub(super) use length::{EXECUTION_ID, INSTANT, Length};
 

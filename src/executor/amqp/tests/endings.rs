@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::rabbitmq::{messages, queue, shared};
 use super::tcp_proxy::{Backward, TcpProxy};
 use super::*;
+use crate::delivery::call_checks::SendCheck;
+use crate::delivery::reply::Rest;
 
 /// The number of connections that are lost with messages on them.
 const LOSSES: usize = if cfg!(feature = "slow") { 200 } else { 3 };
@@ -133,4 +135,34 @@ async fn chunks_of_one_login_share_a_connection() {
     let other = Broker { password: Sealed("another".to_owned()), ..through };
     let reply = publisher.publish(chunk(other, "", vec![message(1, "q")])).await;
     assert_eq!((delivered(&reply), proxy.connections()), (vec![1], 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_of_a_broker_that_is_down_costs_one_job_an_attempt() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let down = Broker {
+        tls: false,
+        host: "127.0.0.1".to_owned(),
+        port,
+        vhost: "/".to_owned(),
+        user: "u".to_owned(),
+        password: Sealed("sealed".to_owned()),
+        ca: String::new(),
+    };
+    let messages: Vec<Message> = (1..=3).map(|n| message(n, "k")).collect();
+    let time = Arc::new(SchedulerTime::new(Arc::new(SystemClock)));
+    for (probe, failed, after) in [(false, vec![1, 2, 3], Rest::None), (true, vec![1], Rest::Again)]
+    {
+        let check = SendCheck::new(Box::new(|| true), Arc::clone(time.clock()));
+        let gate = Gate::new(check, Duration::from_secs(30), probe, 1, Arc::clone(&time));
+        let chunk = chunk(down.clone(), "e", messages.clone());
+        // A pool that knows of no failure does not wait.
+        let pool = Publisher::new().pool;
+        let reply = pool.publish(chunk, SecretText::from(PASSWORD.to_owned()), gate).await;
+        let jobs: Vec<JobId> = told(&reply).into_iter().map(|(job, ..)| job).collect();
+        let Reply::PerJob { rest, .. } = reply else { panic!("{reply:?}") };
+        assert_eq!((jobs, rest), (failed, after), "probe: {probe}");
+    }
 }
