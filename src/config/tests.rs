@@ -225,6 +225,7 @@ fn a_slip_in_a_variable_is_an_error_and_a_stranger_s_is_not() {
         ("SCHEDULER0_PORT_9091_UDP_PROTO", "udp"),
         ("SCHEDULER0_PORT_9091_UDP", "udp://10.0.0.1:9091"),
         ("SCHEDULER0_API_KEY", "s0_x"),
+        ("SCHEDULER0_BENCH_AMQP_PASSWORD", "x"),
         ("SCHEDULER0_JOB_QUEUE_DEBOUNCE_DELAY", "500"),
     ] {
         let c = one(name, value).unwrap_or_else(|e| panic!("{name}: {e}"));

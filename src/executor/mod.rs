@@ -17,6 +17,7 @@ pub mod signature;
 pub mod template;
 mod trace_context;
 
+pub(crate) use amqp::{BrokerUrl, Password as BrokerPassword};
 pub use http::{Error, HttpExecutor, MAX_BATCH_BODY, MAX_BODY, Options, headers, payload};
 pub use outbound::{guard, lookup, member_guard, raft_addresses, tls};
 pub use registry::registry;

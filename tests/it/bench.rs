@@ -1,8 +1,10 @@
 //! `scheduler0 bench` as users run it: small, but with a real node, and without leftovers.
 
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::Value;
+
+use crate::harness::rabbitmq::{self, PASSWORD, USER};
 
 #[test]
 fn a_small_run_misses_nothing_and_leaves_nothing_behind() {
@@ -29,6 +31,61 @@ fn a_small_run_misses_nothing_and_leaves_nothing_behind() {
     assert!(report["node"][0]["rss_mb"].as_f64().unwrap() > 1.0, "{report}");
     assert!(report["node"][0]["disk_bytes"].as_u64().unwrap() > 0, "{report}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "its folder is removed");
+}
+
+/// Runs a small benchmark with a broker, whose password is in the environment.
+fn publish(url: &str, password: &str) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let said = Command::new(env!("CARGO_BIN_EXE_scheduler0"))
+        .args(["bench", "--nodes", "1", "--jobs", "50", "--every", "1s", "--phase", "same"])
+        .args(["--seconds", "4", "--amqp", url, "--json"])
+        .env("TMPDIR", folder.path())
+        .env("SCHEDULER0_BENCH_AMQP_PASSWORD", password)
+        .output()
+        .unwrap();
+    for told in [&said.stdout, &said.stderr] {
+        let told = String::from_utf8_lossy(told);
+        assert!(!told.contains(password), "the password is told: {told}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "its folder is removed");
+    said
+}
+
+#[test]
+fn messages_are_judged_beside_the_bare_client_library() {
+    let Some(rabbit) = rabbitmq::shared() else { return };
+    let url = |port| {
+        let vhost = rabbit.vhost().replace('/', "%2F");
+        format!("amqp://{USER}@127.0.0.1:{port}/{vhost}")
+    };
+    let said = publish(&url(rabbit.port()), PASSWORD);
+    let stderr = String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.success(), "{stderr}");
+    let report: Value = serde_json::from_slice(&said.stdout).unwrap();
+    let amqp = &report["amqp"];
+    let instants = amqp["instants"].as_u64().unwrap();
+    assert!((2..=3).contains(&instants), "3 s are judged: {report}");
+    assert_eq!(report["fired"], 50 * instants, "{report}");
+    for none in ["missed", "early", "duplicates"] {
+        assert_eq!(report[none], 0, "{none}: {report}");
+    }
+    assert_eq!((&amqp["bare_messages"], &amqp["bare_rounds"]), (&50.into(), &6.into()));
+    let figure = |name: &str| amqp[name].as_f64().unwrap();
+    assert!(figure("bare_before_per_s") > 0.0 && figure("bare_after_per_s") > 0.0, "{report}");
+    let ratio = figure("bare_per_s") / figure("per_s");
+    assert!((figure("ratio") - ratio).abs() < 0.1 + ratio / 10.0, "{report}");
+    let refused = publish(&url(rabbit.port()), "not-the-password");
+    let stderr = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && stderr.contains("403 ACCESS_REFUSED"), "{stderr}");
+}
+
+#[test]
+fn a_broker_that_is_not_there_is_named_before_anything_starts() {
+    let port = crate::harness::free_port();
+    let said = publish(&format!("amqp://{USER}@127.0.0.1:{port}"), PASSWORD);
+    let stderr = String::from_utf8_lossy(&said.stderr);
+    let expected = format!("no connection to the broker at amqp://127.0.0.1:{port}/%2F");
+    assert!(!said.status.success() && stderr.contains(&expected), "{stderr}");
 }
 
 /// Runs a small benchmark under an attack; returns the report.

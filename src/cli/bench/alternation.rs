@@ -15,7 +15,7 @@ const APART: Millis = 4_000;
 /// The state of the alternation.
 pub(super) struct Alternation<'a> {
     oracle: &'a Oracle,
-    pub(super) receiver: &'a Receiver,
+    receiver: &'a Receiver,
     baseline: Baseline,
     bodies: Vec<Body>,
     /// The place of the next instant among the instants of the window.

@@ -1,5 +1,6 @@
 //! The flags of `bench`, and the schedule that follows from them.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -7,9 +8,12 @@ use clap::{Args, ValueEnum};
 
 use super::super::Failure;
 use super::beside::Attack;
-use super::load::Creates;
+use super::broker::{Broker, PASSWORD};
+use super::order::Creates;
+use crate::config;
 use crate::model::Millis;
 use crate::schedule::{DstRule, Schedule};
+use crate::secret::SecretText;
 
 /// The longest time over which a load is spread.
 const MAX_SPREAD: Millis = 60_000;
@@ -45,6 +49,14 @@ pub struct Bench {
     /// The way in which the jobs are created
     #[arg(long, value_enum, default_value = "batched")]
     pub(super) creates: Creates,
+    /// Publishes messages to a queue of its own on this broker, amqp://user@host:port/vhost,
+    /// instead of calling; the password is better in `SCHEDULER0_BENCH_AMQP_PASSWORD`, or in the
+    /// file `SCHEDULER0_BENCH_AMQP_PASSWORD_FILE`, where no list of processes shows it
+    #[arg(
+        long, value_name = "URL", value_parser = secret,
+        conflicts_with_all = ["urls", "single", "listen"]
+    )]
+    amqp: Option<SecretText>,
     /// Kills a node with SIGKILL at half time, and starts it again
     #[arg(long, value_enum, conflicts_with = "target")]
     pub(super) kill: Option<Victim>,
@@ -85,6 +97,11 @@ pub(super) enum Victim {
     Executor,
 }
 
+/// Takes any text: the error of a parser would show the password.
+fn secret(text: &str) -> Result<SecretText, Infallible> {
+    Ok(text.to_owned().into())
+}
+
 fn at_least_one(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|n| *n >= 1);
     number.ok_or_else(|| "expected a number, 1 or more".to_owned())
@@ -98,6 +115,13 @@ pub(super) struct Plan {
 }
 
 impl Bench {
+    /// The broker to publish to, if it is to be one.
+    pub(super) fn broker(&self) -> anyhow::Result<Option<Broker>> {
+        let Some(url) = &self.amqp else { return Ok(None) };
+        let password = config::from_environment(PASSWORD, |name| std::env::var(name).ok());
+        Ok(Some(Broker::read(url, password.map_err(Failure::Usage)?)?))
+    }
+
     pub(super) fn plan(&self) -> anyhow::Result<Plan> {
         let usage = |message: String| Failure::Usage(message);
         let every = self.every.as_deref().unwrap_or("1m");

@@ -11,7 +11,6 @@ use anyhow::Context;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use clap::ValueEnum;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use reqwest::Client;
 use reqwest::header::{AUTHORIZATION, LOCATION};
@@ -25,6 +24,7 @@ use super::super::Failure;
 use super::PROGRESS_INTERVAL;
 use super::connection::Connection;
 use super::oracle::Created;
+use super::order::{Creates, Order, body};
 use crate::model::time::parse_rfc3339;
 
 /// Receipts that are read at a time; that is not measured.
@@ -33,8 +33,6 @@ const RECEIPTS: usize = 8;
 const ROUTE_PREFIX: &str = "/api/v1";
 /// The longest that an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
-/// The body of a call for one occurrence. The receiver finds the id in it as in a batch.
-const SINGLE: &str = r#"{"executionId":"{{executionId}}","data":{{data}}}"#;
 
 /// The credentials of a request.
 pub(super) enum Pass {
@@ -75,47 +73,6 @@ pub(super) struct Api {
     http: Client,
     base: Arc<str>,
     pass: HeaderMap,
-}
-
-/// The way in which jobs are created.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Creates {
-    /// A thousand a request, four requests under way
-    Batched,
-    /// One a request, 256 requests under way
-    Single,
-}
-
-impl Creates {
-    /// Jobs in a request, and requests under way at once.
-    fn sizes(self) -> (usize, usize) {
-        match self {
-            Self::Batched => (1_000, 4),
-            Self::Single => (1, 256),
-        }
-    }
-
-    /// The number of jobs that a node can put into one transaction.
-    pub(super) fn batch(self) -> usize {
-        let (batch, under_way) = self.sizes();
-        if batch > 1 { batch } else { under_way }
-    }
-}
-
-/// The jobs to load.
-pub(super) struct Order {
-    /// The number of jobs.
-    pub(super) jobs: usize,
-    /// The schedule of each job.
-    pub(super) spec: String,
-    /// The URLs that the jobs call, by turns.
-    pub(super) urls: Vec<String>,
-    /// One call for each occurrence, instead of one for all that are due together.
-    pub(super) single: bool,
-    /// The way in which they are created.
-    pub(super) creates: Creates,
-    /// The time over which the load is spread; zero for as fast as possible.
-    pub(super) over: Duration,
 }
 
 /// The result of a load.
@@ -201,11 +158,27 @@ impl Api {
         made["data"]["id"].as_u64().context("the node answered without the project's id")
     }
 
+    /// Makes an executor for messages with these settings; its id.
+    pub(super) async fn executor(&self, amqp: &Value) -> anyhow::Result<u64> {
+        let name = format!("bench {:08x}", rand::random::<u32>());
+        let body = json!({"name": name, "type": "amqp", "amqp": amqp});
+        let made: Value = self.post("/executors", body.to_string()).await?.json().await?;
+        made["data"]["id"].as_u64().context("the node answered without the executor's id")
+    }
+
+    /// Deletes an executor that no job uses.
+    pub(super) async fn delete_executor(&self, executor: u64) -> anyhow::Result<()> {
+        self.delete(&format!("/executors/{executor}")).await
+    }
+
     /// Deletes a project with its jobs.
-    pub(super) async fn delete(&self, project: u64) -> anyhow::Result<()> {
-        let url = format!("{}{ROUTE_PREFIX}/projects/{project}?cascade=true", self.base);
-        let request = self.http.delete(url).headers(self.pass.clone());
-        request.send().await?.error_for_status()?;
+    pub(super) async fn delete_project(&self, project: u64) -> anyhow::Result<()> {
+        self.delete(&format!("/projects/{project}?cascade=true")).await
+    }
+
+    async fn delete(&self, path: &str) -> anyhow::Result<()> {
+        let request = self.http.delete(format!("{}{ROUTE_PREFIX}{path}", self.base));
+        request.headers(self.pass.clone()).send().await?.error_for_status()?;
         Ok(())
     }
 
@@ -354,21 +327,4 @@ fn refused(path: &str, status: StatusCode, body: &[u8]) -> anyhow::Error {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let said = body["data"].as_str().unwrap_or("no reason given");
     anyhow::anyhow!("POST {path}: {said} (HTTP {status})")
-}
-
-fn body(project: u64, order: &Order, range: std::ops::Range<usize>) -> String {
-    let jobs = range.map(|i| {
-        let url = &order.urls[i % order.urls.len()];
-        let mut job = json!({
-            "projectId": project, "spec": order.spec, "timezone": "UTC",
-            "data": format!("{{\"n\":{i}}}"),
-        });
-        if order.single {
-            job["http"] = json!({"url": url, "body": SINGLE});
-        } else {
-            job["callbackUrl"] = json!(url);
-        }
-        job
-    });
-    Value::Array(jobs.collect()).to_string()
 }

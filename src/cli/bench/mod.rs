@@ -1,4 +1,5 @@
 //! `bench`: a workload against a cluster of real processes, with a receiver and an oracle.
+//! With `--amqp` the jobs publish to a queue of a broker, and `inbox` is the receiver.
 //!
 //! ```text
 //!   load ──jobs──> cluster (starts processes, or --target) ──callbacks──> receiver ──> oracle
@@ -12,15 +13,21 @@
 
 mod alternation;
 mod attacker;
+mod bare_publisher;
 mod baseline;
 mod beside;
+mod broker;
 mod cluster;
 mod connection;
 mod flags;
 mod histogram;
+mod inbox;
+mod judge;
 mod load;
 mod memory;
+mod messages;
 mod oracle;
+mod order;
 mod progress;
 mod receiver;
 mod report;

@@ -1,11 +1,10 @@
-//! The receiver: takes the callbacks within this process and hands them to the oracle. It searches
+//! The receiver: takes the callbacks within this process and hands them to the judge. It searches
 //! bodies for execution ids and parses nothing, because a hundred thousand jobs a second have to
 //! pass. It can keep the bodies of one instant. The baseline sends them to a path of its own, where
 //! they cost the receiver the same and are not judged. `run` starts it; it ends when dropped.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use axum::Router;
@@ -15,7 +14,7 @@ use axum::routing::post;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::oracle::{Oracle, TOLERANCE_MS};
+use super::judge::Judge;
 use crate::clock::{Clock, SystemClock};
 use crate::model::Millis;
 use crate::model::attempt::parse_execution_id;
@@ -40,17 +39,11 @@ pub(super) struct Receiver {
     task: JoinHandle<()>,
 }
 
-#[derive(Default)]
 struct Inner {
-    oracle: OnceLock<Oracle>,
-    /// Arrivals before their instant while there was no oracle yet.
-    early: AtomicU64,
+    judge: Arc<Judge>,
     kept: Mutex<Kept>,
     /// The last arrival from the baseline.
     bare: Mutex<Option<Instant>>,
-    /// Set while the first arrival after a node's restart is awaited; and the time of that arrival.
-    awaited: AtomicBool,
-    again: Mutex<Option<Instant>>,
 }
 
 /// The bodies of one instant.
@@ -63,9 +56,9 @@ struct Kept {
 }
 
 impl Receiver {
-    /// Listens; port 0 takes a free one.
-    pub(super) async fn start(listen: SocketAddr) -> anyhow::Result<Self> {
-        let inner = Arc::new(Inner::default());
+    /// Listens for calls, which `judge` is told of; port 0 takes a free one.
+    pub(super) async fn start(listen: SocketAddr, judge: Arc<Judge>) -> anyhow::Result<Self> {
+        let inner = Arc::new(Inner { judge, kept: Mutex::default(), bare: Mutex::default() });
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
         let app = Router::new()
@@ -83,11 +76,6 @@ impl Receiver {
     /// The URL of one of its endpoints.
     pub(super) fn url(&self, number: usize) -> String {
         format!("http://{}/{number}", self.address)
-    }
-
-    /// Sets the oracle that judges from now on. Only the first call counts.
-    pub(super) fn judge_by(&self, oracle: Oracle) -> &Oracle {
-        self.inner.oracle.get_or_init(|| oracle)
     }
 
     /// Keeps the bodies of this instant.
@@ -115,21 +103,6 @@ impl Receiver {
     pub(super) fn last_bare(&self) -> Instant {
         lock(&self.inner.bare).unwrap_or_else(Instant::now)
     }
-
-    /// Awaits the next arrival.
-    pub(super) fn await_next(&self) {
-        self.inner.awaited.store(true, Ordering::Release);
-    }
-
-    /// The time of the awaited arrival, if it has come.
-    pub(super) fn came_again(&self) -> Option<Instant> {
-        *lock(&self.inner.again)
-    }
-
-    /// Arrivals before their instant while there was no oracle.
-    pub(super) fn early(&self) -> u64 {
-        self.inner.early.load(Ordering::Relaxed)
-    }
 }
 
 impl Drop for Receiver {
@@ -141,15 +114,7 @@ impl Drop for Receiver {
 async fn take(State(inner): State<Arc<Inner>>, body: Body) -> StatusCode {
     // The whole body has arrived: the arrival of the last job counts, not of the first.
     let at = SystemClock.wall();
-    if inner.awaited.load(Ordering::Acquire) && inner.awaited.swap(false, Ordering::AcqRel) {
-        lock(&inner.again).replace(Instant::now());
-    }
-    if let Some(oracle) = inner.oracle.get() {
-        oracle.arrived(occurrences(&body), at);
-    } else {
-        let early = occurrences(&body).filter(|(_, due)| at + TOLERANCE_MS < *due).count();
-        inner.early.fetch_add(early as u64, Ordering::Relaxed);
-    }
+    inner.judge.arrived(occurrences(&body), at);
     let mut kept = lock(&inner.kept);
     if let Some(due) = kept.due
         && kept.bytes <= KEPT

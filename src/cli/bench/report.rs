@@ -7,6 +7,7 @@ use super::super::output::{Output, line, say, table};
 use super::baseline::RoundTrips;
 use super::beside::Beside;
 use super::memory::Series;
+use super::messages::Published;
 use super::oracle::Findings;
 
 /// The resources that one node used.
@@ -41,6 +42,8 @@ pub(super) struct Report {
     pub(super) sqlite_per_s: f64,
     /// The times of the nodes and of the baseline for the same bodies; empty if not measured.
     pub(super) round_trips: RoundTrips,
+    /// The figures of messages, with `--amqp`.
+    pub(super) published: Option<Published>,
     /// For a cluster of one node that was killed: milliseconds from the start of its process to the
     /// first arrival.
     pub(super) restart_ms: Option<u64>,
@@ -89,6 +92,7 @@ impl Report {
             "cpu_us_per_firing": self.cpu_us_per_firing().map(tenth),
             "restart_ms": self.restart_ms,
             "same_instant": self.same_instant(),
+            "amqp": self.published.as_ref().map(Published::json),
             "memory": self.memory.as_ref().map(Series::json),
             "beside": self.beside.as_ref().map(Beside::json),
             "node": self.nodes.iter().map(node).collect::<Vec<_>>(),
@@ -160,6 +164,12 @@ impl Report {
             let titles = titles.iter().map(String::as_str);
             text = format!("{text}\n\n{told}\n{}", table(titles, one(row)));
         }
+        if let Some(published) = &self.published {
+            let (titles, row) = published.row();
+            let titles = titles.iter().map(String::as_str);
+            let told = "last message of an instant, and the bare client on the same broker";
+            text = format!("{text}\n\n{told}\n{}", table(titles, one(row)));
+        }
         if let Some(beside) = &self.beside {
             let titles = Beside::TITLES.into_iter();
             let (made, refused) = beside.made;
@@ -223,6 +233,7 @@ mod tests {
             loaded_per_s: 1.4,
             sqlite_per_s: 2.0,
             round_trips: RoundTrips { taken: vec![(50.0, 20.0)], requests: 10 },
+            published: None,
             restart_ms: Some(900),
             findings,
             lag_ms: [1, 2, 3, 4, 5],
@@ -238,6 +249,13 @@ mod tests {
         let large = Report {
             loaded_per_s: 123_456.0,
             lag_ms: [12_345; 5],
+            published: Some(Published {
+                jobs: 1_000_000,
+                instants: vec![12_345.0],
+                bare: 100_000,
+                before: vec![123_456.0],
+                after: vec![123_456.0],
+            }),
             round_trips: RoundTrips { taken: vec![(1_234.5, 2_345.6)], requests: 100_000 },
             ..report(1_000_000)
         };
@@ -263,6 +281,7 @@ mod tests {
                 "rounds": 1, "requests": 10, "last_byte_ms": 50.0, "bare_ms": 20.0, "ratio": 2.5,
                 "requests_per_s": 200.0, "bare_requests_per_s": 500.0,
             },
+            "amqp": null,
             "memory": null,
             "beside": null,
             "node": [{

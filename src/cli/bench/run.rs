@@ -1,6 +1,7 @@
 //! A run of `bench`: starts what is needed, loads the jobs, watches the window, and puts the report
 //! together. It cleans up behind itself, also on ctrl-c.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,11 +15,15 @@ use super::alternation::Alternation;
 use super::attacker::Attacker;
 use super::baseline::plain_sqlite;
 use super::beside::{Beside, Part};
+use super::broker::Broker;
 use super::cluster::{Cluster, Folder};
 use super::flags::{Bench, Plan, Victim};
-use super::load::{Api, Order, Pass};
+use super::judge::Judge;
+use super::load::{Api, Pass};
 use super::memory::{Look, Series};
+use super::messages::{Messages, last_arrivals};
 use super::oracle::Oracle;
+use super::order::{Order, To};
 use super::progress::Progress;
 use super::receiver::Receiver;
 use super::report::Report;
@@ -32,11 +37,12 @@ const STRAGGLERS: Duration = Duration::from_secs(10);
 /// Carries out `bench`; an error if anything was missed or early.
 pub(in crate::cli) fn run(flags: &Bench, global: &Global, output: Output) -> anyhow::Result<()> {
     let plan = flags.plan()?;
+    let broker = flags.broker()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let report = runtime.block_on(async {
         // The first one to end drops the other, and with it the nodes and their folder.
         tokio::select! {
-            report = measure(flags, &plan, global) => report,
+            report = measure(flags, &plan, broker, global) => report,
             signal = signals::stop(signals::Hangup::Stops) => anyhow::bail!("{}: stopped", signal?),
         }
     })?;
@@ -69,7 +75,12 @@ fn part_of_pair(
     Ok(found.ok_or_else(missing)?)
 }
 
-async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<Report> {
+async fn measure(
+    flags: &Bench,
+    plan: &Plan,
+    broker: Option<Broker>,
+    global: &Global,
+) -> anyhow::Result<Report> {
     let target = match &flags.target {
         Some(target) => {
             let key = part_of_pair(flags.api_key.as_ref(), "--api-key", "SCHEDULER0_API_KEY")?;
@@ -80,12 +91,23 @@ async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<
         None => None,
     };
     let progress = Progress::new();
+    let judge = Arc::new(Judge::default());
+    let mut messages = match broker {
+        Some(broker) => {
+            progress.tell("measuring the bare client library");
+            Some(Messages::begin(broker, flags.jobs, &judge).await?)
+        }
+        None => None,
+    };
     let folder = Folder::new()?;
     progress.tell("measuring plain SQLite");
     let (path, jobs, batch) = (folder.path().to_owned(), flags.jobs, flags.creates.batch());
     let measure = move || plain_sqlite(&path, jobs, batch);
     let sqlite_per_s = tokio::task::spawn_blocking(measure).await??;
-    let receiver = Receiver::start(flags.listen).await.context("--listen")?;
+    let receiver = match &messages {
+        Some(_) => None,
+        None => Some(Receiver::start(flags.listen, Arc::clone(&judge)).await.context("--listen")?),
+    };
     let (mut cluster, api) = if let Some((target, pass)) = &target {
         (None, Api::new(target, pass)?)
     } else {
@@ -102,12 +124,18 @@ async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<
         }
         _ => None,
     };
-    let urls = (0..flags.urls).map(|number| receiver.url(number)).collect();
+    let to = match (&mut messages, &receiver) {
+        (Some(messages), _) => messages.executor(&api).await?,
+        (None, receiver) => {
+            let url = |number| receiver.as_ref().map(|receiver| receiver.url(number));
+            let urls = (0..flags.urls).filter_map(url).collect();
+            To::Calls { urls, single: flags.single }
+        }
+    };
     let order = Order {
         jobs: flags.jobs,
         spec: plan.spec.clone(),
-        urls,
-        single: flags.single,
+        to,
         creates: flags.creates,
         over: plan.over,
     };
@@ -126,18 +154,24 @@ async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<
         );
         let half = from + flags.seconds as Millis * 500;
         let oracle = if attacker.is_some() { oracle.split_at(half) } else { oracle };
-        let oracle = receiver.judge_by(oracle);
+        let oracle = judge.judge_by(oracle);
         if let Some(cluster) = &mut cluster {
             cluster.mark();
         }
-        let mut alternation = Alternation::new(oracle, &receiver)?;
+        let receiver = receiver.as_ref();
+        let mut alternation =
+            receiver.map(|receiver| Alternation::new(oracle, receiver)).transpose()?;
         let mut series = flags.memory.then(Series::new);
-        let event = Events { attacker: attacker.as_mut(), series: series.as_mut() };
-        let watched = watch(flags, oracle, cluster.as_mut(), event, &mut alternation, &progress);
+        let events = Events {
+            attacker: attacker.as_mut(),
+            series: series.as_mut(),
+            alternation: alternation.as_mut(),
+        };
+        let watched = watch(flags, &judge, oracle, cluster.as_mut(), events, &progress);
         let restarted = watched.await?;
         // With several nodes an arrival does not show that the killed node fires again.
-        let restarted = restarted.filter(|_| flags.nodes == 1).zip(receiver.came_again());
-        let findings = oracle.findings(receiver.early());
+        let restarted = restarted.filter(|_| flags.nodes == 1).zip(judge.came_again());
+        let findings = oracle.findings(judge.early());
         let lag = oracle.lag();
         let [p50, p90, p99, p999] = [500, 900, 990, 999].map(|share| lag.quantile(share));
         let mut nodes = cluster.as_ref().map_or_else(Vec::new, Cluster::usage);
@@ -153,7 +187,8 @@ async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<
             seconds: (to - from) as f64 / 1_000.0,
             loaded_per_s: loaded.per_s,
             sqlite_per_s,
-            round_trips: alternation.done,
+            round_trips: alternation.map(|alternation| alternation.done).unwrap_or_default(),
+            published: None,
             restart_ms: restarted.map(|(from, to)| (to - from).as_millis() as u64),
             findings,
             lag_ms: [p50, p90, p99, p999, lag.max()],
@@ -166,30 +201,60 @@ async fn measure(flags: &Bench, plan: &Plan, global: &Global) -> anyhow::Result<
             nodes,
             memory: series,
         })
+    };
+    let outcome = tokio::select! {
+        outcome = outcome => outcome,
+        error = lost(messages.as_mut()) => Err(error),
+    };
+    if flags.target.is_some() {
+        delete_all(&api, project, messages.as_ref()).await;
     }
-    .await;
-    if flags.target.is_some()
-        && let Err(e) = api.delete(project).await
-    {
+    let mut report = outcome?;
+    if let Some(messages) = messages {
+        // Neither nodes nor attack may take processor time from the bare client.
+        drop((attacker, cluster));
+        progress.tell("measuring the bare client library again");
+        let instants = judge.oracle().map_or_else(Vec::new, last_arrivals);
+        report.published = Some(messages.end(instants, flags.jobs).await?);
+    }
+    Ok(report)
+}
+
+/// Waits until no more messages can come; without end if there are none. The reason.
+async fn lost(messages: Option<&mut Messages>) -> anyhow::Error {
+    match messages {
+        Some(messages) => messages.lost().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Deletes what was made on a cluster that goes on.
+async fn delete_all(api: &Api, project: u64, messages: Option<&Messages>) {
+    if let Err(e) = api.delete_project(project).await {
         say(&format!("project {project} and its jobs could not be deleted: {e:#}"));
     }
-    outcome
+    if let Some(messages) = messages
+        && let Err(e) = messages.delete_executor(api).await
+    {
+        say(&format!("the executor of the messages could not be deleted: {e:#}"));
+    }
 }
 
 /// The events of a watched run, beside the kill.
-struct Events<'a> {
+struct Events<'a, 'b> {
     attacker: Option<&'a mut Attacker>,
     series: Option<&'a mut Series>,
+    alternation: Option<&'a mut Alternation<'b>>,
 }
 
 /// Waits for the end of the window, and at half time kills who is to be killed, or lets the attack
 /// begin; when the one that was killed was started again.
 async fn watch(
     flags: &Bench,
+    judge: &Judge,
     oracle: &Oracle,
     mut cluster: Option<&mut Cluster>,
-    mut events: Events<'_>,
-    alternation: &mut Alternation<'_>,
+    mut events: Events<'_, '_>,
     progress: &Progress,
 ) -> anyhow::Result<Option<std::time::Instant>> {
     let begin = Instant::now();
@@ -202,10 +267,9 @@ async fn watch(
             && let Some(cluster) = cluster.as_deref_mut()
         {
             let place = cluster.find(victim == Victim::Leader).await?;
-            let receiver = alternation.receiver;
             let id = cluster.kill_and_restart(place, || {
                 restarted = Some(std::time::Instant::now());
-                receiver.await_next();
+                judge.await_next();
             })?;
             progress.end();
             say(&format!("killed node {id} and started it again"));
@@ -226,7 +290,9 @@ async fn watch(
                 series.push(Look { after, fired, mb: cluster.memory() });
             }
         }
-        alternation.step().await?;
+        if let Some(alternation) = &mut events.alternation {
+            alternation.step().await?;
+        }
         let (fired, passed) = (oracle.findings(0).fired, begin.elapsed().as_secs());
         let text = format!("{passed} of {} s: {fired} fired", flags.seconds);
         progress.bar(passed, flags.seconds, &text);

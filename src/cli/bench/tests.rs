@@ -35,9 +35,23 @@ fn what_cannot_be_meant_is_refused() {
     for flags in ["--every 7s --phase same", "--every soon", "--every 90m --phase same"] {
         assert_eq!(Failure::code(&plan(flags).unwrap_err()), 2, "{flags}");
     }
-    for flags in
-        ["--jobs 0", "--nodes 0", "--every 1m --spec @daily", "--target http://a:1 --kill leader"]
-    {
+    for flags in [
+        "--jobs 0",
+        "--nodes 0",
+        "--every 1m --spec @daily",
+        "--target http://a:1 --kill leader",
+        "--amqp amqp://u:p@h --single",
+        "--amqp amqp://u:p@h --urls 2",
+    ] {
         assert!(plan(flags).unwrap_err().is::<clap::Error>(), "{flags}");
     }
+}
+
+#[test]
+fn flags_do_not_show_the_password_of_the_broker() {
+    let line = "scheduler0 bench --amqp amqp://u:hunter2@h:1";
+    let command = Cli::try_parse_from(line.split_whitespace()).unwrap().command;
+    assert!(!format!("{command:?}").contains("hunter2"), "{command:?}");
+    let Command::Bench(bench) = command else { panic!("{command:?}") };
+    assert_eq!(bench.broker().unwrap().unwrap().address(), "amqp://h:1/%2F");
 }

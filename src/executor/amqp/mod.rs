@@ -71,3 +71,4 @@ mod validate;
 mod values;
 
 pub(super) use executor::AmqpExecutor;
+pub(crate) use url::{BrokerUrl, Password};

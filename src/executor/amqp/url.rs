@@ -38,24 +38,24 @@ const PARAMETERS: [(&str, &str); 10] = [
 
 /// A URL of a broker.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct BrokerUrl {
+pub(crate) struct BrokerUrl {
     /// Whether the scheme is `amqps`.
-    pub(super) tls: bool,
+    pub(crate) tls: bool,
     /// The host: a name in lower case, or an address without brackets.
-    pub(super) host: String,
+    pub(crate) host: String,
     /// The port.
-    pub(super) port: u16,
+    pub(crate) port: u16,
     /// The virtual host, decoded.
-    pub(super) vhost: String,
+    pub(crate) vhost: String,
     /// The user, decoded.
-    pub(super) user: String,
+    pub(crate) user: String,
     /// The password.
-    pub(super) password: Password,
+    pub(crate) password: Password,
 }
 
 /// The password of a URL.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Password {
+pub(crate) enum Password {
     /// It is left out or hidden: the one that was set for the same user and address stays.
     Kept,
     /// It is given.
@@ -64,7 +64,7 @@ pub(super) enum Password {
 
 impl BrokerUrl {
     /// Reads a URL. The error is the reason why it is none.
-    pub(super) fn read(text: &str) -> Result<Self, String> {
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
         if text.len() > LONGEST_URL {
             return Err(format!("it has more than {LONGEST_URL} bytes"));
         }
