@@ -2,6 +2,8 @@
 //! unroutable ones fail, nothing is lost when connections are cut or the broker runs out of memory,
 //! and the password is nowhere.
 
+mod broker_kill;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
@@ -94,6 +96,25 @@ impl Fixture {
             (body["data"]["state"] == state).then(|| body["data"].clone())
         };
         self.cluster.wait_until(&format!("{execution} becomes {state}"), is).await
+    }
+
+    /// The executions of jobs that were due in a time, when all of them are delivered.
+    async fn delivered(&self, jobs: &[u64], from: i64, until: i64) -> BTreeSet<String> {
+        let mut delivered = BTreeSet::new();
+        let [from, until] = [from, until].map(scheduler0::model::time::rfc3339);
+        for job in jobs {
+            let path =
+                format!("/api/v1/jobs/{job}/occurrences?from={from}&until={until}&limit=1000");
+            let ended = async |cluster: &TestCluster| {
+                let found = cluster.get(1, &path).await;
+                let all = found["occurrences"].as_array()?.clone();
+                all.iter().all(|o| o["state"] == "delivered").then_some(all)
+            };
+            let all = self.cluster.wait_until("all are delivered", ended).await;
+            delivered
+                .extend(all.iter().filter_map(|o| o["executionId"].as_str().map(str::to_owned)));
+        }
+        delivered
     }
 
     /// The jobs with dead letters, when there are so many.
@@ -267,19 +288,7 @@ async fn connections_that_are_cut_before_the_confirm_lose_nothing() {
         proxy.cut();
     }
     let until = crate::harness::now();
-    let mut sent = BTreeSet::new();
-    for job in &jobs {
-        let (from, to) =
-            (scheduler0::model::time::rfc3339(from), scheduler0::model::time::rfc3339(until));
-        let path = format!("/api/v1/jobs/{job}/occurrences?from={from}&until={to}&limit=1000");
-        let ended = async |cluster: &TestCluster| {
-            let found = cluster.get(1, &path).await;
-            let all = found["occurrences"].as_array()?.clone();
-            all.iter().all(|o| o["state"] == "delivered").then_some(all)
-        };
-        let all = fixture.cluster.wait_until("all are delivered", ended).await;
-        sent.extend(all.iter().filter_map(|o| o["executionId"].as_str().map(str::to_owned)));
-    }
+    let sent = fixture.delivered(&jobs, from, until).await;
     assert!(sent.len() >= 50 * 8, "{} executions", sent.len());
     let arrived: BTreeSet<String> = fixture.arrive("q", sent.len()).await.into_keys().collect();
     assert!(sent.is_subset(&arrived), "delivered, and not there");

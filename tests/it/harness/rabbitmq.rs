@@ -64,13 +64,16 @@ impl RabbitMq {
         std::fs::write(home.join("definitions.json"), definitions()).unwrap();
         std::fs::write(home.join("enabled_plugins"), "[].\n").unwrap();
         // The shell ends the broker when its input is closed: by `drop`, or by the end of the
-        // tests. What deletes the folder is in a session of its own, so it outlives the others. A
-        // broker that finds no `epmd` would start one of its own, which nobody ends.
+        // tests. It starts a broker again that a test has killed (the file `killed`). What deletes
+        // the folder is in a session of its own, so it outlives the others. A broker that finds no
+        // `epmd` would start one of its own, which nobody ends.
         let script = format!(
             "epmd -address 127.0.0.1 -port {epmd_port} >/dev/null 2>&1 &\n\
              for n in $(seq 100); do\n\
              epmd -port {epmd_port} -names >/dev/null 2>&1 && break; sleep 0.05; done\n\
-             {PROGRAMS}/rabbitmq-server >out 2>&1 </dev/null &\n\
+             while :; do rm -f killed\n\
+             {PROGRAMS}/rabbitmq-server >>out 2>&1 </dev/null\n\
+             [ -e killed ] || break; done &\n\
              cat >/dev/null\n\
              setsid --fork sh -c 'sleep 1; rm -rf \"$HOME\"' >/dev/null 2>&1\n\
              sleep 0.2\n\
@@ -95,7 +98,7 @@ impl RabbitMq {
     }
 
     /// Waits until the broker takes connections.
-    fn wait(&self) {
+    pub(crate) fn wait(&self) {
         let until = std::time::Instant::now() + START;
         let greeted = || {
             let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).ok()?;
