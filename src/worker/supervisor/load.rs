@@ -334,7 +334,10 @@ impl Supervisor {
         } else {
             self.taken.put(of, taken, at.now.boot);
         }
-        self.offers.remove(run.shard, of);
+        // The run is the store's now: a dispatch of this node does not wait for it any more.
+        if let Some((dispatch, _)) = self.offers.remove(run.shard, of).and_then(|it| it.dispatch) {
+            self.settle(dispatch, 1, out);
+        }
         self.note_cancelling(at, of, out);
     }
 }

@@ -1,11 +1,11 @@
 //! Claims: who gets what, in which order, and what must have happened before.
 
-use super::super::event::{ClaimOrder, Effect, Event, Prepared};
+use super::super::event::{ClaimOrder, Effect, Event, Found, Prepared};
 use super::fixture::*;
 use crate::model::attempt::{JournalEntry, SkipReason, Verdict};
 use crate::model::members::Members;
 use crate::model::offer::Taken;
-use crate::model::run::Phase;
+use crate::model::run::{Phase, Run};
 
 #[test]
 fn a_claim_is_journaled_before_it_is_answered() {
@@ -41,6 +41,19 @@ fn a_dispatch_is_finished_when_all_its_members_are_journaled() {
     assert!(effects.contains(&Effect::Finished { dispatch: 1 }));
     assert!(fixture.supervisor.is_drained(0, EPOCH));
     assert_eq!(fixture.take(9), [2, 3]);
+}
+
+#[test]
+fn a_dispatch_is_finished_when_the_store_says_who_has_its_last_member() {
+    let mut fixture = SupervisorFixture::new();
+    fixture.dispatch(1, source(DUE, 7), [1, 2], None);
+    assert_eq!(fixture.take(1), [1]);
+    // The owner before had handed it out; its journal is collected only now.
+    let found = Found::Run(Box::new(Run { occurrence: of(2), ..stored(Phase::Running) }));
+    let effects = fixture.step(Event::RunRead { of: of(2), found });
+    assert!(effects.contains(&Effect::Finished { dispatch: 1 }), "{effects:?}");
+    assert!(fixture.supervisor.is_drained(0, EPOCH));
+    assert_eq!(fixture.take(1), Vec::<u64>::new(), "somebody has it");
 }
 
 #[test]
@@ -97,7 +110,7 @@ fn a_claim_with_a_key_is_repeated_with_the_runs_that_its_worker_still_has() {
     let again = keyed(&mut fixture);
     assert_eq!(fixture.claimed(again), first);
     fixture.record();
-    let found = super::super::event::Found::Row;
+    let found = Found::Row;
     fixture.step(Event::RunRead { of: of(1), found });
     let again = keyed(&mut fixture);
     assert_eq!(fixture.claimed(again), first[1..]);
@@ -204,7 +217,7 @@ fn what_the_own_journal_has_as_taken_is_not_handed_out_again() {
     fixture.seq = 5;
     assert_eq!(fixture.take(9), [2]);
     // Until the store has recorded it, it says nothing about the run.
-    let found = super::super::event::Found::Row;
+    let found = Found::Row;
     fixture.step(Event::RunRead { of: of(1), found });
     fixture.step(Event::OfferRead { id: 4, offer: Some(Box::new(row(4, 1, [1]))) });
     assert_eq!(fixture.take(9), Vec::<u64>::new());

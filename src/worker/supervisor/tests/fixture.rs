@@ -15,7 +15,7 @@ use crate::model::job::{OFFERED, OnOffer, Pending};
 use crate::model::lease::Now;
 use crate::model::members::Members;
 use crate::model::offer::Taken;
-use crate::model::run::Occurrence;
+use crate::model::run::{CancelCause, Occurrence, Phase, Run, WorkerRun};
 use crate::model::run_terms::{BusKind, RunTerms};
 use crate::model::shard::{Closing, Shard, ShardId};
 
@@ -102,6 +102,38 @@ pub(super) fn loaded(offers: Vec<OfferRow>) -> Loaded {
         journal: Vec::new(),
         recorded: 0,
         gone: Vec::new(),
+    }
+}
+
+/// The run of job 1 as the store has it.
+pub(super) fn stored(phase: Phase) -> Run {
+    let kept = WorkerRun {
+        phase,
+        since: DUE,
+        why: (phase == Phase::Cancelling).then_some(CancelCause::Client { by: None }),
+        worker: "w".into(),
+        progress: None,
+        message: None,
+        terms: terms(7),
+    };
+    Run {
+        occurrence: of(1),
+        project: 1,
+        shard: 0,
+        due: DUE,
+        attempt: 1,
+        base: 0,
+        node: 1,
+        epoch: EPOCH,
+        accepted: true,
+        started: DUE,
+        heard: DUE,
+        deadline: i64::MAX,
+        heartbeat_timeout: Some(60_000),
+        ends: None,
+        retry: terms(7).retry,
+        forced: false,
+        worker: Some(Box::new(kept)),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::event::{Effect, Event, Found, Loaded};
 use super::fixture::*;
 use crate::model::members::Members;
-use crate::model::run::{CancelCause, Phase, Run, WorkerRun};
+use crate::model::run::Phase;
 use crate::model::run_report::Said;
 
 fn lost(effects: &[Effect]) -> Vec<u64> {
@@ -23,38 +23,6 @@ fn with_a_run() -> SupervisorFixture {
     assert_eq!(fixture.take(1), [1]);
     fixture.record();
     fixture
-}
-
-/// The run of job 1 as the store has it.
-fn stored(phase: Phase) -> Run {
-    let kept = WorkerRun {
-        phase,
-        since: DUE,
-        why: (phase == Phase::Cancelling).then_some(CancelCause::Client { by: None }),
-        worker: "w".into(),
-        progress: None,
-        message: None,
-        terms: terms(7),
-    };
-    Run {
-        occurrence: of(1),
-        project: 1,
-        shard: 0,
-        due: DUE,
-        attempt: 1,
-        base: 0,
-        node: 1,
-        epoch: EPOCH,
-        accepted: true,
-        started: DUE,
-        heard: DUE,
-        deadline: i64::MAX,
-        heartbeat_timeout: Some(60_000),
-        ends: None,
-        retry: terms(7).retry,
-        forced: false,
-        worker: Some(Box::new(kept)),
-    }
 }
 
 fn read(fixture: &mut SupervisorFixture, phase: Phase) -> Vec<Effect> {
