@@ -10,7 +10,7 @@ use crate::model::delivery::Overlap;
 use crate::model::run::Occurrence;
 use crate::model::run_report::{RunReport, Said};
 use crate::model::shard::Shard;
-use crate::store::{attempts, pending, runs};
+use crate::store::{attempts, runs};
 
 impl World {
     /// A claim is being answered: 2, 3, 4, 8, 9.
@@ -87,7 +87,7 @@ impl World {
 
     /// The state at a moment: 4, 5, 11.
     pub(super) fn check_store(&mut self) {
-        let rows = self.log.read(|c| pending::for_shard(c, 0));
+        let rows = self.log.rows();
         let taken = self.log.read(|c| runs::kept(c, 0));
         for run in &taken {
             let of = run.occurrence;
@@ -121,9 +121,13 @@ impl World {
         let shard = self.log.shard();
         let last = START + PLAN_ENDS.cast_signed();
         if shard.settled() < last {
-            return Err(format!("1: the watermark stands at {}", shard.settled() - START));
+            let at = shard.settled() - START;
+            let firing = self.nodes.iter().flat_map(|node| &node.firing);
+            let waits: Vec<_> =
+                firing.map(|firing| (firing.epoch, &firing.open, &firing.todo)).collect();
+            return Err(format!("1: the watermark stands at {at}; open and to do: {waits:?}"));
         }
-        let rows = self.log.read(|c| pending::for_shard(c, 0));
+        let rows = self.log.rows();
         if let Some(row) = rows.first() {
             return Err(format!("1: a row waits: {row:?}"));
         }

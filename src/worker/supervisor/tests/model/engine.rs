@@ -8,7 +8,7 @@ use crate::model::delivery::Overlap;
 use crate::model::members::Members;
 use crate::model::run::{BeginRun, Begun, Occurrence};
 use crate::model::{JobId, Millis};
-use crate::store::{attempts, jobs, pending, runs};
+use crate::store::{attempts, jobs, runs};
 
 /// The end of the plan: the last instant that is due.
 pub(super) const PLAN_ENDS: u64 = 15_000;
@@ -47,12 +47,10 @@ impl World {
         let is_stored = self.log.read(|c| {
             let due = of.scheduled;
             Ok(attempts::end_of(c, of, due, due)?.is_some()
-                || runs::get(c, of)?.is_some_and(|run| run.accepted)
-                || pending::for_shard(c, 0)?
-                    .iter()
-                    .any(|row| row.scheduled == due && row.members.contains(of.job)))
+                || runs::get(c, of)?.is_some_and(|run| run.accepted))
         });
         is_stored
+            || self.log.row_of(of).is_some()
             || self.nodes[n].journal.iter().any(|entry| match entry {
                 JournalEntry::Offered(offer) => offer.epoch == epoch && offer.contains(of),
                 JournalEntry::Taken(taken) => taken.offer.contains(of),
@@ -92,9 +90,9 @@ impl World {
 
     /// Gives out the rows whose time has come.
     fn fire_rows(&mut self, n: usize, f: usize) {
-        let (shard, rows) = (self.log.shard(), self.log.read(|c| pending::for_shard(c, 0)));
+        let (shard, rows) = (self.log.shard(), self.log.rows());
         let (id, epoch) = (self.nodes[n].id, self.nodes[n].firing[f].epoch);
-        let timed: Vec<_> = rows.into_iter().filter(|row| row.attempt_at().is_some()).collect();
+        let timed: Vec<_> = rows.iter().filter(|row| row.attempt_at().is_some()).collect();
         self.nodes[n].firing[f].rows.retain(|known| timed.iter().any(|row| row.id == *known));
         let promised = self.nodes[n].lease.promised.filter(|(its, _)| *its == epoch);
         let until = promised.map_or(Millis::MAX, |(_, until)| until).min(self.sched());
@@ -220,7 +218,7 @@ impl World {
         if !self.nodes[n].is_leased(self.now) {
             return;
         }
-        let rows = self.log.read(|c| pending::for_shard(c, 0));
+        let rows = self.log.rows();
         let waits_not = self.lacks(Rule::WatermarkWaits);
         let (now, node) = (self.now, &mut self.nodes[n]);
         let mut marks = Vec::new();

@@ -190,8 +190,7 @@ impl World {
             if let Some(run) = run.filter(|run| run.accepted) {
                 return Ok(Found::Run(Box::new(run)));
             }
-            let mut rows = pending::for_shard(c, 0)?.into_iter();
-            if rows.any(|row| row.scheduled == of.scheduled && row.members.contains(of.job)) {
+            if self.log.row_of(of).is_some() {
                 return Ok(Found::Row);
             }
             let end = attempts::end_of(c, of, of.scheduled, of.scheduled)?;
@@ -278,10 +277,7 @@ impl World {
                 }
                 continue;
             }
-            let row = self.log.read(|c| {
-                let mut rows = pending::for_shard(c, 0)?.into_iter();
-                Ok(rows.find(|row| row.scheduled == of.scheduled && row.members.contains(of.job)))
-            });
+            let row = self.log.row_of(of);
             let is_over = self.log.read(|c| {
                 Ok(attempts::end_of(c, of, of.scheduled, of.scheduled)?.is_some()
                     || runs::get(c, of)?.is_some_and(|run| run.accepted))

@@ -73,13 +73,16 @@ impl World {
             }
             self.lead();
             self.let_workers_work();
-            if self.now % 200 == 0 {
+            let checks = self.now % 200 == 0;
+            if checks {
                 self.check_store();
-                open = self.open();
             }
             self.checks.take_broken()?;
-            if self.now > PLAN_ENDS + 2_000 && open.is_ok() {
-                return self.check_ends();
+            if checks && self.now > PLAN_ENDS + 2_000 {
+                open = self.open();
+                if open.is_ok() {
+                    return self.check_ends();
+                }
             }
         }
         open

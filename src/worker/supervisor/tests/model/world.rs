@@ -1,6 +1,8 @@
 //! The model's data: nodes, workers, messages, and the store with the log that is applied to it.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
 
 use tempfile::TempDir;
 
@@ -9,13 +11,13 @@ use super::super::super::state::Supervisor;
 use crate::command::{Change, Command, CreateJobs, Error, NewJob, NewProject, Outcome, apply};
 use crate::model::attempt::JournalEntry;
 use crate::model::delivery::{Overlap, Retry};
-use crate::model::job::JobDefinition;
+use crate::model::job::{JobDefinition, Pending};
 use crate::model::run::Occurrence;
 use crate::model::run_report::RunReport;
 use crate::model::run_terms::{BusKind, RunTerms};
 use crate::model::shard::{Move, MoveKind, Shard, ShardId};
 use crate::model::{JobId, Millis};
-use crate::store::{Store, Writer, shards};
+use crate::store::{Store, Writer, pending, shards};
 
 /// The instant at which a run begins: a whole second.
 pub(super) const START: Millis = 1_763_700_000_000;
@@ -80,6 +82,9 @@ pub(super) struct Log {
     pub(super) store: Store,
     writer: Writer,
     index: u64,
+    /// Shard 0 and its rows at this index, once somebody has asked for them.
+    shard: OnceCell<Shard>,
+    rows: OnceCell<Rc<[Pending]>>,
     _dir: TempDir,
 }
 
@@ -87,7 +92,8 @@ impl Log {
     pub(super) fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let (store, writer) = Store::open(dir.path()).unwrap();
-        let mut log = Self { store, writer, index: 0, _dir: dir };
+        let (shard, rows) = (OnceCell::new(), OnceCell::new());
+        let mut log = Self { store, writer, index: 0, shard, rows, _dir: dir };
         log.apply(0, &Command::Init { cluster: 7 });
         let (shard, kind) = (0, MoveKind::TakeOver);
         log.apply(0, &Command::Assign(vec![Move { shard, to: 1, expects: 0, kind }]));
@@ -119,6 +125,7 @@ impl Log {
         self.index += 1;
         let (index, stamp) = (self.index, START + now.cast_signed());
         let mut change = Change::default();
+        (self.shard, self.rows) = (OnceCell::new(), OnceCell::new());
         let outcome = self
             .writer
             .transaction(|tx| apply(tx, index, stamp, None, command, &mut change))
@@ -134,7 +141,19 @@ impl Log {
     }
 
     pub(super) fn shard(&self) -> Shard {
-        self.read(shards::all).swap_remove(0)
+        self.shard.get_or_init(|| self.read(shards::all).swap_remove(0)).clone()
+    }
+
+    /// The pending rows of the shard.
+    pub(super) fn rows(&self) -> Rc<[Pending]> {
+        self.rows.get_or_init(|| self.read(|c| pending::for_shard(c, 0)).into()).clone()
+    }
+
+    /// The pending row of an occurrence.
+    pub(super) fn row_of(&self, of: Occurrence) -> Option<Pending> {
+        let rows = self.rows();
+        let its = |row: &&Pending| row.scheduled == of.scheduled && row.members.contains(of.job);
+        rows.iter().find(its).cloned()
     }
 }
 
