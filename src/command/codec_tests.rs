@@ -89,7 +89,7 @@ fn samples() -> Vec<Command> {
         Command::CreateJobs(jobs),
         Command::ActivateJobs { request: 7 },
         Command::DiscardJobs { request: 7 },
-        Command::UpdateJob(JobEdit { id: 5, by: by(), ..JobEdit::default() }),
+        Command::UpdateJob(Box::new(JobEdit { id: 5, by: by(), ..JobEdit::default() })),
         Command::DeleteJob { id: 5, expect: None },
         Command::CreateCredential(credential()),
         Command::ArchiveCredential { id: 3, archived: true, by: by() },

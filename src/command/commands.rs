@@ -49,7 +49,7 @@ pub enum Command {
         request: u128,
     },
     /// Replaces a job's definition: closes its plan and opens the next. Since 0.1.
-    UpdateJob(JobEdit),
+    UpdateJob(Box<JobEdit>),
     /// Deletes a job. Since 0.1.
     DeleteJob {
         /// The job.

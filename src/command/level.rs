@@ -82,7 +82,10 @@ impl Command {
 /// cluster of their level: it could not hand them over in another one.
 fn of_entry(entry: &JournalEntry) -> u32 {
     match entry {
-        JournalEntry::Attempt(AttemptRecord {
+        JournalEntry::Offered(_)
+        | JournalEntry::Taken(_)
+        | JournalEntry::Progress(_)
+        | JournalEntry::Attempt(AttemptRecord {
             verdict: Verdict::Skipped(SkipReason::QueueFull | SkipReason::NotStarted),
             ..
         }) => 4,
@@ -91,7 +94,6 @@ fn of_entry(entry: &JournalEntry) -> u32 {
             ResultCode::Amqp(_) | ResultCode::Exit(_) => 3,
         },
         JournalEntry::Watermarks(_) => 1,
-        JournalEntry::Offered(_) | JournalEntry::Taken(_) | JournalEntry::Progress(_) => 4,
     }
 }
 

@@ -115,11 +115,10 @@ impl RunState {
     /// The state of a run without a pending row.
     pub fn of_run(run: &Run) -> Self {
         match run.worker.as_deref().map(|worker| worker.phase) {
-            Some(Phase::Pending) => Self::Pending,
             Some(Phase::Cancelling) => Self::Cancelling,
             Some(Phase::Running) => Self::Running,
             None if run.accepted => Self::Running,
-            None => Self::Pending,
+            Some(Phase::Pending) | None => Self::Pending,
         }
     }
 

@@ -382,10 +382,11 @@ async fn the_password_is_in_no_answer_no_log_and_no_file() {
 fn look_through(folder: &Path, look: &mut impl FnMut(&Path, &[u8])) {
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
         let path = entry.path();
-        match entry.file_type().unwrap().is_dir() {
-            true => look_through(&path, look),
+        if entry.file_type().unwrap().is_dir() {
+            look_through(&path, look);
+        } else if let Ok(bytes) = std::fs::read(&path) {
             // A file may go meanwhile.
-            false => std::fs::read(&path).into_iter().for_each(|bytes| look(&path, &bytes)),
+            look(&path, &bytes);
         }
     }
 }

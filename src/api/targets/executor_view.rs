@@ -128,6 +128,14 @@ mod tests {
             assert_eq!(again.unwrap(), target, "what a GET shows can be sent back");
         }
     }
+
+    /// Settings as in an answer, among other fields.
+    #[derive(serde::Serialize)]
+    struct View {
+        #[serde(flatten)]
+        settings: std::collections::BTreeMap<String, Shown>,
+    }
+
     #[test]
     fn settings_keep_the_clients_own_names_in_either_casing() {
         let fields = ClientFields { maps: &["headers"], values: &["body"] };
@@ -135,12 +143,6 @@ mod tests {
             "routingKey": "aB", "declare": {"autoDelete": true, "list": [{"oneName": 1}]},
             "headers": {"xDelay": {"inIt": 1}, "X-Team": null}, "body": {"userId": [{"aB": 1}]},
         });
-        // As in an answer, among other fields.
-        #[derive(serde::Serialize)]
-        struct View {
-            #[serde(flatten)]
-            settings: std::collections::BTreeMap<String, Shown>,
-        }
         let settings = [("amqp".to_owned(), Shown::new(value.clone(), fields))].into();
         let view = View { settings };
         let shown = |casing| -> Value { serde_json::from_slice(&to_json(&view, casing)).unwrap() };

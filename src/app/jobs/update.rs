@@ -85,7 +85,7 @@ impl App {
         let data = std::iter::once((0, edit.data.as_str()));
         executors::check(self, actor, definitions, data).await.map_err(|(_, error)| error)?;
         conditions.check(Some(job.version))?;
-        match self.propose(actor, Command::UpdateJob(edit)).await? {
+        match self.propose(actor, Command::UpdateJob(Box::new(edit))).await? {
             outcome if is_stale(&outcome) => Ok(false),
             Outcome::Rejected(rejection) => match rejection.kind {
                 RejectionKind::Conflict => Err(Error::from(rejection).field("externalId")),

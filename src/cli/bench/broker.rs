@@ -81,13 +81,11 @@ impl Broker {
             ..AMQPUri::default()
         };
         let connecting = Connection::connect_uri(uri, ConnectionProperties::default());
-        match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
-            Ok(connected) => connected.map_err(|error| self.error(&error)),
-            Err(_) => {
-                let seconds = CONNECT_TIMEOUT.as_secs();
-                anyhow::bail!("--amqp: {} did not answer within {seconds} s", self.address())
-            }
-        }
+        let Ok(connected) = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await else {
+            let seconds = CONNECT_TIMEOUT.as_secs();
+            anyhow::bail!("--amqp: {} did not answer within {seconds} s", self.address())
+        };
+        connected.map_err(|error| self.error(&error))
     }
 
     /// An error of the library in words, with what to do.

@@ -98,6 +98,7 @@ pub(super) enum Victim {
 }
 
 /// Takes any text: the error of a parser would show the password.
+#[expect(clippy::unnecessary_wraps, reason = "a value parser gives a result")]
 fn secret(text: &str) -> Result<SecretText, Infallible> {
     Ok(text.to_owned().into())
 }

@@ -65,7 +65,7 @@ impl Inbox {
             loop {
                 match self.next().await {
                     Ok(message) => {
-                        judge.arrived(occurrence(&message).into_iter(), SystemClock.wall())
+                        judge.arrived(occurrence(&message).into_iter(), SystemClock.wall());
                     }
                     Err(error) => return error,
                 }

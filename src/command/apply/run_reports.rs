@@ -134,7 +134,7 @@ impl Entry<'_, '_> {
                     return refused(now, OVER, why);
                 }
                 let run = run_of(row, of.job, self.stamp);
-                self.begin_unconfirmed(run, terms, &report.worker)?
+                self.begin_unconfirmed(&run, terms, &report.worker)?
             }
             _ => return refused(now, UNKNOWN, NOT_YET),
         };
@@ -156,7 +156,7 @@ impl Entry<'_, '_> {
                 RunState::Cancelled
             }
             Said::Started { terms } if run.fits(report.attempt, &report.worker) => {
-                self.begin_unconfirmed(run.clone(), terms, &report.worker)?
+                self.begin_unconfirmed(run, terms, &report.worker)?
             }
             _ => return refused(RunState::of_run(run), UNKNOWN, NOT_YET),
         };
@@ -212,7 +212,7 @@ impl Entry<'_, '_> {
     /// shard keeps it.
     fn begin_unconfirmed(
         &mut self,
-        run: Run,
+        run: &Run,
         terms: &RunTerms,
         worker: &str,
     ) -> Result<RunState, Refusal> {
@@ -238,7 +238,7 @@ impl Entry<'_, '_> {
                 message: None,
                 terms: terms.clone(),
             })),
-            ..run
+            ..run.clone()
         };
         self.put_run(&Run { deadline: deadline(&run), ..run.clone() })?;
         let record = AttemptRecord::reported(&run, stamp);
@@ -256,6 +256,8 @@ impl Entry<'_, '_> {
     }
 }
 
+/// The answer to a report that changes nothing.
+#[expect(clippy::unnecessary_wraps, reason = "it ends a rule, which gives a result")]
 fn refused(
     state: impl Into<Option<RunState>>,
     kind: RejectionKind,

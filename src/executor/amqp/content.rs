@@ -29,6 +29,7 @@ pub(super) const FIELDS: &str =
     "exchange, routingKey, headers, body, contentType, priority, expiration, correlationId";
 
 /// The fields, as far as they are given.
+#[expect(clippy::struct_field_names, reason = "the fields have the names of their properties")]
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Content {

@@ -67,9 +67,10 @@ impl Failure {
         match error.kind() {
             ErrorKind::ProtocolError(reply) => {
                 let (code, said) = (reply.get_id(), reply.get_message().as_str());
-                let text = match said.is_empty() {
-                    true => format!("the broker closed it with {code}"),
-                    false => format!("{code} {said}"),
+                let text = if said.is_empty() {
+                    format!("the broker closed it with {code}")
+                } else {
+                    format!("{code} {said}")
                 };
                 let of_channel = error.is_amqp_soft_error();
                 Self { code: ResultCode::Amqp(code), text, of_channel }

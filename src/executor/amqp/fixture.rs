@@ -73,6 +73,7 @@ pub(super) fn executor() -> AmqpExecutor {
 }
 
 /// A target with some fields of the least settings changed.
+#[expect(clippy::needless_pass_by_value, reason = "callers write JSON")]
 pub(super) fn target(changes: Value) -> CallTarget {
     let mut given =
         json!({"url": "amqp://u:hunter2@h/v", "exchange": "events", "routingKey": "a.b"});

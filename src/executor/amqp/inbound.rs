@@ -190,10 +190,10 @@ impl InboundFilter {
         if left > 0 {
             self.returning.insert(channel, Returning::Body { left });
         }
-        match returns.add(channel, Return { id, code, text }) {
-            true => Ok(()),
-            false => Err(Refused("the broker sent more messages back than it was sent")),
+        if !returns.add(channel, Return { id, code, text }) {
+            return Err(Refused("the broker sent more messages back than it was sent"));
         }
+        Ok(())
     }
 
     fn body(&mut self, channel: u16, bytes: u64) -> Result<(), Refused> {

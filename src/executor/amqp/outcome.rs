@@ -275,14 +275,13 @@ fn parts(call: &EndedCall<'_>, unknown: Option<&Failure>) -> Vec<(Part, &'static
         let known = parts.iter_mut().find(|(part, of)| {
             *of == label && part.class == class && part.code == code && part.error == error
         });
-        match known {
-            Some((part, _)) => part.jobs.push(message.job),
-            None => {
-                let answered = !matches!(label, "unconfirmed");
-                let sent = !matches!(fate, Fate::Unwritable(_));
-                let jobs = vec![message.job];
-                parts.push((Part { jobs, class, judged, code, error, answered, sent }, label));
-            }
+        if let Some((part, _)) = known {
+            part.jobs.push(message.job);
+        } else {
+            let answered = !matches!(label, "unconfirmed");
+            let sent = !matches!(fate, Fate::Unwritable(_));
+            let jobs = vec![message.job];
+            parts.push((Part { jobs, class, judged, code, error, answered, sent }, label));
         }
     }
     parts

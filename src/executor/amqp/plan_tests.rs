@@ -27,6 +27,7 @@ fn settings(mut given: Value) -> Settings {
     validate(&given, None, &TargetGuard::default(), &keys).unwrap()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write JSON")]
 fn plan(given: Value, message: Option<Value>) -> Result<Plan, Invalid> {
     Plan::new(&settings(given), message.as_ref(), 1_000)
 }

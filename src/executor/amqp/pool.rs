@@ -66,7 +66,7 @@ impl Pool {
         let mut phase = Phase::Connecting;
         let carried =
             self.carry_out((&chunk, &password, project), &check, (&mut progress, &mut phase));
-        let end = gate.run(carried).await;
+        let end = gate.run(Box::pin(carried)).await;
         progress.attribute(&chunk);
         if let Ok(Err(Stop::Unconnected(Unconnected::Local(error)))) = &end {
             self.0.local_errors.note(*error, gate.tried());

@@ -71,7 +71,7 @@ fn a_chunk_has_one_exchange_and_its_jobs_ascend() {
 fn a_message_that_cannot_be_written_fails_its_job_alone() {
     let target = target(json!({"routingKey": "{{data}}"}));
     let definitions = [definition(None), definition(Some(json!({"newer": 1})))];
-    let data = |id: u64| if id % 2 == 0 { "x".repeat(256) } else { "ok".to_owned() };
+    let data = |id: u64| if id.is_multiple_of(2) { "x".repeat(256) } else { "ok".to_owned() };
     let jobs = (1..=6).map(|id| (id, usize::from(id == 5), data(id)));
     let rendered = render(&executor(), &target, &definitions, jobs);
     assert_eq!(rendered.requests[0].members, [1, 3]);

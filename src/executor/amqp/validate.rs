@@ -182,16 +182,16 @@ impl<'v> Fields<'v> {
         let url = BrokerUrl::read(given).map_err(bad)?;
         let password = match &url.password {
             Password::Given(password) => keys.seal(password, purpose::PASSWORD),
-            Password::Kept => match old.filter(|old| url.keeps_password_of(old)) {
-                Some(old) => old.password.clone(),
-                None => {
+            Password::Kept => {
+                let Some(old) = old.filter(|old| url.keeps_password_of(old)) else {
                     let message = format!(
                         "{field} needs the password: one that was set is kept for the same scheme, \
                          user, host, port and virtual host only"
                     );
                     return Err(Invalid::new(field, message));
-                }
-            },
+                };
+                old.password.clone()
+            }
         };
         let ca = certificates(self.ca, url.tls)?;
         let BrokerUrl { tls, host, port, vhost, user, .. } = url;

@@ -113,6 +113,9 @@ fn typed(value: &Value) -> Result<AMQPValue, TooLong> {
     })
 }
 
+/// A setter of a property.
+type Set = fn(BasicProperties, ShortString) -> BasicProperties;
+
 /// The properties of a message; empty texts are left out.
 pub(super) fn properties(message: &Message) -> Result<BasicProperties, TooLong> {
     let from = &message.properties;
@@ -132,7 +135,6 @@ pub(super) fn properties(message: &Message) -> Result<BasicProperties, TooLong> 
     if let Some(expiration) = from.expiration {
         to = to.with_expiration(short("expiration", &expiration.to_string())?);
     }
-    type Set = fn(BasicProperties, ShortString) -> BasicProperties;
     let texts: [(&'static str, &str, Set); 5] = [
         ("contentType", &from.content_type, BasicProperties::with_content_type),
         ("contentEncoding", &from.content_encoding, BasicProperties::with_content_encoding),
@@ -157,6 +159,7 @@ mod tests {
     use super::super::message::Properties;
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "callers write JSON")]
     fn typed_json(value: Value) -> AMQPValue {
         typed(&value).unwrap()
     }

@@ -94,7 +94,9 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
             }
         }
         if !all_refused || refused.len() < SINGLES / 2 {
-            refused.iter().for_each(|single| self.dead_letter(single, None));
+            for single in &refused {
+                self.dead_letter(single, None);
+            }
             return Some(Work { head, jobs: rest });
         }
         for _ in &refused {

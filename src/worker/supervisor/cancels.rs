@@ -1,6 +1,8 @@
 //! Cancels: a worker is asked to stop at once, again at a third and two thirds of the time that it
 //! has, and whenever the question may not have reached it.
 
+use std::collections::btree_map::Entry;
+
 use super::event::{Effect, Moment, QueueId};
 use super::state::{Asked, Supervisor};
 use crate::model::run::{Occurrence, Phase};
@@ -20,8 +22,8 @@ impl Supervisor {
             self.taken.get(of).is_some_and(|run| run.phase == Phase::Cancelling && !run.said_end);
         if !is_to_stop {
             self.cancels.remove(&of);
-        } else if !self.cancels.contains_key(&of) {
-            self.cancels.insert(of, Asked { since: at.now.boot, times: 1 });
+        } else if let Entry::Vacant(entry) = self.cancels.entry(of) {
+            entry.insert(Asked { since: at.now.boot, times: 1 });
             self.tell_cancel(of, out);
         }
     }
@@ -48,7 +50,9 @@ impl Supervisor {
                 due.push(*of);
             }
         }
-        due.into_iter().for_each(|of| self.tell_cancel(of, out));
+        for of in due {
+            self.tell_cancel(of, out);
+        }
     }
 
     /// Takes in that the bus of a queue came, or went. What was asked while it was away may not
@@ -67,6 +71,8 @@ impl Supervisor {
         let of_queue =
             |of: &Occurrence| self.taken.get(*of).is_some_and(|run| run.terms.executor == queue);
         let asked: Vec<_> = self.cancels.keys().copied().filter(of_queue).collect();
-        asked.into_iter().for_each(|of| self.tell_cancel(of, out));
+        for of in asked {
+            self.tell_cancel(of, out);
+        }
     }
 }

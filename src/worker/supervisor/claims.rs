@@ -91,12 +91,11 @@ impl Supervisor {
             self.in_hand.insert(*of, (source.attempt, source.queue));
             self.changed_queues.insert(source.queue);
             let part = parts.iter_mut().rev().find(|part| part.source == *source);
-            match part.filter(|part| part.asks == *asks) {
-                Some(part) => part.jobs.push(*job),
-                None => {
-                    let (source, jobs) = (Arc::clone(source), vec![*job]);
-                    parts.push(Part { source, jobs, asks: *asks });
-                }
+            if let Some(part) = part.filter(|part| part.asks == *asks) {
+                part.jobs.push(*job);
+            } else {
+                let (source, jobs) = (Arc::clone(source), vec![*job]);
+                parts.push(Part { source, jobs, asks: *asks });
             }
         }
         self.hands.insert(id, hand);
@@ -183,7 +182,9 @@ impl Supervisor {
                     && self.is_current(source.shard, source.epoch);
                 if !open {
                     came_back = true;
-                    members.into_iter().for_each(|popped| self.give_back(at, popped, out));
+                    for popped in members {
+                        self.give_back(at, popped, out);
+                    }
                     continue;
                 }
                 following.keys.insert((source.shard, source.epoch));
@@ -198,7 +199,9 @@ impl Supervisor {
             if !gone.is_empty() {
                 let jobs: Vec<_> = gone.iter().map(|popped| popped.job).collect();
                 entries.push(skipped(&source, &jobs, SkipReason::Ended, at.now.sched));
-                gone.iter().for_each(|popped| note_ended(popped, &mut following));
+                for popped in &gone {
+                    note_ended(popped, &mut following);
+                }
             }
             for (jobs, terms) in part.moved {
                 let moved = self.taken_out(&mut hand, jobs.into_iter().map(of));
@@ -257,7 +260,9 @@ impl Supervisor {
         let first = moved.first()?;
         let source = Source { queue: terms.executor, ..(*first.source).clone() };
         let jobs: Vec<_> = moved.iter().map(|popped| popped.job).collect();
-        moved.iter().for_each(|popped| note_ended(popped, following));
+        for popped in moved {
+            note_ended(popped, following);
+        }
         let members = Members::from_sorted(jobs.iter().copied());
         let entry = JournalEntry::Offered(offer(&source, members, terms));
         let (own, asks) = (first.own, first.asks);

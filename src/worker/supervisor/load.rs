@@ -216,19 +216,18 @@ impl Supervisor {
         offer: Option<OfferRow>,
         out: &mut Vec<Effect>,
     ) {
-        match offer {
-            Some(offer) => self.put_row(offer, out),
-            None => {
-                self.offers.remove_row(id);
-                for hand in self.hands.values_mut() {
-                    hand.members.retain(|of, popped| {
-                        let stays = popped.source.pending != Some(id) || popped.dispatch.is_some();
-                        if !stays {
-                            self.in_hand.remove(of);
-                        }
-                        stays
-                    });
-                }
+        if let Some(offer) = offer {
+            self.put_row(offer, out);
+        } else {
+            self.offers.remove_row(id);
+            for hand in self.hands.values_mut() {
+                hand.members.retain(|of, popped| {
+                    let stays = popped.source.pending != Some(id) || popped.dispatch.is_some();
+                    if !stays {
+                        self.in_hand.remove(of);
+                    }
+                    stays
+                });
             }
         }
     }
@@ -272,10 +271,10 @@ impl Supervisor {
         &mut self,
         at: &Moment<'_>,
         of: Occurrence,
-        found: Found,
+        found: &Found,
         out: &mut Vec<Effect>,
     ) {
-        if let Found::Run(run) = &found
+        if let Found::Run(run) = found
             && run.worker.is_some()
         {
             let shard = shard_of(of.job);

@@ -16,7 +16,7 @@ impl Supervisor {
             Event::OfferRead { id, offer } => {
                 self.take_offer(id, offer.map(|offer| *offer), &mut out);
             }
-            Event::RunRead { of, found } => self.take_found(at, of, found, &mut out),
+            Event::RunRead { of, found } => self.take_found(at, of, &found, &mut out),
             Event::JobsGone(jobs) => self.end_offers_of(at, &jobs, &mut out),
             Event::QueueLimit { queue, most } => self.limit_queue(queue, most),
             Event::Claim(claim) => self.claim(at, claim, &mut out),

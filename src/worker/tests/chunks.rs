@@ -54,10 +54,9 @@ async fn a_chunk_that_is_refused_as_one_is_split_until_one_job_is_to_blame() {
     for (jobs, most) in [(8, 1 + 8), (60, 20)] {
         let mut fixture = Letters::start().with_chunks_of(60);
         let bad = |data: &str| data == "d5";
-        fixture.answer_with(move |message| match bad(&message.data) {
-            true => Fate::ChunkRefused,
-            false => Fate::Confirmed,
-        });
+        fixture.answer_with(
+            move |message| if bad(&message.data) { Fate::ChunkRefused } else { Fate::Confirmed },
+        );
         let first = fixture.send(jobs).await;
         let records = fixture.worker.records(0).into_iter().map(|stored| stored.record);
         let dead = records.filter(|record| record.verdict == Verdict::Dead);

@@ -11,7 +11,14 @@ const OTHER: &str = "http://receiver/b";
 
 fn edit(id: u64, spec: &str, url: &str, status: JobStatus) -> Command {
     let (definition, data) = (definition(spec, url), "new".to_owned());
-    Command::UpdateJob(JobEdit { id, definition, data, status, by: None, ..JobEdit::default() })
+    Command::UpdateJob(Box::new(JobEdit {
+        id,
+        definition,
+        data,
+        status,
+        by: None,
+        ..JobEdit::default()
+    }))
 }
 
 #[tokio::test(flavor = "multi_thread")]

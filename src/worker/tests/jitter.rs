@@ -50,7 +50,7 @@ impl WorkerFixture {
             by: None,
         };
         change(&mut edit);
-        self.apply(&Command::UpdateJob(edit));
+        self.apply(&Command::UpdateJob(Box::new(edit)));
     }
 
     fn act(&self, id: JobId, action: JobAction) {

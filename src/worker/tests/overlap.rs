@@ -215,7 +215,7 @@ async fn what_was_edited_before_it_was_due_is_skipped_when_its_run_has_begun() {
     // The leader's clock is behind: it stamps an edit with an instant that is over here, after the
     // run has begun.
     let edit = JobEdit { id: job, definition: single("@every 1h", URL), ..JobEdit::default() };
-    let (store, edit) = (fixture.store(), Command::UpdateJob(edit));
+    let (store, edit) = (fixture.store(), Command::UpdateJob(Box::new(edit)));
     fixture.on_begin_run(move |_| {
         store.apply_at(T0 + 9_999, &edit);
         Ok(Begun::Go)

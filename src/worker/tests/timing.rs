@@ -290,7 +290,7 @@ async fn an_edit_moves_a_one_off() {
     fixture.pass(5_000, 1_000).await;
     let (definition, at) = (one_off(Timing::At), Some(T0 + 20_000));
     let edit = crate::command::JobEdit { id: job, definition, at, ..Default::default() };
-    fixture.apply(&Command::UpdateJob(edit));
+    fixture.apply(&Command::UpdateJob(Box::new(edit)));
     fixture.settle().await;
     fixture.pass(20_000, 1_000).await;
     assert_eq!(fixture.calls_of(job), [(20, 1)]);

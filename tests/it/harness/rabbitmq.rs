@@ -23,7 +23,7 @@ const PROGRAMS: &str = "/usr/lib/rabbitmq/bin";
 /// The virtual hosts that a broker starts with.
 const VHOSTS: usize = 32;
 /// The longest time for the start of a broker.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 /// The user of tests, who may do everything.
 pub(crate) const USER: &str = "tester";
 /// The password of all users: with signs that URLs and base64 write otherwise.

@@ -309,13 +309,11 @@ impl Visitor<'_> for FieldSeed<'_> {
         let mut buffer = [0; 24];
         let plain = canonical(given, &mut buffer);
         let same = |kind: &&&'static str| plain.is_some() && canonical(kind, &mut [0; 24]) == plain;
-        Ok(match self.0.kinds.iter().find(same) {
-            Some(kind) => Field::Settings(kind),
-            None => {
-                self.0.warnings.borrow_mut().unknown_field(given);
-                Field::Named(Name::Ignored)
-            }
-        })
+        if let Some(kind) = self.0.kinds.iter().find(same) {
+            return Ok(Field::Settings(kind));
+        }
+        self.0.warnings.borrow_mut().unknown_field(given);
+        Ok(Field::Named(Name::Ignored))
     }
 }
 

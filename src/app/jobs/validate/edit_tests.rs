@@ -293,7 +293,7 @@ fn a_message_is_patched_and_goes_with_its_executor() {
         let message = edit(&job, body, mode).unwrap().definition.message;
         message.map(|message| message.to_string())
     };
-    let old = job.definition.message.as_ref().map(|message| message.to_string());
+    let old = job.definition.message.as_ref().map(std::string::ToString::to_string);
     let body = r#"{"message":{"routing_key":null,"headers":{"b":2},"body":{"m":null}}}"#;
     let patched = r#"{"body":{"m":null},"headers":{"b":2,"x_a":1}}"#;
     assert_eq!(message(body, EditMode::Patch).as_deref(), Some(patched));

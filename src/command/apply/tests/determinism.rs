@@ -58,7 +58,7 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
         3..=6 => create_some(u128::from(c % 8), definition, usize::from(b % 40), a % 5 == 0, at),
         7 => Command::ActivateJobs { request: u128::from(c % 8) },
         8 => Command::DiscardJobs { request: u128::from(c % 8) },
-        9..=10 => Command::UpdateJob(JobEdit {
+        9..=10 => Command::UpdateJob(Box::new(JobEdit {
             id: u64::from(c) % 90,
             definition,
             data: format!("{b}"),
@@ -68,7 +68,7 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
             pause_until: until,
             external_id: (c % 4 == 0).then(|| format!("{}", b % 4)),
             by: None,
-        }),
+        })),
         11 => {
             let expect = (b % 7 == 0).then_some(u64::from(a % 3));
             Command::DeleteJob { id: u64::from(c) % 90, expect }

@@ -140,5 +140,5 @@ fn an_executor_takes_only_jobs_that_its_kind_knows() {
     assert!(said.ends_with("which the job's overlap needs"), "{said}");
     state.now += 1;
     let edit = JobEdit { definition: messages(2), ..same(&state.job(1), state.now) };
-    assert_eq!(state.refused(&Command::UpdateJob(edit)).0, RejectionKind::Invalid);
+    assert_eq!(state.refused(&Command::UpdateJob(Box::new(edit))).0, RejectionKind::Invalid);
 }

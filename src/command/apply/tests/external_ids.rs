@@ -25,9 +25,12 @@ fn a_clients_id_is_unique_in_its_project() {
     // An edit keeps its own, and may not take another's, nor carry its own into another project.
     let b = state.create_one(every_minute(), named("b"));
     let edit = JobEdit { external_id: Some("a".into()), ..same(&state.job(b), START) };
-    assert_eq!(state.refused(&Command::UpdateJob(edit)), (RejectionKind::Conflict, taken.into()));
+    assert_eq!(
+        state.refused(&Command::UpdateJob(Box::new(edit))),
+        (RejectionKind::Conflict, taken.into())
+    );
     let edit = JobEdit { definition: elsewhere, ..same(&state.job(id), START) };
-    assert_eq!(state.refused(&Command::UpdateJob(edit)).0, RejectionKind::Conflict);
+    assert_eq!(state.refused(&Command::UpdateJob(Box::new(edit))).0, RejectionKind::Conflict);
     let job = state.edit(id, |edit| edit.data = "x".into());
     assert_eq!((job.external_id.as_deref(), job.version), (Some("a"), 2));
     assert_eq!(state.read(|c| jobs::by_external_id(c, 1, "a")).unwrap().id, id);
@@ -59,8 +62,8 @@ fn an_edit_of_what_has_changed_since_is_refused() {
     let mut state = ApplyFixture::new();
     let id = state.create_one(every_minute(), NewJob::default());
     let seen = same(&state.job(id), START);
-    state.done(Command::UpdateJob(JobEdit { data: "x".into(), ..seen.clone() }));
-    let (kind, message) = state.refused(&Command::UpdateJob(seen));
+    state.done(Command::UpdateJob(Box::new(JobEdit { data: "x".into(), ..seen.clone() })));
+    let (kind, message) = state.refused(&Command::UpdateJob(Box::new(seen)));
     assert_eq!(kind, RejectionKind::Stale);
     assert_eq!(message, "job has changed since: read it again and repeat the change");
 }

@@ -226,7 +226,7 @@ impl ApplyFixture {
     pub(super) fn edit(&mut self, id: u64, change: impl FnOnce(&mut JobEdit)) -> Job {
         let mut edit = same(&self.job(id), self.now);
         change(&mut edit);
-        self.done(Command::UpdateJob(edit));
+        self.done(Command::UpdateJob(Box::new(edit)));
         self.job(id)
     }
 

@@ -244,7 +244,7 @@ fn a_closed_plan_is_kept_until_what_is_left_of_it_is_settled() {
         let mut commands = Vec::new();
         for jitter in [7_000, 50_000, 9_000] {
             edit.definition.jitter = jitter;
-            commands.push(Command::UpdateJob(edit.clone()));
+            commands.push(Command::UpdateJob(Box::new(edit.clone())));
         }
         let reach = nth(3) + 5_000 + 50_000;
         commands.extend([settle(1, due - 1), retain(LATER)]);

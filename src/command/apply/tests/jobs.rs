@@ -7,14 +7,14 @@ use crate::model::task::TaskState;
 use crate::store::{Page, definitions, jobs, plans, projects, tasks};
 
 fn edit(id: u64, definition: JobDefinition, status: JobStatus) -> Command {
-    Command::UpdateJob(JobEdit {
+    Command::UpdateJob(Box::new(JobEdit {
         id,
         definition,
         data: "new".into(),
         status,
         by: Some("me".into()),
         ..JobEdit::default()
-    })
+    }))
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl JournalFixture {
     pub(super) fn counts(&mut self, of: Occurrence, said: Said) -> RunState {
         match self.say(of, 0, "", said) {
             Reported::Counted(state) => state,
-            refused => panic!("{refused:?}"),
+            refused @ Reported::Refused { .. } => panic!("{refused:?}"),
         }
     }
 
@@ -103,6 +103,7 @@ impl JournalFixture {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is held against an option")]
 fn had(attempt: u32, phase: Phase, worker: &str) -> Option<(u32, Phase, String)> {
     Some((attempt, phase, worker.to_owned()))
 }

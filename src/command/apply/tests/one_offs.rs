@@ -94,7 +94,7 @@ fn a_one_off_must_say_when() {
     assert_eq!(state.refused(&request(5, at(), vec![one(None)], true)), missing);
     let id = state.create_one(every_minute(), NewJob::default());
     let edit = JobEdit { definition: at(), at: None, ..same(&state.job(id), START) };
-    assert_eq!(state.refused(&Command::UpdateJob(edit)), missing);
+    assert_eq!(state.refused(&Command::UpdateJob(Box::new(edit))), missing);
     let completed = NewJob { status: JobStatus::Completed, ..NewJob::default() };
     let refused = state.refused(&request(5, every_minute(), vec![completed], false));
     assert_eq!(refused.0, RejectionKind::Invalid);

@@ -289,7 +289,7 @@ fn gone_disables_a_single_job_for_which_its_owner_speaks() {
     // An edit after the request went out: the answer may be about the target it had before.
     fixture.state.now = START + 60_002;
     let edit = crate::command::JobEdit { id: 8, definition: every_minute(), ..Default::default() };
-    fixture.state.done(Command::UpdateJob(edit));
+    fixture.state.done(Command::UpdateJob(Box::new(edit)));
     fixture.tell(1, gone(vec![8], Verdict::Dead));
     assert_eq!(status(&fixture, 8), Some(JobStatus::Active));
 }
@@ -327,7 +327,7 @@ fn a_one_off_is_completed_by_any_end_of_its_own_occurrence() {
     let edit =
         crate::command::JobEdit { id: first + 4, definition: every_minute(), ..Default::default() };
     fixture.state.now = START + 90_000;
-    fixture.state.done(Command::UpdateJob(edit));
+    fixture.state.done(Command::UpdateJob(Box::new(edit)));
     fixture.tell(1, once(first + 4, Verdict::Delivered));
     assert_eq!(done(&fixture), [0, 1, 2, 3]);
     // A replay that is delivered leaves it completed.

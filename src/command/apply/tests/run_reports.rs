@@ -37,7 +37,7 @@ pub(super) fn claimed(change: impl FnOnce(&mut RunTerms)) -> (JournalFixture, Oc
 pub(super) fn refused(reported: Reported) -> (Option<RunState>, RejectionKind) {
     match reported {
         Reported::Refused { state, why } => (state, why.kind),
-        counted => panic!("{counted:?}"),
+        counted @ Reported::Counted(_) => panic!("{counted:?}"),
     }
 }
 

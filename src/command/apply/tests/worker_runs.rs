@@ -127,7 +127,7 @@ impl World {
         let attempt = if which & 1 == 0 { now } else { now.saturating_sub(1).max(1) };
         let pending = row.filter(|_| which & 2 == 0).map(|row| row.id);
         let (_, epoch) = self.owner();
-        let epoch = if which & 12 == 0 { epoch.saturating_sub(1) } else { epoch };
+        let epoch = if which & 0b1100 == 0 { epoch.saturating_sub(1) } else { epoch };
         Offer { epoch, attempt, pending, terms: random_terms(which), ..offer(of) }
     }
 

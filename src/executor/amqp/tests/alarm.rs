@@ -42,7 +42,7 @@ async fn a_connection_that_is_blocked_with_messages_handed_over_is_cut() {
     let vhost = rabbit.vhost();
     let channel = rabbit.channel(&vhost).await;
     queue(&channel, "q", "", "").await;
-    let publisher = Publisher { timeout: Duration::from_secs(60), ..Publisher::new() };
+    let publisher = Publisher { timeout: Duration::from_mins(1), ..Publisher::new() };
     let to = || broker(&rabbit, USER, &vhost);
     let reply = publisher.publish(chunk(to(), "", vec![message(1, "q")])).await;
     assert_eq!(delivered(&reply), [1], "{reply:?}");

@@ -30,9 +30,10 @@ async fn of_ten_thousand_messages_exactly_the_unroutable_ones_fail() {
     for reply in chunks.collect::<Vec<_>>() {
         for (job, class, code, why) in told(&reply.await.unwrap()) {
             seen += 1;
-            let expected = match job.is_multiple_of(7) {
-                true => (RETRY, ResultCode::Amqp(NO_ROUTE)),
-                false => (Class::Success, ResultCode::Amqp(0)),
+            let expected = if job.is_multiple_of(7) {
+                (RETRY, ResultCode::Amqp(NO_ROUTE))
+            } else {
+                (Class::Success, ResultCode::Amqp(0))
             };
             assert_eq!((class, code), expected, "{job}: {why}");
             assert_eq!(why.contains("no queue is bound"), job.is_multiple_of(7), "{why}");

@@ -188,7 +188,7 @@ impl World {
             retry: terms().retry,
         };
         match self.apply(&Command::BeginRun(begin)) {
-            Outcome::Begun(begun) => Some(begun),
+            Outcome::Begun(answer) => Some(answer),
             outcome => panic!("{outcome}"),
         }
     }

@@ -107,6 +107,7 @@ impl World {
     }
 
     /// Clients cancel, and rarely delete.
+    #[expect(clippy::same_functions_in_if_condition, reason = "each draws anew")]
     fn interfere(&mut self) {
         if self.random.chance(12) {
             let rows = self.log.read(|c| pending::offers(c, 0));

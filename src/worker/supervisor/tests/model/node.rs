@@ -76,7 +76,9 @@ impl World {
                 if self.lacks(Rule::SilenceJudged) {
                     return;
                 }
-                reports.iter().for_each(|report| self.check_lost(n, report));
+                for report in &reports {
+                    self.check_lost(n, report);
+                }
                 if self.is_reachable(n) {
                     self.send(Message::Propose(reports));
                 }
@@ -220,7 +222,9 @@ impl World {
                 self.step(n, Event::Prepared { claim, parts });
             }
             Task::Read(all) if self.is_reachable(n) => {
-                all.into_iter().for_each(|of| self.read_run(n, of));
+                for of in all {
+                    self.read_run(n, of);
+                }
             }
             task => {
                 self.nodes[n].tasks.push_front((self.now + 50, task));

@@ -73,7 +73,7 @@ impl World {
             }
             self.lead();
             self.let_workers_work();
-            let checks = self.now % 200 == 0;
+            let checks = self.now.is_multiple_of(200);
             if checks {
                 self.check_store();
             }
