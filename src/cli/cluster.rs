@@ -135,7 +135,15 @@ pub(super) async fn run(
         ClusterCommand::Checksum => return status::checksum(client, output).await,
         ClusterCommand::Members | ClusterCommand::Recover(_) => {}
         ClusterCommand::Add(flags) => add(flags, client).await?,
-        ClusterCommand::Remove(flags) => remove(flags, client).await?,
+        ClusterCommand::Remove(flags) => {
+            let left = remove(flags, client).await?;
+            let envelope = match client.get("/cluster/members", &[]).await {
+                // The node that was asked is the one that has left, and ends.
+                Err(error) if is_unreachable(&error) => left,
+                asked => asked?,
+            };
+            return show_members(&envelope, output);
+        }
         ClusterCommand::Promote { id } => promote(*id, client).await?,
         ClusterCommand::TransferLeader { id, yes } => {
             if ask::will_ask(*yes) {
@@ -153,9 +161,12 @@ pub(super) async fn run(
         }
         ClusterCommand::Drain(flags) => drain(flags, client).await?,
     }
-    let envelope = client.get("/cluster/members", &[]).await?;
+    show_members(&client.get("/cluster/members", &[]).await?, output)
+}
+
+fn show_members(envelope: &Value, output: Output) -> anyhow::Result<()> {
     let members = envelope["data"]["members"].as_array().map_or(&[][..], Vec::as_slice);
-    output.computed(&envelope, members, MEMBERS)
+    output.computed(envelope, members, MEMBERS)
 }
 
 async fn add(flags: &Add, client: &Client) -> anyhow::Result<()> {
@@ -219,9 +230,10 @@ fn drained(members: &Value, id: u64) -> Result<(), String> {
     }
 }
 
-async fn remove(flags: &Remove, client: &Client) -> anyhow::Result<()> {
+/// Removes a node. Returns the members as they were before, without it.
+async fn remove(flags: &Remove, client: &Client) -> anyhow::Result<Value> {
     let id = flags.id;
-    let envelope = client.get("/cluster/members", &[]).await?;
+    let mut envelope = client.get("/cluster/members", &[]).await?;
     let members = &envelope["data"];
     let force = [("force", flags.force.to_string())];
     let path = format!("/cluster/members/{id}");
@@ -270,7 +282,14 @@ async fn remove(flags: &Remove, client: &Client) -> anyhow::Result<()> {
         }
     }
     say(&format!("node {id} is removed: its data folder is refused from now on"));
-    Ok(())
+    if let Some(members) = envelope["data"]["members"].as_array_mut() {
+        members.retain(|member| member["id"] != id);
+    }
+    Ok(envelope)
+}
+
+fn is_unreachable(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref::<Failure>(), Some(Failure::Unreachable { .. }))
 }
 
 fn is_conflict(error: &anyhow::Error) -> bool {
