@@ -159,13 +159,11 @@ impl World {
             let run = self.log.read(|c| runs::get(c, of));
             let run = run.and_then(|run| Some((run.attempt, run.worker?)));
             match run {
-                Some((its, kept))
-                    if its == attempt
-                        && *kept.worker == name
-                        && kept.phase == Phase::Cancelling
-                        && !unruly =>
-                {
-                    self.report(w, of, Said::Cancelled);
+                Some((its, kept)) if its == attempt && *kept.worker == name => {
+                    let stops = kept.phase == Phase::Cancelling && !unruly;
+                    if stops {
+                        self.report(w, of, Said::Cancelled);
+                    }
                 }
                 // Its record may be on its way.
                 None if unknown.contains(&of) => {}
