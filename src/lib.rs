@@ -50,6 +50,8 @@
 //!   step 4 begins with [`command::Command::BeginRun`]: the replicated state decides whether the
 //!   *run* begins, waits as a parked row, or is skipped. A receiver that answers 202 and works on
 //!   keeps its run until it reports, or until the deadline of the run ([`model::run`]).
+//! - A job with an `amqp` target has a message for each occurrence. Messages of one shard, instant
+//!   and exchange travel as one chunk, and the broker's confirms say what became of each.
 //! - A destination with an open breaker or without a free place takes nothing. Its occurrences are
 //!   deferred: pending rows whose number of attempts does not change.
 //! - One-offs that are due at commit, and manual runs, are pending rows from the beginning.

@@ -37,8 +37,7 @@ impl Broker {
     pub(super) fn address(&self) -> String {
         let Self { tls, host, port, vhost, .. } = self;
         let scheme = if *tls { "amqps" } else { "amqp" };
-        let is_v6 = host.parse::<std::net::Ipv6Addr>().is_ok();
-        let host = if is_v6 { format!("[{host}]") } else { host.clone() };
+        let host = in_brackets(host);
         let vhost = match vhost.as_str() {
             "/" => String::new(),
             vhost => format!("/{}", utf8_percent_encode(vhost, ENCODED)),
@@ -72,4 +71,9 @@ pub(super) struct Declare {
     /// The arguments, by the rules of headers (`message`).
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub(super) arguments: Map<String, Value>,
+}
+
+/// A host as it stands in URLs.
+pub(super) fn in_brackets(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }

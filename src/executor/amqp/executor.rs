@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::broker::in_brackets;
 use super::content::Content;
 use super::failure::BY_PROXY;
 use super::options::PoolOptions;
@@ -14,7 +15,6 @@ use super::plan::{Plan, Unrendered};
 use super::pool::Pool;
 use super::render::ChunkRenderer;
 use super::settings::Settings;
-use super::url::in_brackets;
 use super::{show, validate};
 use crate::clock::Clock;
 use crate::delivery::batch::Batch;

@@ -5,7 +5,7 @@
 use percent_encoding::{percent_decode_str, utf8_percent_encode};
 use url::{Host, Url};
 
-use super::broker::Broker;
+use super::broker::{Broker, in_brackets};
 use crate::executor::template::ENCODED;
 use crate::secret::SecretText;
 
@@ -122,11 +122,6 @@ pub(super) fn for_guard(broker: &Broker) -> Result<Url, String> {
     let scheme = if broker.tls { "https" } else { "http" };
     let url = Url::parse(&format!("{scheme}://{}:{}/", in_brackets(&broker.host), broker.port));
     url.map_err(|error| error.to_string())
-}
-
-/// A host as it stands in URLs.
-pub(super) fn in_brackets(host: &str) -> String {
-    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 
 /// The reason why a query is refused. Only names of the list are shown.
