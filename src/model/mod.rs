@@ -7,6 +7,7 @@
 pub mod actor;
 pub mod attempt;
 pub mod call_target;
+pub mod claim;
 pub mod credential;
 pub mod delivery;
 pub mod execution_id;
@@ -20,6 +21,7 @@ pub mod process;
 pub mod project;
 pub mod result_code;
 pub mod run;
+pub mod run_id;
 pub mod run_report;
 pub mod run_terms;
 pub mod shard;
