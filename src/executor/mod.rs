@@ -8,6 +8,7 @@
 //! [`delivery`](crate::delivery).
 
 mod amqp;
+mod checks;
 pub mod http;
 #[cfg(test)]
 pub(crate) mod memory;

@@ -12,29 +12,29 @@ use crate::model::target::Sealed;
 /// A broker, a virtual host on it, and the login. Messages with equal ones share connections.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Broker {
+pub struct Broker {
     /// Whether the connection is encrypted (`amqps`).
-    pub(super) tls: bool,
+    pub tls: bool,
     /// The name or address of the host.
-    pub(super) host: String,
+    pub host: String,
     /// The port.
-    pub(super) port: u16,
+    pub port: u16,
     /// The virtual host, decoded: `/` unless the URL names another one.
-    pub(super) vhost: String,
+    pub vhost: String,
     /// The name of the user.
-    pub(super) user: String,
+    pub user: String,
     /// The sealed password.
-    pub(super) password: Sealed,
+    pub password: Sealed,
     /// The authorities that its certificate may come from beside those of the machine, as PEM;
     /// empty for none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(super) ca: String,
+    pub ca: String,
 }
 
 impl Broker {
     /// Scheme, host, port and virtual host, unless it is `/`: the destination, as limits, breakers
     /// and metrics show it.
-    pub(super) fn address(&self) -> String {
+    pub fn address(&self) -> String {
         let Self { tls, host, port, vhost, .. } = self;
         let scheme = if *tls { "amqps" } else { "amqp" };
         let host = in_brackets(host);

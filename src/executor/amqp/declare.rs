@@ -5,9 +5,10 @@
 use serde_json::{Map, Value, json};
 
 use super::broker::Declare;
-use super::fields::{flag, name};
+use super::fields::name;
 use super::tables::table;
 use crate::delivery::executor::Invalid;
+use crate::executor::checks::flag;
 
 const DECLARE: &str = "amqp.declare";
 const TYPE: &str = "amqp.declare.type";

@@ -13,7 +13,7 @@ pub(super) const NO_ROUTE: u16 = 312;
 pub(super) const NOT_FOUND: u16 = 404;
 
 /// The reason why nothing is published where `EgressProxy` is set.
-pub(super) const BY_PROXY: &str =
+pub(in crate::executor) const BY_PROXY: &str =
     "EgressProxy is set on this node, and messages to brokers do not leave by a proxy";
 
 /// A refusal by the broker, or the end of a connection.

@@ -4,8 +4,8 @@
 use serde_json::Value;
 
 use crate::delivery::executor::Invalid;
+use crate::executor::checks::{duration, no_controls, text};
 use crate::executor::template::{Fault as Unfilled, LITERAL, PLACEHOLDERS, Place, Template};
-use crate::schedule::{parse_duration, show_duration};
 
 /// The longest AMQP short text, in bytes: names, routing keys and properties.
 pub(super) const LONGEST_SHORT: usize = 255;
@@ -40,11 +40,6 @@ impl Owner {
     pub(super) fn own_name(self) -> &'static str {
         self.name(Field("amqp", "message"))
     }
-}
-
-/// A text.
-pub(super) fn text<'v>(field: &'static str, value: &'v Value) -> Result<&'v str, Invalid> {
-    value.as_str().ok_or_else(|| Invalid::new(field, format!("{field} must be text")))
 }
 
 /// A text without placeholders that AMQP carries as a short one.
@@ -88,41 +83,16 @@ pub(super) fn body(field: &'static str, value: &Value) -> Result<String, Invalid
     Ok(text)
 }
 
-/// A truth value.
-pub(super) fn flag(field: &'static str, value: &Value) -> Result<bool, Invalid> {
-    let wrong = || Invalid::new(field, format!("{field} must be true or false"));
-    value.as_bool().ok_or_else(wrong)
-}
-
 /// A priority.
 pub(super) fn priority(field: &'static str, value: &Value) -> Result<u8, Invalid> {
     let number = value.as_u64().and_then(|number| u8::try_from(number).ok());
     number.ok_or_else(|| Invalid::new(field, format!("{field} must be a number from 0 to 255")))
 }
 
-/// A duration, in milliseconds: as text, or as a number of seconds.
+/// A duration, in milliseconds.
 pub(super) fn expiration(field: &'static str, value: &Value) -> Result<u64, Invalid> {
-    let invalid = |message: String| Invalid::new(field, message);
-    let millis = match value {
-        Value::String(text) => {
-            parse_duration(text).map_err(|e| invalid(format!("{field} is not understood: {e}")))?
-        }
-        // The cast cuts a huge number to the largest integer, which is out of bounds.
-        Value::Number(number) => {
-            number.as_f64().map_or(-1, |seconds| (seconds * 1_000.0).round() as i64)
-        }
-        _ => {
-            let message = "must be a duration such as 30s or PT20M, or a number of seconds";
-            return Err(invalid(format!("{field} {message}")));
-        }
-    };
-    match u64::try_from(millis) {
-        Ok(within) if millis <= LONGEST_EXPIRATION => Ok(within),
-        _ => {
-            let most = show_duration(LONGEST_EXPIRATION);
-            Err(invalid(format!("{field} must be from 0s to {most}")))
-        }
-    }
+    // It is not negative.
+    duration(field, value, LONGEST_EXPIRATION).map(i64::cast_unsigned)
 }
 
 /// Reads a text with placeholders; refuses one that nobody fills in.
@@ -145,20 +115,13 @@ pub(super) fn placeholders(
     })
 }
 
-fn no_controls(field: &'static str, text: &str) -> Result<(), Invalid> {
-    if text.chars().any(char::is_control) {
-        let message = format!("{field} has control characters in it, such as line ends");
-        return Err(Invalid::new(field, message));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
     use crate::delivery::executor::Fault;
+    use crate::executor::checks::flag;
 
     const FIELD: &str = "amqp.x";
 

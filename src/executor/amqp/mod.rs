@@ -20,7 +20,8 @@
 //! | files | what they do |
 //! |---|---|
 //! | `executor`, `parts` | what the worker and the API learn of the kind |
-//! | `validate`, `content`, `declare`, `fields`, `tables`, `url` | what clients give, checked |
+//! | `validate`, `content`, `declare`, `fields`, `tables` | what clients give, checked |
+//! | `broker_fields`, `url` | the same, for each kind that connects to a broker |
 //! | `settings`, `show` | the stored form, and what clients see of it |
 //! | `plan`, `payload`, `headers`, `render` | how messages are written and cut into chunks |
 //! | `chunk` | a chunk when it goes: labels, signatures, the password |
@@ -31,6 +32,7 @@
 
 mod backoff;
 mod broker;
+mod broker_fields;
 mod chunk;
 mod connection;
 mod connector;
@@ -70,5 +72,9 @@ mod url;
 mod validate;
 mod values;
 
+pub use broker::Broker;
+pub(super) use broker_fields::BrokerFields;
 pub(super) use executor::AmqpExecutor;
+pub(super) use failure::BY_PROXY;
+pub(super) use url::shown as shown_url;
 pub(crate) use url::{BrokerUrl, Password};

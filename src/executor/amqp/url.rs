@@ -29,7 +29,7 @@ const PARAMETERS: [(&str, &str); 10] = [
     ("channel_max", "channels are agreed upon with the broker"),
     ("frame_max", "frames are agreed upon with the broker"),
     ("auth_mechanism", "the login is user and password (PLAIN)"),
-    ("cacertfile", "give the certificates as amqp.ca"),
+    ("cacertfile", "give the certificates as ca"),
     ("certfile", "client certificates are not sent to brokers"),
     ("keyfile", "client certificates are not sent to brokers"),
     ("verify", "the certificate of the broker is always verified"),
@@ -109,7 +109,7 @@ impl BrokerUrl {
 }
 
 /// The URL of a broker as clients see it. Read again, it keeps the password.
-pub(super) fn shown(broker: &Broker) -> String {
+pub(in crate::executor) fn shown(broker: &Broker) -> String {
     let user = utf8_percent_encode(&broker.user, ENCODED);
     let vhost = utf8_percent_encode(&broker.vhost, ENCODED);
     let (scheme, usual) = if broker.tls { ("amqps", 5_671) } else { ("amqp", 5_672) };

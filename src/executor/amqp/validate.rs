@@ -5,17 +5,18 @@
 use serde_json::Value;
 
 use super::broker::{Broker, Declare};
+use super::broker_fields::BrokerFields;
 use super::content::{BODY, Content, EXCHANGE, FIELDS, ROUTING_KEY, unknown};
 use super::declare::{self, FlatFields};
-use super::fields::{Owner, flag, placeholders, short, text};
+use super::fields::{Owner, placeholders, short};
 use super::payload;
 use super::settings::Settings;
-use super::url::{BrokerUrl, Password, for_guard, shown};
+use super::url::shown;
 use crate::delivery::executor::Invalid;
+use crate::executor::checks::{flag, text};
 use crate::executor::guard::TargetGuard;
 use crate::executor::template::Place;
-use crate::executor::tls::check as check_certificates;
-use crate::secret::{Keys, purpose};
+use crate::secret::Keys;
 
 /// The fields of settings alone, for errors.
 const OWN_FIELDS: &str = "url, ca, bodyEncoding, contentEncoding, type, replyTo, persistent, \
@@ -25,8 +26,6 @@ const CONNECTION: &str = "amqp.connection";
 const CA: &str = "amqp.ca";
 const BODY_ENCODING: &str = "amqp.bodyEncoding";
 const DECLARE: &str = "amqp.declare";
-/// The longest text of certificates, in bytes.
-const LONGEST_PEM: usize = 32 * 1_024;
 
 /// Reads settings. `old` are the stored ones so far.
 pub(super) fn validate(
@@ -174,31 +173,8 @@ impl<'v> Fields<'v> {
             (None, Some(connection)) => (CONNECTION, connection),
             (given, None) => (URL, given.unwrap_or_default()),
         };
-        if given.is_empty() {
-            let message = format!("{field} is required: amqp://user:password@host:port/vhost");
-            return Err(Invalid::new(field, message));
-        }
-        let bad = |why: String| Invalid::new(field, format!("{field} is not valid: {why}"));
-        let url = BrokerUrl::read(given).map_err(bad)?;
-        let password = match &url.password {
-            Password::Given(password) => keys.seal(password, purpose::PASSWORD),
-            Password::Kept => {
-                let Some(old) = old.filter(|old| url.keeps_password_of(old)) else {
-                    let message = format!(
-                        "{field} needs the password: one that was set is kept for the same scheme, \
-                         user, host, port and virtual host only"
-                    );
-                    return Err(Invalid::new(field, message));
-                };
-                old.password.clone()
-            }
-        };
-        let ca = certificates(self.ca, url.tls)?;
-        let BrokerUrl { tls, host, port, vhost, user, .. } = url;
-        let broker = Broker { tls, host, port, vhost, user, password, ca };
-        let address = for_guard(&broker).map_err(bad)?;
-        guard.check(&address).map_err(|error| bad(error.to_string()))?;
-        Ok(broker)
+        let fields = BrokerFields { url_field: field, url: given, ca_field: CA, ca: self.ca };
+        fields.broker(old, guard, keys)
     }
 }
 
@@ -219,23 +195,6 @@ pub(super) fn check_routing_key(
         _ => return Ok(()),
     };
     Err(Invalid::unfit(field, format!("{field} must not be empty: {why}")))
-}
-
-/// The certificates of further authorities.
-fn certificates(given: &str, tls: bool) -> Result<String, Invalid> {
-    if given.is_empty() {
-        return Ok(String::new());
-    }
-    if given.len() > LONGEST_PEM {
-        return Err(Invalid::new(CA, format!("{CA} is longer than {LONGEST_PEM} bytes")));
-    }
-    let bad = |(_, why)| Invalid::new(CA, format!("{CA} is not valid: {why}"));
-    check_certificates(given, "", "").map_err(bad)?;
-    if !tls {
-        let message = format!("{CA} needs an {URL} that begins with amqps://");
-        return Err(Invalid::unfit(CA, message));
-    }
-    Ok(given.to_owned())
 }
 
 fn is_base64(value: &Value) -> Result<bool, Invalid> {

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::delivery::executor::Fault;
 use crate::executor::amqp::show::show;
+use crate::secret::purpose;
 
 const PEM: &str = include_str!("../../../tests/fixtures/tls/ca.pem");
 
