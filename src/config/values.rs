@@ -96,6 +96,12 @@ pub struct Config {
     /// `JobExecutionRetryMax`: retries after the first attempt, at most
     /// [`Config::MOST_RETRIES`].
     pub job_execution_retry_max: u32,
+    /// `WorkerHeartbeatTimeoutSeconds`: the longest silence of a worker that claimed a run.
+    pub worker_heartbeat_timeout: Duration,
+    /// `WorkerCancelTimeoutSeconds`: the time in which a worker confirms a cancel.
+    pub worker_cancel_timeout: Duration,
+    /// `WorkerLongPollSeconds`: the longest wait of a claim for runs.
+    pub worker_long_poll: Duration,
     /// `MaxWorkers`: callback requests under way at once, at least 1.
     pub max_workers: usize,
     /// `MaxQueue`: requests built and waiting, at least 1.
