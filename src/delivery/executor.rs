@@ -7,7 +7,7 @@
 //! ```text
 //!   worker: jobs that are due, their CallTarget
 //!     │  Executor::address    destination, path, name    (limits, breakers, what people read)
-//!     │  Executor::grouping   batches, or one by one
+//!     │  Executor::grouping   batches, one by one, or not at all: workers take them
 //!     ▼
 //!   Executor::renderer ── Renderer::push each job ── finish ──> Request (PreparedRequest inside)
 //!     ▼                                                             wait for place and due instant
@@ -39,8 +39,8 @@
 //!   fail or are put off, and no others; the log says so.
 //! - **Secrets stay sealed** until the code of the kind opens them, with a
 //!   [`SecretCache`](super::secret_cache::SecretCache).
-//! - **No answer at all** fits as well: a kind that only hands work over (an offer to a worker)
-//!   answers success with `accepted_async`, and the run goes on by reports.
+//! - **No call at all** fits as well: a kind with [`Grouping::Offer`] is a queue, whose occurrences
+//!   workers come for. [`Executor::queue`] says on which terms; nothing is rendered or sent.
 //!
 //! `executor::registry` lists the kinds. `CONTRIBUTING.md` says what belongs to a new one.
 
@@ -51,8 +51,10 @@ use serde_json::Value;
 use super::batch::{Batch, BatchJob};
 use super::destination::Address;
 use super::request::Rendered;
+use crate::model::Millis;
 use crate::model::call_target::CallTarget;
 use crate::model::job::JobDefinition;
+use crate::model::run_terms::BusKind;
 
 /// An executor: everything that is to be known about one kind of target.
 pub trait Executor: Send + Sync + 'static {
@@ -100,6 +102,12 @@ pub trait Executor: Send + Sync + 'static {
     /// to any settings.
     fn grouping(&self, target: &CallTarget) -> Grouping;
 
+    /// The queue that a target is, with [`Grouping::Offer`]; `None` for a target that is none, or
+    /// whose settings this program cannot read: its jobs are put off.
+    fn queue(&self, _target: &CallTarget) -> Option<QueueSettings> {
+        None
+    }
+
     /// The renderer of requests for jobs of one target. A target that cannot be rendered gives a
     /// renderer all of whose jobs fail.
     fn renderer<'r>(&'r self, target: &'r CallTarget, batch: Batch<'r>) -> Box<dyn Renderer + 'r>;
@@ -122,6 +130,20 @@ pub enum Grouping {
     /// asks [`Gate::check`](super::gate::Gate::check) once for each job, right before that job goes
     /// out, and sends no more jobs than [`Gate::max_jobs`](super::gate::Gate::max_jobs).
     Chunk,
+    /// Occurrences are not sent: they wait in a queue until a worker takes them, and each is a run.
+    /// The executor is asked for its [`queue`](Executor::queue) and never for a request. Its limit
+    /// of calls counts runs that workers have.
+    Offer,
+}
+
+/// The settings of a queue, as far as the worker goes by them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// The way in which runs come to workers.
+    pub bus: BusKind,
+    /// The longest silence of a worker for jobs that name none, in milliseconds; 0 where no
+    /// heartbeat is expected, `None` where the settings say nothing.
+    pub heartbeat_timeout: Option<Millis>,
 }
 
 /// Writes the requests for jobs of one target.

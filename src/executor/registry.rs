@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::amqp::AmqpExecutor;
 use super::http::{Error, HttpExecutor, Options};
+use super::worker::WorkerExecutor;
 use crate::clock::Clock;
 use crate::delivery::registry::Registry;
 use crate::metrics::PublishMetrics;
@@ -18,6 +19,7 @@ pub fn registry(
     clock: &Arc<dyn Clock>,
 ) -> Result<Registry, Error> {
     let amqp = AmqpExecutor::new(&options, messages, Arc::clone(keys), Arc::clone(clock));
+    let worker = WorkerExecutor::new(&options, Arc::clone(keys));
     let http = HttpExecutor::new(options, Arc::clone(keys), Arc::clone(clock))?;
-    Ok(Registry::new([Arc::new(http) as _, Arc::new(amqp) as _]))
+    Ok(Registry::new([Arc::new(http) as _, Arc::new(amqp) as _, Arc::new(worker) as _]))
 }

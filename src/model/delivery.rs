@@ -159,6 +159,10 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+/// The most occurrences of a job that may wait, for a worker or behind another run, where the job
+/// names no number.
+pub const MAX_WAITING: u32 = 1_000;
+
 /// The overlap policy: what an occurrence does while the previous one is under way (sent, accepted,
 /// or between two attempts).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -175,7 +179,7 @@ pub enum Overlap {
     CancelPrevious,
     /// The occurrence waits behind those that wait already, in their order.
     Queue {
-        /// The most that may wait; what comes beyond is skipped.
+        /// The most that may wait; what comes beyond is skipped. With 0 nothing may.
         most: u32,
     },
 }

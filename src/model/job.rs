@@ -102,7 +102,9 @@ pub struct JobDefinition {
     /// The failures that are retried; `None` for those of the queue's bus.
     #[serde(default, skip_serializing_if = "is_default")]
     pub retry_on: Option<RetryOn>,
-    /// The most occurrences that may wait for a worker, where `overlap` allows all.
+    /// The most occurrences that may wait, for a worker or behind another run; 0 for no bound, `None`
+    /// for [`MAX_WAITING`](super::delivery::MAX_WAITING). `Overlap::Queue` has the number that
+    /// follows from it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub max_queue: Option<u32>,
     /// The name on a broker; `None` for the client's id of the job.

@@ -50,7 +50,7 @@ impl RetryOn {
 }
 
 /// The terms of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RunTerms {
     /// The bus.
     pub bus: BusKind,

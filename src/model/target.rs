@@ -105,10 +105,18 @@ pub const WEBHOOK_URL: &str = "webhook_url";
 /// The kind of executor whose calls are messages for an AMQP exchange.
 pub const AMQP: &str = "amqp";
 
-/// Says whether occurrences of jobs with settings of a kind may be runs, which their receiver
-/// accepts and reports on later: no kind's yet. (Runs are for `http` targets.)
-fn takes_runs(_kind: &str) -> bool {
-    false
+/// The kind of executor that is a queue: workers perform the occurrences of its jobs.
+pub const WORKER: &str = "worker";
+
+/// Says whether an executor of a kind is a queue of workers.
+pub fn is_queue(kind: &str) -> bool {
+    kind == WORKER
+}
+
+/// Says whether occurrences of jobs with settings of a kind may be runs, which somebody accepts and
+/// reports on later. (Those of `http` targets may, too.)
+fn takes_runs(kind: &str) -> bool {
+    is_queue(kind)
 }
 
 /// Says whether jobs with an executor of a kind may have a `message`.

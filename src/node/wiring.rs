@@ -128,6 +128,8 @@ impl Wiring {
                 retry_delay: config.job_execution_retry_delay,
                 timeout: config.job_execution_timeout,
                 max_timeout: config.max_job_timeout,
+                heartbeat_timeout: config.worker_heartbeat_timeout,
+                cancel_timeout: config.worker_cancel_timeout,
                 misfire_grace: worker::MISFIRE_GRACE,
             },
             worker::Deps {

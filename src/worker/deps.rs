@@ -28,6 +28,12 @@ pub struct Options {
     pub timeout: Duration,
     /// `MaxJobTimeout`: the upper bound of every attempt, also of jobs that name more.
     pub max_timeout: Duration,
+    /// `WorkerHeartbeatTimeoutSeconds`: the longest silence of a worker, for jobs and queues that
+    /// name none.
+    pub heartbeat_timeout: Duration,
+    /// `WorkerCancelTimeoutSeconds`: the time in which a worker confirms a cancel, for jobs that
+    /// name none.
+    pub cancel_timeout: Duration,
     /// The grace of jobs that name none, usually [`MISFIRE_GRACE`](super::MISFIRE_GRACE).
     pub misfire_grace: Duration,
 }

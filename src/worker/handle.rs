@@ -130,6 +130,8 @@ async fn run<B: StateStore, H: Dispatcher, L: Lease>(
             retry_delay: options.retry_delay,
             timeout: options.timeout,
             max_timeout: options.max_timeout,
+            heartbeat_timeout: options.heartbeat_timeout,
+            cancel_timeout: options.cancel_timeout,
         },
         node: options.node,
         cluster,

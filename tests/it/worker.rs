@@ -140,6 +140,8 @@ async fn jobs_fire_through_a_whole_node_and_the_watermark_is_recorded() {
         retry_delay: Duration::from_secs(5),
         timeout: Duration::from_secs(30),
         max_timeout: Duration::from_mins(5),
+        heartbeat_timeout: Duration::from_mins(1),
+        cancel_timeout: Duration::from_mins(1),
         misfire_grace: MISFIRE_GRACE,
     };
     let keys = Arc::new(Keys::new(&"5e".repeat(32), "u", "p").unwrap());

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use super::defaults::Defaults;
 use super::poison::PoisonRegister;
 use super::prepared::{Prepared, UnsentReason};
-use super::route::{ByTerms, Defaults, DeliveryMode, Route, Routes, Terms};
+use super::route::{ByTerms, DeliveryMode, Route, Routes, Terms};
 use super::skip_cause::{SkipCause, skip_cause};
 use super::work::Head;
 use crate::delivery::batch::Instant;
@@ -195,7 +196,11 @@ impl RequestBuilder<'_> {
         for mut group in sorted.groups.into_iter().filter(|group| !group.jobs.is_empty()) {
             let (project, once) = (group.route.project, group.route.once);
             let ids = || group.jobs.iter().map(|(row, ..)| row.id).collect::<Vec<_>>();
-            let blocked = group.route.obstacle().map(|why| Obstacle::Node(why.to_owned()));
+            let blocked = match &group.route.mode {
+                DeliveryMode::Offer(..) => Some("it hands nothing to workers"),
+                _ => group.route.obstacle(),
+            };
+            let blocked = blocked.map(|why| Obstacle::Node(why.to_owned()));
             let closed = blocked.map(|why| (head.due, why)).or_else(|| (self.closed)(&group.route));
             if let Some((until, obstacle)) = closed {
                 let same = |(known, at, why, _): &&mut Deferred| {
@@ -211,7 +216,7 @@ impl RequestBuilder<'_> {
             }
             let route = Arc::clone(&group.route);
             match &route.mode {
-                DeliveryMode::Blocked(..) => {} // it is put off above
+                DeliveryMode::Blocked(..) | DeliveryMode::Offer(..) => {} // put off above
                 DeliveryMode::Undeliverable(why) => {
                     let why = UnsentReason::Over(Verdict::Dead, Some(why.clone()));
                     done.unsent(project, once, ids(), why);

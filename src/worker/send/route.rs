@@ -1,6 +1,6 @@
 //! Routes: where a job's occurrences go and on what terms, as the store has it now. Job and
 //! executor give the target, whose kind says where that is. Retries and timeout come from the job,
-//! else its project, else the configuration.
+//! else its project, else the configuration. `offer_terms` resolves those of runs of workers.
 //!
 //! The request builder resolves a route for each definition; jobs with equal routes share batches.
 //! Nothing is sent here, and no secret opened.
@@ -11,10 +11,11 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::defaults::Defaults;
+use super::offer_terms::{OfferTerms, offer_terms};
 use crate::delivery::destination::{Address, Limits};
 use crate::delivery::executor::Grouping;
 use crate::delivery::registry::Registry;
@@ -32,25 +33,12 @@ const FACTOR: u32 = 2_000;
 /// The time that an accepted run may take when neither of its timeouts is set, in milliseconds.
 const LONGEST_RUN: Millis = 24 * 3_600_000;
 
-/// The terms where neither job nor project says otherwise.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::worker) struct Defaults {
-    /// Retries after the first attempt.
-    pub(in crate::worker) retry_max: u32,
-    /// The delay before the first retry.
-    pub(in crate::worker) retry_delay: Duration,
-    /// The timeout of an attempt, answer included.
-    pub(in crate::worker) timeout: Duration,
-    /// The longest timeout of an attempt, also where more is set.
-    pub(in crate::worker) max_timeout: Duration,
-}
-
 /// A target with the terms of delivery, and where its calls go.
 #[derive(Debug)]
 pub(in crate::worker) struct Route {
     /// The terms.
     terms: Terms,
-    /// Where calls go; `None` if there is no target.
+    /// Where calls go; `None` if there is no target, and for a queue.
     address: Option<Address>,
     /// Why this node cannot say where they go, although there is a target.
     obstacle: Option<String>,
@@ -84,6 +72,8 @@ pub(in crate::worker) enum DeliveryMode {
     Chunk(CallTarget),
     /// Each occurrence has a request of its own to the target.
     Single(CallTarget, SingleTerms),
+    /// Each occurrence is a run, which waits in a queue until a worker takes it.
+    Offer(CallTarget, OfferTerms),
     /// This node cannot say how the target is called, and why: another program may.
     Blocked(CallTarget, String),
     /// There is no target; the reason.
@@ -139,7 +129,7 @@ impl Route {
         let (mut address, mut obstacle) = (None, None);
         match &terms.mode {
             DeliveryMode::Blocked(_, why) => obstacle = Some(why.clone()),
-            DeliveryMode::Undeliverable(_) => {}
+            DeliveryMode::Undeliverable(_) | DeliveryMode::Offer(..) => {}
             DeliveryMode::Batch(target)
             | DeliveryMode::Chunk(target)
             | DeliveryMode::Single(target, _) => {
@@ -159,7 +149,7 @@ impl Route {
         self.terms.target().map_or("", CallTarget::kind)
     }
 
-    /// Where calls go; `None` if there is no target.
+    /// Where calls go; `None` if there is no target, and for a queue.
     pub(in crate::worker) fn address(&self) -> Option<&Address> {
         self.address.as_ref()
     }
@@ -169,8 +159,12 @@ impl Route {
         self.obstacle.as_deref()
     }
 
-    /// The name of the destination for people; the kind of the target where it is not known.
+    /// The name of the destination for people: for a queue its own; the kind of the target where it
+    /// is not known.
     pub(in crate::worker) fn destination(&self) -> &str {
+        if let Some(offer) = self.terms.offer() {
+            return &offer.terms.queue;
+        }
         self.address.as_ref().map_or(self.kind(), |address| &address.name)
     }
 
@@ -187,6 +181,7 @@ impl Terms {
             DeliveryMode::Batch(target)
             | DeliveryMode::Chunk(target)
             | DeliveryMode::Blocked(target, _)
+            | DeliveryMode::Offer(target, _)
             | DeliveryMode::Single(target, _) => Some(target),
             DeliveryMode::Undeliverable(_) => None,
         }
@@ -201,6 +196,14 @@ impl Terms {
     pub(in crate::worker) fn single(&self) -> Option<&SingleTerms> {
         match &self.mode {
             DeliveryMode::Single(_, single) => Some(single),
+            _ => None,
+        }
+    }
+
+    /// The terms on which occurrences are offered to workers, if the target is a queue.
+    pub(in crate::worker) fn offer(&self) -> Option<&OfferTerms> {
+        match &self.mode {
+            DeliveryMode::Offer(_, offer) => Some(offer),
             _ => None,
         }
     }
@@ -251,6 +254,7 @@ impl<'a> Routes<'a> {
             definition,
             executor.as_ref().map(|(id, executor)| (*id, executor.as_deref())),
             self.kinds,
+            (retry, &self.defaults),
         );
         Ok(Terms {
             project: definition.project,
@@ -294,6 +298,7 @@ fn delivery_mode(
     definition: &JobDefinition,
     executor: Option<(u64, Option<&Executor>)>,
     executors: &Registry,
+    (retry, defaults): (Retry, &Defaults),
 ) -> DeliveryMode {
     let target = match CallTarget::of(definition, executor) {
         Ok(target) => target,
@@ -322,6 +327,23 @@ fn delivery_mode(
                 heartbeat_timeout: definition.heartbeat_timeout,
             };
             DeliveryMode::Single(target, single)
+        }
+        Grouping::Offer => {
+            let Some((_, Some(queue))) = executor else {
+                let why = "a queue of workers is an executor: give the job its executorId";
+                return DeliveryMode::Undeliverable(why.to_owned());
+            };
+            match ask(&target, || kind.queue(&target)) {
+                Ok(Some(settings)) => {
+                    let offer = offer_terms(definition, queue, settings, retry, defaults);
+                    DeliveryMode::Offer(target, offer)
+                }
+                Ok(None) => {
+                    let why = "its program cannot read the settings of this queue: upgrade it";
+                    DeliveryMode::Blocked(target, why.to_owned())
+                }
+                Err(why) => DeliveryMode::Blocked(target, why),
+            }
         }
     }
 }
