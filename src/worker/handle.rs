@@ -15,6 +15,7 @@ use super::send::{
     AdaptiveLimits, Admission, CleanExit, Defaults, HangingCalls, Sender, SenderView,
     cancel_deleted,
 };
+use super::supervision::Supervision;
 use crate::clock::SchedulerTime;
 use crate::command::Change;
 use crate::store::meta;
@@ -33,6 +34,7 @@ pub struct Worker {
     /// The engine ended, and nobody had asked it to.
     broken: Arc<AtomicBool>,
     status: Arc<Status>,
+    supervision: Supervision,
     /// Notes the good end of this process when the worker is dropped, so also after a panic that
     /// the process survives. Only a process that dies leaves its marks as a crash.
     _clean_exit: CleanExit,
@@ -49,14 +51,27 @@ impl Worker {
         let status = Arc::new(Status::default());
         let broken = Arc::new(AtomicBool::new(false));
         let clean_exit = deps.register.clean_exit();
+        let (supervision, _inbox) = Supervision::new(options.node, Arc::clone(&deps.time));
         let engine = tokio::spawn(run(options, deps, Arc::clone(&status), stopped.clone()));
         let task = tokio::spawn(attend(engine, stopped, Arc::clone(&broken)));
-        Self { stop, task: Mutex::new(Some(task)), broken, status, _clean_exit: clean_exit }
+        Self {
+            stop,
+            task: Mutex::new(Some(task)),
+            broken,
+            status,
+            supervision,
+            _clean_exit: clean_exit,
+        }
     }
 
     /// The engine's last published status.
     pub fn status(&self) -> WorkerStatus {
         self.status.get()
+    }
+
+    /// The supervisor of worker runs, which gateways ask.
+    pub fn supervision(&self) -> Supervision {
+        self.supervision.clone()
     }
 
     /// Says whether the engine runs, or has ended because it was asked to. What such a worker

@@ -37,6 +37,8 @@ pub mod lease;
 mod ports;
 pub mod queue;
 mod send;
+#[allow(dead_code, reason = "its task comes with the next change")]
+mod supervision;
 #[allow(dead_code, unused_imports, reason = "the engine will call it; only tests do so far")]
 mod supervisor;
 #[cfg(test)]
@@ -48,5 +50,6 @@ pub use handle::Worker;
 pub use lease::LeaseGuard;
 pub use ports::{Dispatcher, Lease, StateStore};
 pub use send::PoisonRegister;
+pub use supervision::{NotRunning, Supervision};
 
 pub use crate::model::delivery::MISFIRE_GRACE;

@@ -87,6 +87,14 @@ pub trait Lease: Send + Sync + 'static {
     /// Asks to state a watermark. The lease notes it if the answer is yes.
     fn state_watermark(&self, shard: ShardId, ownership: &Ownership, watermark: Millis) -> bool;
 
+    /// The instant of the boot clock from which the lease has been usable without a lapse, in
+    /// milliseconds; `None` while it may not be used.
+    fn usable_since(&self) -> Option<u64>;
+
+    /// Says whether nothing more of a shard may be handed to workers under an epoch: the shard is
+    /// promised away, this node is closing that epoch, or it is not this node's.
+    fn is_promised(&self, shard: ShardId, epoch: u64) -> bool;
+
     /// Changes whenever an answer may have become more generous.
     fn changed(&self) -> watch::Receiver<u64>;
 }

@@ -85,6 +85,7 @@ impl LeaseGuard {
         state.holder.rebuilt(position.index);
         state.position = position;
         state.shards = shards;
+        state.holder.usable_since(self.time.clock().boot(), position);
         drop(state);
         self.notify();
     }
@@ -100,7 +101,7 @@ impl LeaseGuard {
         let before = state.holder.usable(boot, state.position);
         state.position = position;
         state.holder.rebuilt(position.index);
-        let usable = state.holder.usable(boot, position);
+        let usable = state.holder.usable_since(boot, position).is_some();
         drop(state);
         if usable && !before {
             self.notify();
@@ -225,6 +226,19 @@ impl Lease for LeaseGuard {
         let position = state.position;
         state.knows(self.node, shard, ownership)
             && state.holder.state_watermark(now, position, shard, ownership, watermark)
+    }
+
+    fn usable_since(&self) -> Option<u64> {
+        let boot = self.time.clock().boot();
+        let mut state = self.lock();
+        let position = state.position;
+        state.holder.usable_since(boot, position)
+    }
+
+    fn is_promised(&self, shard: ShardId, epoch: u64) -> bool {
+        let state = self.lock();
+        let its = |s: &Shard| s.id == shard && (s.owner, s.epoch) == (self.node, epoch);
+        !state.shards.iter().any(its) || state.holder.promised(shard, epoch).is_some()
     }
 
     fn changed(&self) -> watch::Receiver<u64> {

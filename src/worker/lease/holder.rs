@@ -42,6 +42,9 @@ pub struct Holder {
     /// The index from which the queues were last built, and the least that they must be built from.
     built: Option<u64>,
     must_build: u64,
+    /// The boot-clock instant from which the lease has been usable without a lapse, as far as
+    /// anybody looked.
+    usable_since: Option<u64>,
     promises: BTreeMap<(ShardId, u64), Millis>,
     stated: BTreeMap<(ShardId, u64), Millis>,
 }
@@ -86,6 +89,7 @@ impl Holder {
             draining: false,
             built: None,
             must_build: 0,
+            usable_since: None,
             promises: BTreeMap::new(),
             stated: highest,
         }
@@ -149,6 +153,8 @@ impl Holder {
             Err(refusal) => result.refused = Some(refusal),
             Ok(grant) => {
                 result.granted = true;
+                // Whoever asks only now would not see that the lease had ended.
+                self.usable_since(now.boot, applied);
                 let ends = sent + Timing::usable(grant.ttl);
                 // After its start, or after it was cut off, a node may be far behind, and the lease
                 // is back sooner than the log.
@@ -161,6 +167,7 @@ impl Holder {
                 }
                 self.log_time = self.log_time.max(grant.log_time);
                 self.needs_index = self.needs_index.max(grant.needs_index);
+                self.usable_since(now.boot, applied);
             }
         }
         // Only a node that knows the newest assignments can promise sensibly. It is asked again.
@@ -205,6 +212,17 @@ impl Holder {
             && applied.index >= self.needs_index
             && applied.stamp.saturating_add(self.ttl as Millis) >= self.log_time
             && self.built.is_some_and(|built| built >= self.must_build)
+    }
+
+    /// The instant of the boot clock from which the lease has been usable without a lapse; `None`
+    /// while it may not be used. Whatever happens to the lease between two questions is noted, so
+    /// that a lapse is seen that nobody asked in.
+    pub fn usable_since(&mut self, now_boot: u64, applied: Position) -> Option<u64> {
+        if !self.usable(now_boot, applied) {
+            self.usable_since = None;
+            return None;
+        }
+        Some(*self.usable_since.get_or_insert(now_boot))
     }
 
     /// The time that the lease lasts, in milliseconds, whether it may be used or not.
@@ -298,6 +316,7 @@ impl Holder {
     /// Voids the lease and the renewals under way, since wall and boot clock went apart.
     pub fn clock_jumped(&mut self) {
         self.ends = 0;
+        self.usable_since = None;
         self.sent.clear();
     }
 
@@ -305,6 +324,9 @@ impl Holder {
     /// are built from it.
     pub fn replaced(&mut self, index: u64) {
         self.must_build = self.must_build.max(index);
+        if self.built.is_none_or(|built| built < self.must_build) {
+            self.usable_since = None;
+        }
     }
 
     /// Notes that the queues are built from the state at this index. Needed once after the start,

@@ -55,6 +55,33 @@ fn a_lease_counts_from_sending_and_ends_early() {
 }
 
 #[test]
+fn a_lapse_of_the_lease_is_seen_also_one_that_nobody_asked_in() {
+    let mut holder = leased();
+    assert_eq!(holder.usable_since(2_000, APPLIED), Some(1_400), "from the answer on");
+    let renew = |holder: &mut Holder, sent: u64, answered: u64| {
+        let renewal = holder.renewal(at(sent), facts(false));
+        assert!(holder.answered(at(answered), APPLIED, &granting(&renewal), &[]).granted);
+    };
+    renew(&mut holder, 3_000, 3_100);
+    assert_eq!(holder.usable_since(5_000, APPLIED), Some(1_400), "prolonged in time");
+    // It ended at 6,600, and the next answer comes after that.
+    renew(&mut holder, 6_500, 6_601);
+    assert_eq!(holder.usable_since(7_000, APPLIED), Some(6_601));
+    holder.clock_jumped();
+    renew(&mut holder, 7_100, 7_200);
+    assert_eq!(holder.usable_since(7_300, APPLIED), Some(7_200));
+    // A snapshot whose queues were built before anybody asked.
+    holder.replaced(60);
+    holder.rebuilt(60);
+    assert_eq!(holder.usable_since(7_400, Position { index: 60, ..APPLIED }), Some(7_400));
+    assert_eq!(
+        holder.usable_since(7_500, Position { stamp: 0, ..APPLIED }),
+        None,
+        "too far behind"
+    );
+}
+
+#[test]
 fn a_lease_needs_the_newest_assignment_the_first_one_all_that_is_committed() {
     let mut holder = leased();
     assert!(!holder.usable(2_000, Position { index: 44, ..APPLIED }));

@@ -9,11 +9,11 @@ use crate::model::attempt::SkipReason;
 use crate::model::job::JobStatus;
 use crate::store::jobs::Payload;
 use crate::store::{plans as closed, projects};
-use crate::worker::queue::{Member, Plan, Plans};
+use crate::worker::queue::{Instants, Member, Plan, Plans};
 
 /// The cause why an occurrence of a job does not go out.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum SkipCause {
+pub(in crate::worker) enum SkipCause {
     Paused,
     ProjectPaused,
     Edited,
@@ -30,7 +30,7 @@ impl SkipCause {
         }
     }
 
-    pub(super) fn reason(self) -> SkipReason {
+    pub(in crate::worker) fn reason(self) -> SkipReason {
         match self {
             Self::Paused | Self::ProjectPaused => SkipReason::Paused,
             Self::Edited => SkipReason::Edited,
@@ -53,20 +53,30 @@ pub(super) fn skip_cause(
     head: &Head,
     (project, paused): (ProjectId, bool),
 ) -> rusqlite::Result<Option<SkipCause>> {
-    let (job, scheduled, due) = (row.id, head.scheduled, head.due);
+    let of = Instants { scheduled: head.scheduled, due: head.due };
+    if row.from < head.scheduled && row.definition_id == plan.definition && !plan.is_anchored() {
+        let pause = paused.then_some(SkipCause::ProjectPaused);
+        return Ok(SkipCause::of(row.status).or(pause));
+    }
+    skip_cause_now((conn, plans), row, of, (project, paused))
+}
+
+/// As [`skip_cause`], where the plan is not known by which the occurrence fell due.
+pub(in crate::worker) fn skip_cause_now(
+    (conn, plans): (&Connection, &Plans),
+    row: &Payload,
+    Instants { scheduled, due }: Instants,
+    (project, paused): (ProjectId, bool),
+) -> rusqlite::Result<Option<SkipCause>> {
+    let job = row.id;
     let pause = |paused: bool| paused.then_some(SkipCause::ProjectPaused);
     if row.from < scheduled {
-        let cause = SkipCause::of(row.status);
-        if cause.is_some() || (row.definition_id == plan.definition && !plan.is_anchored()) {
-            return Ok(cause.or_else(|| pause(paused)));
+        if let Some(cause) = SkipCause::of(row.status) {
+            return Ok(Some(cause));
         }
         let member = Member::from(job, row.anchor, row.from);
-        let is_due = if row.definition_id == plan.definition {
-            plan.is_due(&member, scheduled, due)
-        } else {
-            let now = plans.plan(conn, row.definition_id, job)?;
-            now.is_some_and(|plan| plan.is_due(&member, scheduled, due))
-        };
+        let now = plans.plan(conn, row.definition_id, job)?;
+        let is_due = now.is_some_and(|plan| plan.is_due(&member, scheduled, due));
         return Ok(if is_due { pause(paused) } else { Some(SkipCause::Edited) });
     }
     let closed = closed::of_job(conn, job)?;

@@ -5,15 +5,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::event::{
-    Claim, ClaimId, ClaimOrder, Effect, Handed, Moment, Part, Prepared, QueueId, Source,
-};
-use super::offering::{note_ended, offer, skipped};
+use super::event::{Claim, ClaimId, Effect, Handed, Moment, Part, Prepared, QueueId, Source};
+use super::offering::{note_ended, offer, put_off, skipped};
 use super::offers::{Group, Popped, Stage};
 use super::state::{Following, Hand, Repeat, Supervisor, Taking};
 use super::waiting::Waiting;
 use crate::model::JobId;
 use crate::model::attempt::{JournalEntry, SkipReason};
+use crate::model::claim::ClaimOrder;
 use crate::model::members::Members;
 use crate::model::offer::Taken;
 use crate::model::run::{Occurrence, Phase};
@@ -195,11 +194,22 @@ impl Supervisor {
                     members.into_iter().map(|popped| Taking { popped, terms: Arc::clone(&terms) }),
                 );
             }
-            let gone = self.taken_out(&mut hand, part.gone.into_iter().map(of));
-            if !gone.is_empty() {
-                let jobs: Vec<_> = gone.iter().map(|popped| popped.job).collect();
-                entries.push(skipped(&source, &jobs, SkipReason::Ended, at.now.sched));
-                for popped in &gone {
+            let gone = std::iter::once((part.gone, SkipReason::Ended));
+            for (jobs, reason) in gone.chain(part.skipped) {
+                let ended = self.taken_out(&mut hand, jobs.into_iter().map(of));
+                let jobs: Vec<_> = ended.iter().map(|popped| popped.job).collect();
+                if !jobs.is_empty() {
+                    entries.push(skipped(&source, &jobs, reason, at.now.sched));
+                }
+                for popped in &ended {
+                    note_ended(popped, &mut following);
+                }
+            }
+            let rerouted = self.taken_out(&mut hand, part.rerouted.into_iter().map(of));
+            if !rerouted.is_empty() {
+                let jobs: Vec<_> = rerouted.iter().map(|popped| popped.job).collect();
+                entries.push(put_off(&source, &jobs, at.now.sched));
+                for popped in &rerouted {
                     note_ended(popped, &mut following);
                 }
             }

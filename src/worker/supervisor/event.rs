@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+pub(crate) use super::hand_out::{Claim, Handed, Part, Prepared};
+pub(crate) use super::source::{ClaimId, QueueId, Source};
 use crate::model::attempt::JournalEntry;
 use crate::model::job::Pending;
 use crate::model::lease::Now;
@@ -12,12 +14,8 @@ use crate::model::run::{Occurrence, Run};
 use crate::model::run_report::RunReport;
 use crate::model::run_terms::RunTerms;
 use crate::model::shard::{Shard, ShardId};
-use crate::model::{JobId, Millis, NodeId, ProjectId};
+use crate::model::{JobId, Millis, NodeId};
 
-/// The number of a queue: an executor of type `worker`.
-pub(crate) type QueueId = u64;
-/// The number of a claim, unique for a process.
-pub(crate) type ClaimId = u64;
 /// The number of a dispatch of the engine, which waits until all its members are journaled.
 pub(crate) type DispatchId = u64;
 /// The number of an append, unique for a process.
@@ -42,38 +40,6 @@ pub(crate) struct Moment<'a> {
     pub(crate) lease: &'a dyn HandOutLease,
     /// True while the journal takes entries.
     pub(crate) has_room: bool,
-}
-
-/// The facts that the members of an offer share.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Source {
-    /// The project of all members.
-    pub(crate) project: ProjectId,
-    /// The shard of all members.
-    pub(crate) shard: ShardId,
-    /// The epoch of the owner.
-    pub(crate) epoch: u64,
-    /// The due instant.
-    pub(crate) due: Millis,
-    /// The scheduled instant.
-    pub(crate) scheduled: Millis,
-    /// The number of a manual run; 0 for planned occurrences.
-    pub(crate) run: u64,
-    /// The number that the attempt of a worker gets.
-    pub(crate) attempt: u32,
-    /// The pending row that they are in; `None` for a first attempt from the plan.
-    pub(crate) pending: Option<u64>,
-    /// The queue.
-    pub(crate) queue: QueueId,
-    /// True for one-offs, which are over with their only occurrence.
-    pub(crate) once: bool,
-}
-
-impl Source {
-    /// The occurrence of a job.
-    pub(crate) fn occurrence(&self, job: JobId) -> Occurrence {
-        Occurrence { job, scheduled: self.scheduled, run: self.run }
-    }
 }
 
 /// Occurrences that fell due and that the request builder routed to a queue.
@@ -140,66 +106,6 @@ pub(crate) enum Found {
     Nothing,
 }
 
-/// The order in which a claim takes from several queues.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ClaimOrder {
-    /// In turns.
-    Fair,
-    /// From the first that has something.
-    Strict,
-}
-
-/// A worker asks for runs.
-#[derive(Clone, Debug)]
-pub(crate) struct Claim {
-    /// Its number.
-    pub(crate) id: ClaimId,
-    /// The worker, which is one process.
-    pub(crate) worker: Arc<str>,
-    /// The queues, by the worker's preference.
-    pub(crate) queues: Vec<QueueId>,
-    /// The most runs.
-    pub(crate) max: usize,
-    /// The order between the queues.
-    pub(crate) order: ClaimOrder,
-    /// The client's key, by which it may repeat the claim for a minute.
-    pub(crate) key: Option<String>,
-}
-
-/// Members of one offer that were popped and are to be looked up before they are handed out.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Part {
-    /// The facts of the offer.
-    pub(crate) source: Arc<Source>,
-    /// The jobs, ascending.
-    pub(crate) jobs: Vec<JobId>,
-    /// True where `BeginRun` is to be asked for each job.
-    pub(crate) asks: bool,
-}
-
-/// The result of looking up a part, with the jobs that it holds for; what is in none of the lists
-/// is not to be handed out and not this node's to end.
-#[derive(Clone, Debug)]
-pub(crate) struct Prepared {
-    /// The facts of the part.
-    pub(crate) source: Arc<Source>,
-    /// May be handed out, under these terms.
-    pub(crate) ready: Vec<(Vec<JobId>, Arc<RunTerms>)>,
-    /// Their jobs do not exist any more.
-    pub(crate) gone: Vec<JobId>,
-    /// Wait for another queue since an edit; the terms name it.
-    pub(crate) moved: Vec<(Vec<JobId>, Arc<RunTerms>)>,
-    /// Could not be looked up now: they wait on.
-    pub(crate) later: Vec<JobId>,
-}
-
-impl Prepared {
-    /// The result for a part, of which nothing is known yet.
-    pub(crate) fn new(source: Arc<Source>) -> Self {
-        Self { source, ready: Vec::new(), gone: Vec::new(), moved: Vec::new(), later: Vec::new() }
-    }
-}
-
 /// A heartbeat of some runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Heartbeat {
@@ -222,17 +128,6 @@ pub(crate) struct Beat {
     pub(crate) progress: Option<u8>,
     /// The worker's words.
     pub(crate) message: Option<String>,
-}
-
-/// A run as a worker gets it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Handed {
-    /// The occurrence.
-    pub(crate) of: Occurrence,
-    /// The attempt.
-    pub(crate) attempt: u32,
-    /// The terms.
-    pub(crate) terms: Arc<RunTerms>,
 }
 
 /// What happens.

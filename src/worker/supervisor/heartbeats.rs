@@ -3,21 +3,27 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::event::{Beat, ClaimOrder, Effect, Heartbeat, Moment};
+use super::event::{Beat, ClaimId, Effect, Heartbeat, Moment};
 use super::offers::Popped;
 use super::state::{Following, Hand, Progress, Supervisor};
 use super::taken::TakenRun;
 use crate::model::attempt::JournalEntry;
+use crate::model::claim::ClaimOrder;
 use crate::model::offer::RunProgress;
 use crate::model::run::Occurrence;
 use crate::model::shard::shard_of;
 
 /// The numbers of hands that take over what a dead owner handed out; claims have lower ones.
-const ADOPTIONS: u64 = 1 << 63;
+const ADOPTIONS: ClaimId = 1 << 63;
 /// The least time between two entries about the progress of a run, in milliseconds.
 const PROGRESS_EVERY: u64 = 5_000;
 /// The most runs whose progress is journaled at a tick: a thousand a second.
 const MOST_PROGRESS: usize = 200;
+
+/// Says whether a hand takes over what a dead owner handed out: nobody waits for its answer.
+pub(crate) fn is_adoption(claim: ClaimId) -> bool {
+    claim & ADOPTIONS != 0
+}
 
 impl TakenRun {
     /// Says whether words name this attempt and this worker, as far as they name any.

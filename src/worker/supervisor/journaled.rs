@@ -78,7 +78,8 @@ impl Supervisor {
             self.taken.put(of, run, at.now.boot);
             self.taken.note_journaled(seq, of);
             if has_lease {
-                handed.push(Handed { of, attempt: source.attempt, terms });
+                let (project, due) = (source.project, source.due);
+                handed.push(Handed { of, attempt: source.attempt, project, due, terms });
             }
         }
         if hand.is_claim {

@@ -11,21 +11,23 @@
 //!
 //! A pure step function: events bring what the store, the journal and other nodes say, effects say
 //! what is to be done, and both carry plain values. Nothing here reads a clock, the store or a
-//! file, and nothing waits. Nothing calls it yet: the engine will call it, from one task beside
-//! its own. The rules, by name, are in `DESIGN.md` of the worker, "The supervisor".
+//! file, and nothing waits. `supervision` is the one task that calls it. The rules, by name, are in
+//! `DESIGN.md` of the worker, "The supervisor".
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | `event` | events, effects, the moment of a step |
+//! | `event`, `source`, `hand_out` | events, effects, the moment of a step |
 //! | `waiting`, `offers`, `taken`, `state` | what is known: plain data |
 //! | `load` | shards that come and go; what the store says |
 //! | `offering`, `claims`, `journaled` | from due to offered, claimed, handed out |
 //! | `heartbeats`, `silence`, `cancels`, `hints` | what becomes of runs; who is told |
+//! | `view` | what others are told |
 //! | `step` | the way of an event to its rules |
 
 mod cancels;
 mod claims;
 mod event;
+mod hand_out;
 mod heartbeats;
 mod hints;
 mod journaled;
@@ -33,12 +35,18 @@ mod load;
 mod offering;
 mod offers;
 mod silence;
+mod source;
 mod state;
 mod step;
 mod taken;
 #[cfg(test)]
 mod tests;
+mod view;
 mod waiting;
 
-pub(crate) use event::{Effect, Event, HandOutLease, Moment};
+pub(crate) use event::{
+    AppendId, Beat, Claim, ClaimId, Dispatch, DispatchId, Effect, Event, Found, HandOutLease,
+    Handed, Heartbeat, Loaded, Moment, OfferRow, Part, Prepared, QueueId, Source,
+};
+pub(crate) use heartbeats::is_adoption;
 pub(crate) use state::Supervisor;

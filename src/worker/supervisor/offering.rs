@@ -8,12 +8,13 @@ use super::event::{Dispatch, Effect, Moment, QueueId, Source};
 use super::offers::{Group, GroupId, Popped, Stage};
 use super::state::{Following, Supervisor};
 use super::waiting::Waiting;
-use crate::model::JobId;
-use crate::model::attempt::{AttemptRecord, JournalEntry, Occurrences, SkipReason};
+use crate::model::attempt::{AttemptRecord, JournalEntry, Occurrences, SkipReason, Verdict};
 use crate::model::members::Members;
 use crate::model::offer::Offer;
+use crate::model::postponement::{Obstacle, Postponement};
 use crate::model::run_terms::RunTerms;
 use crate::model::shard::shard_of;
+use crate::model::{JobId, Millis};
 
 /// The longest time for which an occurrence waits outside the journal, in milliseconds.
 const OFFERED_WITHIN: u64 = 1_000;
@@ -187,21 +188,37 @@ pub(super) fn skipped(
     source: &Source,
     jobs: &[JobId],
     reason: SkipReason,
-    at: crate::model::Millis,
+    at: Millis,
 ) -> JournalEntry {
-    let occurrences = Occurrences {
+    record(source, AttemptRecord::skipped(occurrences(source, jobs), reason, at))
+}
+
+/// The entry that makes some members rows that the engine sends at once, as the same attempt.
+pub(super) fn put_off(source: &Source, jobs: &[JobId], at: Millis) -> JournalEntry {
+    let why = Obstacle::Node("its target was no queue any more when a worker asked".to_owned());
+    let why = Postponement::new(why, "its queue", source.due);
+    let verdict = Verdict::Postponed { at };
+    let put_off = AttemptRecord::attempt(occurrences(source, jobs), verdict);
+    record(source, AttemptRecord { started: at, error: Some(why.to_text()), ..put_off })
+}
+
+fn occurrences(source: &Source, jobs: &[JobId]) -> Occurrences {
+    Occurrences {
         project: source.project,
         shard: source.shard,
         epoch: source.epoch,
         due: source.due,
         scheduled: source.scheduled,
         members: Members::from_sorted(jobs.iter().copied()),
-    };
+    }
+}
+
+fn record(source: &Source, record: AttemptRecord) -> JournalEntry {
     JournalEntry::Attempt(AttemptRecord {
         attempt: source.attempt,
         pending: source.pending,
         run: source.run,
         once: source.once,
-        ..AttemptRecord::skipped(occurrences, reason, at)
+        ..record
     })
 }

@@ -299,6 +299,11 @@ impl Offers {
         self.groups.get(&id)
     }
 
+    /// The queues that have something.
+    pub(super) fn queues(&self) -> impl Iterator<Item = QueueId> {
+        self.queues.keys().copied()
+    }
+
     /// The number of groups of a queue.
     pub(super) fn groups_of(&self, queue: QueueId) -> usize {
         self.queues.get(&queue).map_or(0, |queue| queue.groups.len())

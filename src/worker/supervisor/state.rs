@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::event::{AppendId, ClaimId, ClaimOrder, DispatchId, Effect, Handed, Moment, QueueId};
+use super::event::{AppendId, ClaimId, DispatchId, Effect, Handed, Moment, QueueId};
 use super::offers::{GroupId, Lane, Offers, Popped};
 use super::taken::TakenRuns;
 use crate::model::attempt::JournalEntry;
+use crate::model::claim::ClaimOrder;
 use crate::model::members::Members;
 use crate::model::run::Occurrence;
 use crate::model::run_terms::RunTerms;

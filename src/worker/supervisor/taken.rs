@@ -57,6 +57,11 @@ impl TakenRuns {
         self.counts.get(&queue).copied().unwrap_or(0)
     }
 
+    /// The number of runs of each queue that has any.
+    pub(super) fn counts(&self) -> impl Iterator<Item = (QueueId, usize)> {
+        self.counts.iter().filter(|(_, count)| **count > 0).map(|(queue, count)| (*queue, *count))
+    }
+
     /// Adds a run, or replaces that of its occurrence, and looks at it at an instant.
     pub(super) fn put(&mut self, of: Occurrence, run: TakenRun, look_at: u64) {
         self.remove(of);

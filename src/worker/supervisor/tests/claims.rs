@@ -1,8 +1,9 @@
 //! Claims: who gets what, in which order, and what must have happened before.
 
-use super::super::event::{ClaimOrder, Effect, Event, Found, Prepared};
+use super::super::event::{Effect, Event, Found, Prepared};
 use super::fixture::*;
 use crate::model::attempt::{JournalEntry, SkipReason, Verdict};
+use crate::model::claim::ClaimOrder;
 use crate::model::members::Members;
 use crate::model::offer::Taken;
 use crate::model::run::{Phase, Run};

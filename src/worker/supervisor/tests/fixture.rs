@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::event::{
-    Beat, Claim, ClaimOrder, Dispatch, Effect, Event, HandOutLease, Handed, Heartbeat, Loaded,
-    Moment, OfferRow, Part, Prepared, Source,
+    Beat, Claim, Dispatch, Effect, Event, HandOutLease, Handed, Heartbeat, Loaded, Moment,
+    OfferRow, Part, Prepared, Source,
 };
 use super::super::state::Supervisor;
 use crate::model::attempt::JournalEntry;
+use crate::model::claim::ClaimOrder;
 use crate::model::delivery::Retry;
 use crate::model::job::{OFFERED, OnOffer, Pending};
 use crate::model::lease::Now;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::super::super::event::{Beat, Claim, ClaimId, ClaimOrder, Effect, Event, Heartbeat};
+use super::super::super::event::{Beat, Claim, ClaimId, Effect, Event, Heartbeat};
 use super::engine::PLAN_ENDS;
 use super::world::{Held, JOBS, Manner, Message, PERIOD, SILENCE, START, Scenario, World};
 use crate::command::{Command, Outcome, Reported};
+use crate::model::claim::ClaimOrder;
 use crate::model::run::{Occurrence, Phase};
 use crate::model::run_report::{RunReport, Said};
 use crate::store::runs;

@@ -1,0 +1,87 @@
+//! The supervisor behind its lock. The task makes the steps; the engine asks whether an epoch is
+//! drained, and gateways ask what is known of a run.
+//!
+//! One lock makes the last statement of a closing range right (*drained*). Each step asks the lease
+//! whether a shard is promised away while it holds the lock, and the engine asks
+//! [`Core::is_drained`] under the same lock, long after the promise was made. A claim that was
+//! popped before the promise is seen there as under way; one that comes later sees the promise.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::model::NodeId;
+use crate::model::claim::QueueCounts;
+use crate::model::shard::ShardId;
+use crate::worker::supervisor::Supervisor;
+
+/// The supervisor of a node, shared; see the head of this file.
+pub(in crate::worker) struct Core {
+    supervisor: Mutex<Supervisor>,
+    /// The task runs and takes questions.
+    runs: AtomicBool,
+    /// Effects that are being carried out.
+    busy: AtomicU64,
+    offers: AtomicU64,
+    taken: AtomicU64,
+}
+
+impl Core {
+    /// A supervisor that knows nothing yet, and whose task does not run.
+    pub(super) fn new(node: NodeId) -> Self {
+        Self {
+            supervisor: Mutex::new(Supervisor::new(node)),
+            runs: AtomicBool::new(false),
+            busy: AtomicU64::new(0),
+            offers: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+        }
+    }
+
+    /// The supervisor. A panic under the lock ends the task, and with it the worker: the node
+    /// renews its lease no longer, and what is left in here is asked by nobody that acts on it.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Supervisor> {
+        self.supervisor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says whether nothing of an epoch is on its way to the journal. The engine states the end of
+    /// a closing range only then.
+    pub(in crate::worker) fn is_drained(&self, shard: ShardId, epoch: u64) -> bool {
+        self.lock().is_drained(shard, epoch)
+    }
+
+    /// Says whether the task takes questions.
+    pub(super) fn runs(&self) -> bool {
+        self.runs.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn set_runs(&self, runs: bool) {
+        self.runs.store(runs, Ordering::SeqCst);
+    }
+
+    /// Notes an effect that is being carried out.
+    pub(super) fn begin_effect(&self) {
+        self.busy.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Notes that the result of an effect was taken in.
+    pub(super) fn end_effect(&self) {
+        self.busy.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Says whether entries are written, or claims or shards read, at this moment.
+    pub(in crate::worker) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::SeqCst) > 0
+    }
+
+    /// Publishes how much waits, and how much workers have.
+    pub(super) fn publish(&self, queues: &[QueueCounts]) {
+        self.offers.store(queues.iter().map(|queue| queue.offers).sum(), Ordering::Relaxed);
+        self.taken.store(queues.iter().map(|queue| queue.taken).sum(), Ordering::Relaxed);
+    }
+
+    /// The numbers of occurrences that wait for a worker, and of runs that workers have, as of the
+    /// last tick.
+    pub(in crate::worker) fn totals(&self) -> (u64, u64) {
+        (self.offers.load(Ordering::Relaxed), self.taken.load(Ordering::Relaxed))
+    }
+}
