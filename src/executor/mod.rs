@@ -2,13 +2,15 @@
 //! `amqp` for the exchanges of brokers, and `worker` for queues of workers.
 //! [`delivery::executor`](crate::delivery::executor) says what a kind brings, and [`registry()`]
 //! lists the kinds. What kinds share is beside them: [`template`] (placeholders), [`signature`],
-//! `checks` of fields, and in [`outbound`] what connections leave by.
+//! `checks` of fields, `broker` (connections to brokers, which the bus uses, too), and in
+//! [`outbound`] what connections leave by.
 //!
 //! An executor knows nothing of shards, schedules or leases, keeps nothing beyond open connections,
 //! and makes no second attempt. The rules that hold for all kinds are in
 //! [`delivery`](crate::delivery).
 
 mod amqp;
+pub(crate) mod broker;
 mod checks;
 pub mod http;
 #[cfg(test)]

@@ -3,16 +3,15 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
-use super::message::{Message, Publish};
+use super::message::Publish;
 use super::parts::Parts;
 use super::url::for_guard;
 use crate::delivery::batch::Labels;
 use crate::delivery::gate::Gate;
 use crate::delivery::request::{PreparedRequest, Sending};
+use crate::executor::broker::labels::{label, set};
+use crate::executor::broker::message::Message;
 use crate::executor::signature::Signer;
-use crate::executor::trace_context::push_traceparent;
 use crate::model::call_target::CallTarget;
 use crate::model::target::SigningSecret;
 use crate::model::time::rfc3339;
@@ -54,7 +53,10 @@ impl PreparedRequest for Chunk {
         let signer = signer.map_err(|error| error.to_string())?;
         let scheduled = rfc3339(labels.scheduled);
         for message in &mut self.publish.messages {
-            label(message, labels, &scheduled, signer.as_ref());
+            label(message, labels, (&scheduled, None));
+            if let Some(signer) = &signer {
+                add_signature(message, signer);
+            }
         }
         Ok(())
     }
@@ -65,33 +67,15 @@ impl PreparedRequest for Chunk {
     }
 }
 
-/// Adds what a message states about itself; `scheduled` is the text of the scheduled instant. Its
-/// own `traceparent` stays.
-fn label(message: &mut Message, labels: &Labels<'_>, scheduled: &str, signer: Option<&Signer>) {
-    let seconds = labels.now.max(0).cast_unsigned() / 1_000;
-    message.properties.timestamp = seconds;
+/// Adds the signature of a message, in the headers of Standard Webhooks.
+fn add_signature(message: &mut Message, signer: &Signer) {
+    let signature = signer.sign(&message.execution, &message.body);
+    let seconds = message.properties.timestamp.to_string();
     let headers = &mut message.properties.headers;
-    set(headers, "scheduler-execution-id", message.execution.as_str());
-    set(headers, "scheduler-job-id", message.job);
-    set(headers, "scheduler-scheduled-at", scheduled);
-    set(headers, "scheduler-attempt", labels.attempt);
-    set(headers, "scheduler-shard", labels.shard);
-    set(headers, "scheduler-fence", labels.epoch);
-    headers.entry("traceparent").or_insert_with(|| {
-        let mut trace = String::with_capacity(55);
-        push_traceparent(&mut trace);
-        trace.into()
-    });
-    if let Some(signer) = signer {
-        set(headers, "webhook-id", message.execution.as_str());
-        // Verifiers read headers as text.
-        set(headers, "webhook-timestamp", seconds.to_string());
-        set(headers, "webhook-signature", signer.sign(&message.execution, &message.body));
-    }
-}
-
-fn set(headers: &mut Map<String, Value>, name: &str, value: impl Into<Value>) {
-    headers.insert(name.to_owned(), value.into());
+    set(headers, "webhook-id", message.execution.as_str());
+    // Verifiers read headers as text.
+    set(headers, "webhook-timestamp", seconds);
+    set(headers, "webhook-signature", signature);
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::fixture::{chunk, definition, executor, executor_with, keys, render, target};
 use super::*;

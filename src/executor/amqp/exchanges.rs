@@ -13,11 +13,12 @@ use lapin::{Channel, ExchangeKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::broker::{Broker, Exchange};
-use super::connection::{ANSWER, BrokerConnection, NO_ANSWER};
-use super::failure::{Failure, NOT_FOUND, Unanswered, Unconnected};
-use super::login::{CutOnDrop, LoggedIn, log_in};
-use super::options::PoolOptions;
-use super::values::{TooLong, short, table, table_bytes};
+use crate::executor::broker::connection::{ANSWER, BrokerConnection, NO_ANSWER};
+use crate::executor::broker::failure::{Failure, NOT_FOUND, Unanswered, Unconnected};
+use crate::executor::broker::login::{CutOnDrop, LoggedIn, log_in};
+use crate::executor::broker::options::ConnectOptions;
+use crate::executor::broker::role::Role;
+use crate::executor::broker::values::{TooLong, short, table, table_bytes};
 use crate::model::ProjectId;
 use crate::secret::SecretText;
 
@@ -57,7 +58,7 @@ pub(super) enum Unusable {
 /// What a declaration needs beside the connection.
 #[derive(Clone, Copy)]
 pub(super) struct Declaring<'a> {
-    pub(super) options: &'a PoolOptions,
+    pub(super) options: &'a ConnectOptions,
     pub(super) broker: &'a Broker,
     pub(super) password: &'a SecretText,
     pub(super) project: ProjectId,
@@ -147,7 +148,7 @@ async fn look(
 
 /// Declares an exchange on a connection of its own.
 async fn look_apart(declaration: Declaration, to: Declaring<'_>) -> Result<(), Unusable> {
-    let own = log_in(to.options, to.broker, to.password, to.project).await;
+    let own = log_in((to.options, Role::Publisher), to.broker, to.password, to.project).await;
     let LoggedIn { library, cut, .. } = own.map_err(Unusable::Unconnected)?;
     let _cut = CutOnDrop(Some(cut));
     let declared = async { declare(library.create_channel().await?, declaration).await };

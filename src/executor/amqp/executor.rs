@@ -7,8 +7,6 @@ use serde_json::Value;
 
 use super::broker::in_brackets;
 use super::content::Content;
-use super::failure::BY_PROXY;
-use super::options::PoolOptions;
 use super::parts::Parts;
 use super::payload;
 use super::plan::{Plan, Unrendered};
@@ -21,6 +19,8 @@ use crate::delivery::batch::Batch;
 use crate::delivery::destination::{Address, Destination};
 use crate::delivery::executor::{ClientFields, DataCheck, Executor, Grouping, Invalid, Renderer};
 use crate::delivery::secret_cache::SecretCache;
+use crate::executor::broker::failure::BY_PROXY;
+use crate::executor::broker::options::ConnectOptions;
 use crate::executor::http::Options;
 use crate::metrics::PublishMetrics;
 use crate::model::call_target::CallTarget;
@@ -41,7 +41,7 @@ impl AmqpExecutor {
         keys: Arc<Keys>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let pool = PoolOptions {
+        let pool = ConnectOptions {
             guard: options.guard.clone(),
             member_guard: Arc::clone(&options.member_guard),
             lookup: Arc::clone(&options.lookup),

@@ -25,56 +25,39 @@
 //! | `settings`, `show` | the stored form, and what clients see of it |
 //! | `plan`, `payload`, `headers`, `render` | how messages are written and cut into chunks |
 //! | `chunk` | a chunk when it goes: labels, signatures, the password |
-//! | `broker`, `message`, `values` | data that both halves of the kind share, and its AMQP types |
-//! | `pool`, `kept`, `held`, `exchanges`, `publish`, `outcome`, `failure` | chunks on their way |
-//! | `connection`, `connector`, `transport`, `frames`, `login`, `runtime` | connections |
-//! | `options`, `backoff` | what bounds them |
+//! | `broker`, `message` | data that both halves of the kind share |
+//! | `pool`, `exchanges`, `outcome` | chunks on their way |
+//!
+//! Connections, and the publishing on them, are in `executor::broker`.
 
-mod backoff;
 mod broker;
 mod broker_fields;
 mod chunk;
-mod connection;
-mod connector;
 mod content;
 mod declare;
 mod exchanges;
 mod executor;
-mod failure;
 mod fields;
 #[cfg(test)]
 mod fixture;
-mod frames;
 mod headers;
-mod held;
-mod inbound;
-mod kept;
-mod login;
 mod message;
-mod options;
 mod outcome;
 mod parts;
 mod payload;
-mod places;
 mod plan;
 mod pool;
-mod publish;
 mod render;
-mod returns;
-mod runtime;
 mod settings;
 mod show;
 mod tables;
 #[cfg(test)]
 mod tests;
-mod transport;
 mod url;
 mod validate;
-mod values;
 
 pub use broker::Broker;
 pub(super) use broker_fields::BrokerFields;
 pub(super) use executor::AmqpExecutor;
-pub(super) use failure::BY_PROXY;
 pub(super) use url::shown as shown_url;
 pub(crate) use url::{BrokerUrl, Password};

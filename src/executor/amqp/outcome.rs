@@ -20,9 +20,9 @@ use crate::model::result_code::ResultCode;
 use crate::model::{JobId, Millis};
 
 use super::exchanges::is_missing;
-use super::failure::{BY_PROXY, Failure, NO_ROUTE, Unconnected};
 use super::message::Publish;
-use super::publish::{Fate, Progress};
+use crate::executor::broker::failure::{BY_PROXY, Failure, NO_ROUTE, Unconnected};
+use crate::executor::broker::publish::{Fate, Progress};
 
 /// The time for which a blocked broker is left alone, in milliseconds.
 const BLOCKED_MS: u64 = 2_000;

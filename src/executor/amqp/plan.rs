@@ -8,11 +8,11 @@ use super::broker::Exchange;
 use super::content::{BODY, CORRELATION_ID, Content, HEADERS, ROUTING_KEY};
 use super::fields::{LONGEST_SHORT, Owner, placeholders};
 use super::headers::Headers;
-use super::message::{Message, Properties};
 use super::payload::{self, Payload, check_base64};
 use super::settings::Settings;
 use super::validate::check_routing_key;
 use crate::delivery::executor::Invalid;
+use crate::executor::broker::message::{Message, Properties};
 use crate::executor::template::{Bounded, EXECUTION_ID, Fill, Full, INSTANT, Place, Template};
 use crate::model::JobId;
 

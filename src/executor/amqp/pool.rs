@@ -6,17 +6,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::broker::Broker;
-use super::exchanges::{Declaring, Unusable, is_missing};
-use super::failure::{Failure, Unanswered, Unconnected};
-use super::held::HeldChannel;
-use super::kept::{KeptConnection, Live, NoConnection};
+use super::exchanges::{Declaring, Exchanges, Unusable, is_missing};
 use super::message::Publish;
-use super::options::PoolOptions;
 use super::outcome::{EndedCall, Phase, Stop, reply};
-use super::publish::Progress;
 use crate::delivery::call_checks::SendCheck;
 use crate::delivery::gate::Gate;
 use crate::delivery::reply::Reply;
+use crate::executor::broker::failure::{Failure, Unanswered, Unconnected};
+use crate::executor::broker::held::HeldChannel;
+use crate::executor::broker::kept::{KeptConnection, Live, NoConnection};
+use crate::executor::broker::options::ConnectOptions;
+use crate::executor::broker::publish::{Admission, Chunk, Outgoing, Progress};
+use crate::executor::broker::role::Role;
 use crate::executor::outbound::local_error::LocalErrors;
 use crate::model::ProjectId;
 use crate::secret::SecretText;
@@ -32,14 +33,14 @@ const TRIES: u32 = 2;
 pub(super) struct Pool(Arc<Inner>);
 
 struct Inner {
-    options: Arc<PoolOptions>,
-    brokers: Mutex<HashMap<Broker, Arc<KeptConnection>>>,
+    options: Arc<ConnectOptions>,
+    brokers: Mutex<HashMap<Broker, Arc<KeptConnection<Exchanges>>>>,
     local_errors: LocalErrors,
 }
 
 impl Pool {
     /// A pool without connections.
-    pub(super) fn new(options: PoolOptions) -> Self {
+    pub(super) fn new(options: ConnectOptions) -> Self {
         let options = Arc::new(options);
         Self(Arc::new(Inner {
             options,
@@ -67,7 +68,7 @@ impl Pool {
         let carried =
             self.carry_out((&chunk, &password, project), &check, (&mut progress, &mut phase));
         let end = gate.run(Box::pin(carried)).await;
-        progress.attribute(&chunk);
+        progress.attribute(chunk.messages.iter());
         if let Ok(Err(Stop::Unconnected(Unconnected::Local(error)))) = &end {
             self.0.local_errors.note(*error, gate.tried());
         }
@@ -99,11 +100,16 @@ impl Pool {
             };
             *phase = Phase::Sending;
             progress.ended = None;
-            progress.publish(&mut held, chunk, check).await;
+            let exchange = chunk.exchange.name.as_str();
+            let messages = chunk.messages.iter().map(|message| Outgoing { exchange, message });
+            let messages: Vec<_> = messages.collect();
+            let to_publish = Chunk { messages: &messages, mandatory: chunk.mandatory };
+            let admit = |_| if check.passes() { Admission::Goes } else { Admission::Ends };
+            progress.publish(&mut held, &to_publish, admit).await;
             if progress.has_begun() || progress.ended.is_none() {
                 let missing = progress.ended.as_ref().is_some_and(is_missing);
                 if missing {
-                    live.exchanges.get(&chunk.exchange).forget().await;
+                    live.known.get(&chunk.exchange).forget().await;
                 }
                 return if progress.blocked { Err(Stop::Blocked) } else { Ok(()) };
             }
@@ -112,7 +118,7 @@ impl Pool {
         Err(Stop::Lost(progress.ended.take().unwrap_or_else(lost)))
     }
 
-    fn kept(&self, broker: &Broker) -> Arc<KeptConnection> {
+    fn kept(&self, broker: &Broker) -> Arc<KeptConnection<Exchanges>> {
         let mut brokers = self.0.brokers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = brokers.get(broker) {
             return Arc::clone(kept);
@@ -120,7 +126,8 @@ impl Pool {
         if brokers.len() >= KEPT {
             brokers.retain(|_, kept| Arc::strong_count(kept) > 1 || !kept.is_forgettable());
         }
-        let new = Arc::new(KeptConnection::new(broker.clone(), Arc::clone(&self.0.options)));
+        let options = Arc::clone(&self.0.options);
+        let new = Arc::new(KeptConnection::new(broker.clone(), Role::Publisher, options));
         brokers.insert(broker.clone(), Arc::clone(&new));
         new
     }
@@ -128,7 +135,7 @@ impl Pool {
 
 /// Makes sure of the exchange, and takes a channel.
 async fn prepare(
-    live: &Live,
+    live: &Live<Exchanges>,
     chunk: &Publish,
     declaring: Declaring<'_>,
     phase: &mut Phase,
@@ -139,7 +146,7 @@ async fn prepare(
             reason.unwrap_or("the connection to the broker was lost"),
         ))
     };
-    let known = live.exchanges.get(&chunk.exchange);
+    let known = live.known.get(&chunk.exchange);
     *phase = Phase::Waiting;
     let at_exchange = known.place().await.ok_or_else(lost)?;
     let at_connection = live.connection.place().await.ok_or_else(lost)?;
@@ -156,6 +163,6 @@ async fn prepare(
         Unanswered::Failed(failure) => Stop::Lost(failure),
     })?;
     let metrics = declaring.options.metrics.clone();
-    let places = [at_exchange, at_connection];
+    let places = vec![at_exchange, at_connection];
     Ok(HeldChannel::new(Arc::clone(&live.connection), channel, metrics, places))
 }

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use super::chunk::Chunk;
-use super::message::{Message, Publish};
+use super::message::Publish;
 use super::parts::Parts;
 use super::plan::Plan;
 use super::settings::Settings;
 use crate::delivery::batch::{Batch, BatchJob};
 use crate::delivery::executor::Renderer;
 use crate::delivery::request::{Rendered, Request};
+use crate::executor::broker::message::Message;
 use crate::executor::template::Fill;
 use crate::model::JobId;
 use crate::model::call_target::CallTarget;

@@ -14,7 +14,7 @@ use crate::telemetry::LogLimit;
 
 /// The resource that this node lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::executor) enum LocalError {
+pub(crate) enum LocalError {
     Descriptors,
     Memory,
     Threads,
@@ -97,7 +97,7 @@ pub(in crate::executor) fn is_resolver_down(error: &io::Error) -> bool {
 
 /// The counts of local errors by kind.
 #[derive(Debug, Default)]
-pub(in crate::executor) struct LocalErrors {
+pub(crate) struct LocalErrors {
     counts: [AtomicU64; ALL.len()],
     lines: LogLimit<LocalError>,
 }

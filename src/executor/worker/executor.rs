@@ -12,7 +12,7 @@ use crate::delivery::batch::{Batch, BatchJob};
 use crate::delivery::destination::{Address, Destination};
 use crate::delivery::executor::{Executor, Grouping, Invalid, QueueSettings, Renderer};
 use crate::delivery::request::Rendered;
-use crate::executor::amqp::BY_PROXY;
+use crate::executor::broker::failure::BY_PROXY;
 use crate::executor::guard::TargetGuard;
 use crate::executor::http::Options;
 use crate::model::JobId;

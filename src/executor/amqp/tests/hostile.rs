@@ -1,11 +1,11 @@
 //! Brokers that answer as no real one does, by malice or by a fault. None of them may harm this
 //! node, or make it say of a message what is not so.
 
-use super::super::places::ConnectionPlaces;
 use super::fake_broker::{
     Asked, FakeBroker, Offer, PUBLISH, ack, close, method, returned, returned_over,
 };
 use super::*;
+use crate::executor::broker::places::ConnectionPlaces;
 use crate::executor::outbound::lookup::{Lookup, LookupFuture};
 use crate::model::ProjectId;
 use crate::model::postponement::Obstacle;
@@ -185,7 +185,7 @@ async fn without_a_place_for_a_connection_messages_are_put_off() {
     let time = Arc::new(SchedulerTime::new(Arc::new(SystemClock)));
     let places = Arc::new(ConnectionPlaces::default());
     let clock = Arc::clone(time.clock());
-    let options = PoolOptions { places: Arc::clone(&places), ..PoolOptions::new(clock) };
+    let options = ConnectOptions { places: Arc::clone(&places), ..ConnectOptions::new(clock) };
     let publisher = Publisher::over(Pool::new(options), time);
     // The calls are those of project 1.
     let taken: Vec<_> = std::iter::from_fn(|| places.take(1)).collect();
@@ -247,7 +247,7 @@ async fn a_fault_of_this_program_while_connecting_is_not_for_ever() {
     let fake = FakeBroker::start(Offer::default(), |_| None).await;
     let time = Arc::new(SchedulerTime::new(Arc::new(SystemClock)));
     let lookup = Arc::new(PanicsOnce::default());
-    let options = PoolOptions { lookup, ..PoolOptions::new(Arc::clone(time.clock())) };
+    let options = ConnectOptions { lookup, ..ConnectOptions::new(Arc::clone(time.clock())) };
     let publisher = Publisher::over(Pool::new(options), time);
     let broker = Broker { host: "broker.example".to_owned(), ..fake.broker() };
     let reply = publisher.publish(three(broker.clone())).await;

@@ -25,8 +25,7 @@ use serde_json::Map;
 use rabbitmq::{PASSWORD, RabbitMq, USER};
 
 use super::broker::{Broker, Exchange};
-use super::message::{Message, Properties, Publish};
-use super::options::PoolOptions;
+use super::message::Publish;
 use super::pool::Pool;
 use crate::clock::{SchedulerTime, SystemClock};
 use crate::delivery::attempt::{Attempt, Class};
@@ -41,6 +40,8 @@ use crate::delivery::gate::Gate;
 use crate::delivery::registry::Registry;
 use crate::delivery::reply::{JobsAttempt, Reply};
 use crate::delivery::request::{PreparedRequest, Sending};
+use crate::executor::broker::message::{Message, Properties};
+use crate::executor::broker::options::ConnectOptions;
 use crate::model::JobId;
 use crate::model::call_target::CallTarget;
 use crate::model::result_code::ResultCode;
@@ -84,7 +85,7 @@ impl PreparedRequest for Chunk {
 impl Publisher {
     fn new() -> Self {
         let time = Arc::new(SchedulerTime::new(Arc::new(SystemClock)));
-        let pool = Pool::new(PoolOptions::new(Arc::clone(time.clock())));
+        let pool = Pool::new(ConnectOptions::new(Arc::clone(time.clock())));
         Self::over(pool, time)
     }
 

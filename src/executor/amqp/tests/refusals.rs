@@ -4,10 +4,10 @@ use lapin::ExchangeKind;
 use lapin::options::ExchangeDeclareOptions;
 use lapin::types::FieldTable;
 
-use super::super::failure::NO_ROUTE;
 use super::rabbitmq::{READER, messages, queue, shared};
 use super::*;
 use crate::delivery::attempt::Judged;
+use crate::executor::broker::failure::NO_ROUTE;
 
 const RETRY: Class = Class::Retry { after: None };
 

@@ -11,11 +11,12 @@ use tokio_rustls::TlsConnector;
 use tower::Service as _;
 use url::{Host, Url};
 
-use super::broker::Broker;
 use super::failure::Unconnected;
-use super::options::PoolOptions;
+use super::options::ConnectOptions;
 use super::returns::Returns;
+use super::role::Role;
 use super::transport::{Cut, Stream, Transport};
+use crate::executor::amqp::Broker;
 use crate::executor::outbound::error_text::chain;
 use crate::executor::outbound::guarded_resolver::GuardedResolver;
 use crate::executor::outbound::local_error::LocalError;
@@ -27,8 +28,8 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A transport to a broker, for a call of a project. `cut` cuts it, `returns` takes what comes
 /// back.
-pub(super) async fn connect(
-    options: &PoolOptions,
+pub(crate) async fn connect(
+    (options, role): (&ConnectOptions, Role),
     broker: &Broker,
     project: ProjectId,
     (cut, returns): (&Arc<Cut>, &Arc<Returns>),
@@ -46,7 +47,7 @@ pub(super) async fn connect(
             return Err(Unconnected::Unreached { text, anybody: false });
         }
     };
-    Ok(Transport::new(stream, Arc::clone(cut), Arc::clone(returns), place))
+    Ok(Transport::new(stream, role, (Arc::clone(cut), Arc::clone(returns)), place))
 }
 
 fn unconnected(error: &(dyn std::error::Error + 'static), broker: &Broker) -> Unconnected {
@@ -61,7 +62,7 @@ fn unconnected(error: &(dyn std::error::Error + 'static), broker: &Broker) -> Un
 }
 
 async fn open(
-    options: &PoolOptions,
+    options: &ConnectOptions,
     broker: &Broker,
     project: ProjectId,
 ) -> Result<Stream, BoxError> {

@@ -9,27 +9,27 @@ use crate::executor::outbound::local_error::LocalError;
 use crate::model::result_code::ResultCode;
 
 /// The reply codes that `outcome` judges.
-pub(super) const NO_ROUTE: u16 = 312;
-pub(super) const NOT_FOUND: u16 = 404;
+pub(crate) const NO_ROUTE: u16 = 312;
+pub(crate) const NOT_FOUND: u16 = 404;
 
 /// The reason why nothing is published where `EgressProxy` is set.
-pub(in crate::executor) const BY_PROXY: &str =
+pub(crate) const BY_PROXY: &str =
     "EgressProxy is set on this node, and messages to brokers do not leave by a proxy";
 
 /// A refusal by the broker, or the end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     /// The reply code; `None` where the broker gave none.
-    pub(super) code: ResultCode,
+    pub(crate) code: ResultCode,
     /// The reason.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// Whether it concerns one channel alone.
-    pub(super) of_channel: bool,
+    pub(crate) of_channel: bool,
 }
 
 /// The reason why a request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Unanswered {
+pub(crate) enum Unanswered {
     /// The connection has no room for a channel.
     Full,
     /// The broker refuses, or the connection has failed.
@@ -38,7 +38,7 @@ pub(super) enum Unanswered {
 
 /// The reason why there is no connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Unconnected {
+pub(crate) enum Unconnected {
     /// This node lacks something.
     Local(LocalError),
     /// This node, or the project, has as many connections as it may have.
@@ -58,12 +58,12 @@ pub(super) enum Unconnected {
 
 impl Failure {
     /// A failure without a reply code.
-    pub(super) fn of_connection(text: impl Into<String>) -> Self {
+    pub(crate) fn of_connection(text: impl Into<String>) -> Self {
         Self { code: ResultCode::None, text: text.into(), of_channel: false }
     }
 
     /// The failure behind an error of the library.
-    pub(super) fn of(error: &lapin::Error) -> Self {
+    pub(crate) fn of(error: &lapin::Error) -> Self {
         match error.kind() {
             ErrorKind::ProtocolError(reply) => {
                 let (code, said) = (reply.get_id(), reply.get_message().as_str());
@@ -93,14 +93,14 @@ impl Failure {
     }
 
     /// The reply code as a number; 0 where the broker gave none.
-    pub(super) fn number(&self) -> u16 {
+    pub(crate) fn number(&self) -> u16 {
         if let ResultCode::Amqp(code) = self.code { code } else { 0 }
     }
 }
 
 impl Unconnected {
     /// The reason in words.
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         match self {
             Self::Local(local) => local.text(),
             Self::Full => "as many connections to brokers as there may be are open",

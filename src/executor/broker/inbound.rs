@@ -6,25 +6,33 @@
 //! returned; and it grows its buffers to the frames that are agreed on. A broker is whatever a
 //! project names, so nothing of that may reach the library. It gets no table at all: the properties
 //! of the server are blanked, methods that a client is never sent are refused, and returned
-//! messages go to [`Returns`], of which only the id, the code and the reason are kept.
+//! messages go to [`Returns`], of which only the id, the code and the reason are kept. A message
+//! that is delivered to a consumer passes without its properties, and with [`MAX_BODY`] bytes of
+//! its body and one more, by which its consumer knows that it is too large.
 
 use std::collections::HashMap;
 
 use super::returns::{Return, Returns};
+use super::role::Role;
 
 /// The largest frame that is agreed to, in bytes. The library has two buffers of 32 frames for each
 /// connection, as large as the broker likes unless we name a bound; the headers of a message, 8 KB
 /// of JSON, have to fit one frame.
-pub(super) const FRAME_MAX: u32 = 32 << 10;
+pub(crate) const FRAME_MAX: u32 = 32 << 10;
 /// The highest number of a channel that is agreed to.
-pub(super) const CHANNEL_MAX: u16 = 1_023;
+pub(crate) const CHANNEL_MAX: u16 = 1_023;
+/// The most bytes of a delivered message.
+pub(crate) const MAX_BODY: usize = 64 << 10;
 /// The bytes of a frame before its payload: type, channel, length of the payload.
-pub(super) const HEAD: usize = 7;
+pub(crate) const HEAD: usize = 7;
 /// The answer of a server that speaks another version: a header, which is no frame.
 const OTHER_VERSION: usize = 8;
 /// The most `channel.flow` of a connection. The library answers each, and its answers pile up where
 /// the broker does not read.
 const MAX_FLOWS: u32 = 1_024;
+
+/// The byte that ends a frame.
+const END: u8 = 0xce;
 
 const METHOD: u8 = 1;
 const HEADER: u8 = 2;
@@ -37,7 +45,8 @@ const CHANNEL_OPEN_OK: (u16, u16) = (20, 11);
 const FLOW: (u16, u16) = (20, 20);
 const CHANNEL_CLOSE: (u16, u16) = (20, 40);
 const RETURN: (u16, u16) = (60, 50);
-/// The further methods that a publisher is sent, none of which has a table: secure, tune, open-ok,
+const DELIVER: (u16, u16) = (60, 60);
+/// The further methods that a client is sent, none of which has a table: secure, tune, open-ok,
 /// close-ok, blocked, unblocked, update-secret-ok; channel.flow-ok, close-ok; exchange.declare-ok;
 /// basic.ack, nack; confirm.select-ok.
 const FURTHER: [(u16, u16); 13] = [
@@ -56,24 +65,36 @@ const FURTHER: [(u16, u16); 13] = [
     (85, 11),
 ];
 
+/// The answers to declarations, none of which has a table: exchange.delete-ok; queue.declare-ok,
+/// bind-ok, delete-ok.
+const DECLARED: [(u16, u16); 4] = [(40, 21), (50, 11), (50, 21), (50, 41)];
+/// The methods that only a consumer is sent, none of which has a table: basic.qos-ok, consume-ok,
+/// cancel, cancel-ok.
+const CONSUMED: [(u16, u16); 4] = [(60, 11), (60, 21), (60, 30), (60, 31)];
+
+/// The class `basic`.
+const BASIC: u16 = 60;
 /// The flag of `message-id` among the properties.
 const MESSAGE_ID: u16 = 1 << 7;
 
 /// What a broker sent that it may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Refused(pub(super) &'static str);
+pub(crate) struct Refused(pub(crate) &'static str);
 
 const CUT_SHORT: Refused = Refused("the broker sent a frame whose contents are cut short");
+const NOT_FOR_PUBLISHERS: Refused = Refused("the broker sent a method that no publisher is sent");
+const NOT_FOR_CONSUMERS: Refused = Refused("the broker sent a method that no consumer is sent");
 const OUT_OF_TURN: Refused = Refused("the broker sent a part of a message out of turn");
 
 /// The filter of one connection.
 #[derive(Debug, Default)]
-pub(super) struct InboundFilter {
+pub(crate) struct InboundFilter {
     /// The bytes of the present frame.
     frame: Vec<u8>,
-    /// The channels on which a returned message is on its way.
-    returning: HashMap<u16, Returning>,
+    role: Role,
+    /// The channels on which a returned message, or a delivered one, is on its way.
+    content: HashMap<u16, Content>,
     /// The channels that the broker closes.
     closed: Vec<u16>,
     /// Whether the broker closes the connection: what follows says nothing.
@@ -81,16 +102,25 @@ pub(super) struct InboundFilter {
     flows: u32,
 }
 
-/// What comes next of a returned message.
+/// What comes next of a message.
 #[derive(Debug)]
-enum Returning {
-    Header { code: u16, text: String },
-    Body { left: u64 },
+enum Content {
+    /// The header of a returned one.
+    Returned { code: u16, text: String },
+    /// The header of a delivered one.
+    Delivered,
+    /// So many bytes of the body, of which these may pass.
+    Body { left: u64, passes: u64 },
 }
 
 impl InboundFilter {
+    /// The filter of a connection that has carried nothing yet.
+    pub(crate) fn new(role: Role) -> Self {
+        Self { role, ..Self::default() }
+    }
+
     /// Takes bytes that were read, and adds those to `out` that the library is to read.
-    pub(super) fn pass(
+    pub(crate) fn pass(
         &mut self,
         mut bytes: &[u8],
         out: &mut Vec<u8>,
@@ -127,8 +157,8 @@ impl InboundFilter {
         let payload = &frame[HEAD..frame.len() - 1];
         match frame[0] {
             METHOD => self.method(channel, frame, out, returns),
-            HEADER => self.header(channel, Reader(payload), returns),
-            BODY => self.body(channel, payload.len() as u64),
+            HEADER => self.header(channel, Reader(payload), out, returns),
+            BODY => self.body(channel, payload, out),
             // A heartbeat; `wanted` knows no other type.
             _ => {
                 out.extend_from_slice(frame);
@@ -145,7 +175,7 @@ impl InboundFilter {
         returns: &Returns,
     ) -> Result<(), Refused> {
         let mut payload = Reader(&frame[HEAD..frame.len() - 1]);
-        if self.returning.contains_key(&channel) {
+        if self.content.contains_key(&channel) {
             return Err(OUT_OF_TURN);
         }
         let method = (payload.u16()?, payload.u16()?);
@@ -153,8 +183,11 @@ impl InboundFilter {
             RETURN => {
                 let (code, text) = (payload.u16()?, payload.short()?);
                 let text = String::from_utf8_lossy(text).into_owned();
-                self.returning.insert(channel, Returning::Header { code, text });
+                self.content.insert(channel, Content::Returned { code, text });
                 return Ok(());
+            }
+            DELIVER if self.role == Role::Consumer => {
+                self.content.insert(channel, Content::Delivered);
             }
             START => return blanked(frame, payload, out),
             CONNECTION_CLOSE => self.is_closing = true,
@@ -170,8 +203,10 @@ impl InboundFilter {
                     return Err(Refused("the broker sent channel.flow again and again"));
                 }
             }
-            method if FURTHER.contains(&method) => {}
-            _ => return Err(Refused("the broker sent a method that no publisher is sent")),
+            method if FURTHER.contains(&method) || DECLARED.contains(&method) => {}
+            method if self.role == Role::Consumer && CONSUMED.contains(&method) => {}
+            _ if self.role == Role::Consumer => return Err(NOT_FOR_CONSUMERS),
+            _ => return Err(NOT_FOR_PUBLISHERS),
         }
         out.extend_from_slice(frame);
         Ok(())
@@ -181,31 +216,58 @@ impl InboundFilter {
         &mut self,
         channel: u16,
         payload: Reader<'_>,
+        out: &mut Vec<u8>,
         returns: &Returns,
     ) -> Result<(), Refused> {
-        let Some(Returning::Header { code, text }) = self.returning.remove(&channel) else {
-            return Err(OUT_OF_TURN);
-        };
+        let content = self.content.remove(&channel).ok_or(OUT_OF_TURN)?;
         let (left, id) = size_and_id(payload)?;
+        let passes = match content {
+            Content::Body { .. } => return Err(OUT_OF_TURN),
+            Content::Returned { code, text } => {
+                if !returns.add(channel, Return { id, code, text }) {
+                    return Err(Refused("the broker sent more messages back than it was sent"));
+                }
+                0
+            }
+            Content::Delivered => {
+                let passes = left.min(MAX_BODY as u64 + 1);
+                let fields = [&BASIC.to_be_bytes()[..], &[0; 2], &passes.to_be_bytes(), &[0; 2]];
+                push_frame(HEADER, channel, &fields.concat(), out);
+                passes
+            }
+        };
         if left > 0 {
-            self.returning.insert(channel, Returning::Body { left });
-        }
-        if !returns.add(channel, Return { id, code, text }) {
-            return Err(Refused("the broker sent more messages back than it was sent"));
+            self.content.insert(channel, Content::Body { left, passes });
         }
         Ok(())
     }
 
-    fn body(&mut self, channel: u16, bytes: u64) -> Result<(), Refused> {
-        match self.returning.get_mut(&channel) {
-            Some(Returning::Body { left }) if bytes < *left => *left -= bytes,
-            Some(Returning::Body { left }) if bytes == *left => {
-                self.returning.remove(&channel);
-            }
-            _ => return Err(OUT_OF_TURN),
+    fn body(&mut self, channel: u16, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Refused> {
+        let Some(Content::Body { left, passes }) = self.content.get_mut(&channel) else {
+            return Err(OUT_OF_TURN);
+        };
+        let count = bytes.len() as u64;
+        let rest = left.checked_sub(count).ok_or(OUT_OF_TURN)?;
+        let passing = count.min(*passes);
+        (*left, *passes) = (rest, *passes - passing);
+        if passing > 0 {
+            // It is at most as many as there are.
+            push_frame(BODY, channel, &bytes[..passing as usize], out);
+        }
+        if rest == 0 {
+            self.content.remove(&channel);
         }
         Ok(())
     }
+}
+
+/// Adds a frame.
+fn push_frame(kind: u8, channel: u16, payload: &[u8], out: &mut Vec<u8>) {
+    out.push(kind);
+    out.extend_from_slice(&channel.to_be_bytes());
+    out.extend_from_slice(&(payload.len() as u32).to_be_bytes());
+    out.extend_from_slice(payload);
+    out.push(END);
 }
 
 /// The bytes that are wanted of a frame of which these are known.

@@ -16,13 +16,13 @@ use super::transport::Transport;
 
 /// Timers of tokio, and [`Transport`] as the type of streams.
 #[derive(Clone, Debug)]
-pub(super) struct Timers(Tokio);
+pub(crate) struct Timers(Tokio);
 
 /// Tasks and timers.
-pub(super) type Kit = RuntimeParts<Tokio, Timers>;
+pub(crate) type Kit = RuntimeParts<Tokio, Timers>;
 
 /// The runtime of the present task.
-pub(super) fn current() -> Runtime<Kit> {
+pub(crate) fn current() -> Runtime<Kit> {
     Runtime::new(RuntimeParts::new(Tokio::current(), Timers(Tokio::current())))
 }
 

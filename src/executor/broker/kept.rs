@@ -1,6 +1,6 @@
 //! The connection to one broker that is kept, and made anew when it has ended, with a growing wait
-//! between two tries. `pool` has one for each broker and login. Calls that come while a connection
-//! is being made wait for it together.
+//! between two tries. The pool of the kind `amqp` has one for each broker and login, the bus two.
+//! Calls that come while a connection is being made wait for it together.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,11 +8,11 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 
 use super::backoff::wait;
-use super::broker::Broker;
 use super::connection::BrokerConnection;
-use super::exchanges::Exchanges;
 use super::failure::Unconnected;
-use super::options::PoolOptions;
+use super::options::ConnectOptions;
+use super::role::Role;
+use crate::executor::amqp::Broker;
 use crate::model::ProjectId;
 use crate::secret::SecretText;
 use crate::telemetry::LogLimit;
@@ -20,17 +20,17 @@ use crate::telemetry::LogLimit;
 /// The time for which failures are remembered after the wait that followed them, in milliseconds.
 const REMEMBERED_MS: u64 = 60_000;
 
-/// An open connection, and what is known of the exchanges on it.
-pub(super) struct Live {
-    pub(super) connection: Arc<BrokerConnection>,
-    pub(super) exchanges: Exchanges,
+/// An open connection, and what its users know of it.
+pub(crate) struct Live<K> {
+    pub(crate) connection: Arc<BrokerConnection>,
+    pub(crate) known: K,
 }
 
-type Opening = Shared<BoxFuture<'static, Result<Arc<Live>, Unconnected>>>;
+type Opening<K> = Shared<BoxFuture<'static, Result<Arc<Live<K>>, Unconnected>>>;
 
 /// The reason why there is no connection now.
 #[derive(Debug)]
-pub(super) enum NoConnection {
+pub(crate) enum NoConnection {
     /// The last try failed, and the next one is at this instant of the boot clock.
     Wait(u64),
     /// This try failed.
@@ -38,39 +38,40 @@ pub(super) enum NoConnection {
 }
 
 /// A connection that is kept.
-pub(super) struct KeptConnection {
+pub(crate) struct KeptConnection<K> {
     broker: Broker,
-    options: Arc<PoolOptions>,
-    state: Mutex<State>,
+    role: Role,
+    options: Arc<ConnectOptions>,
+    state: Mutex<State<K>>,
 }
 
-struct State {
+struct State<K> {
     /// The failures in a row.
     failures: u32,
     /// The instant of the next try, in boot-clock milliseconds.
     retry_at: u64,
-    link: Link,
+    link: Link<K>,
 }
 
-enum Link {
+enum Link<K> {
     Closed,
-    Opening(Opening),
-    Open(Arc<Live>),
+    Opening(Opening<K>),
+    Open(Arc<Live<K>>),
 }
 
-impl KeptConnection {
+impl<K: Default + Send + Sync + 'static> KeptConnection<K> {
     /// A connection that is not open yet.
-    pub(super) fn new(broker: Broker, options: Arc<PoolOptions>) -> Self {
+    pub(crate) fn new(broker: Broker, role: Role, options: Arc<ConnectOptions>) -> Self {
         let state = State { failures: 0, retry_at: 0, link: Link::Closed };
-        Self { broker, options, state: Mutex::new(state) }
+        Self { broker, role, options, state: Mutex::new(state) }
     }
 
     /// The open connection, for a call of a project.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         self: &Arc<Self>,
         password: &SecretText,
         project: ProjectId,
-    ) -> Result<Arc<Live>, NoConnection> {
+    ) -> Result<Arc<Live<K>>, NoConnection> {
         let opening = {
             let mut state = self.lock();
             let now = self.options.clock.boot();
@@ -92,7 +93,7 @@ impl KeptConnection {
     }
 
     /// Whether it is closed, and nothing has to be remembered about it.
-    pub(super) fn is_forgettable(&self) -> bool {
+    pub(crate) fn is_forgettable(&self) -> bool {
         let mut state = self.lock();
         let now = self.options.clock.boot();
         state.look(now);
@@ -101,15 +102,14 @@ impl KeptConnection {
     }
 
     /// Opens it in a task of its own, so that a call that ends does not end it for others.
-    fn open(self: &Arc<Self>, password: SecretText, project: ProjectId) -> Opening {
+    fn open(self: &Arc<Self>, password: SecretText, project: ProjectId) -> Opening<K> {
         let this = Arc::clone(self);
         let task = tokio::spawn(async move {
             let owner = Arc::downgrade(&this);
-            let opened =
-                BrokerConnection::open(&this.options, &this.broker, &password, project, owner);
-            let made = opened
-                .await
-                .map(|connection| Arc::new(Live { connection, exchanges: Exchanges::default() }));
+            let by = (&*this.options, this.role);
+            let opened = BrokerConnection::open(by, &this.broker, &password, project, owner);
+            let made =
+                opened.await.map(|connection| Arc::new(Live { connection, known: K::default() }));
             this.opened(&made);
             made
         });
@@ -129,7 +129,7 @@ impl KeptConnection {
         opening.boxed().shared()
     }
 
-    fn opened(&self, made: &Result<Arc<Live>, Unconnected>) {
+    fn opened(&self, made: &Result<Arc<Live<K>>, Unconnected>) {
         static LINES: LogLimit<String> = LogLimit::new();
         let mut state = self.lock();
         let broker = self.broker.address();
@@ -153,12 +153,12 @@ impl KeptConnection {
         self.options.metrics.connected(made.is_ok());
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State<K>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl<K> State<K> {
     /// Notes that the connection has ended, if it has.
     fn look(&mut self, now: u64) {
         let Link::Open(live) = &self.link else { return };

@@ -22,14 +22,15 @@ use lapin::{BasicProperties, Channel, Connection, ErrorKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
-use super::broker::Broker;
 use super::failure::{Failure, Unanswered, Unconnected};
 use super::inbound::Refused;
 use super::login::{LoggedIn, log_in};
-use super::options::PoolOptions;
+use super::options::ConnectOptions;
 use super::returns::Returns;
+use super::role::Role;
 use super::transport::Cut;
 use crate::clock::Clock;
+use crate::executor::amqp::Broker;
 use crate::model::ProjectId;
 use crate::secret::SecretText;
 
@@ -46,9 +47,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// The longest time for an orderly close, and for the look for an alarm.
 const CLOSING: Duration = Duration::from_secs(5);
 /// The longest time for an answer of the broker to a request.
-pub(super) const ANSWER: Duration = Duration::from_secs(10);
+pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 /// The reason of an end over it.
-pub(super) const NO_ANSWER: &str =
+pub(crate) const NO_ANSWER: &str =
     "the broker did not open a channel or declare an exchange within 10 s";
 /// The reason where it has ended before it could be used.
 const AT_ONCE: &str = "the connection to the broker was lost as soon as it was open";
@@ -58,7 +59,7 @@ const CLOSED: &str = "the connection to the broker was closed: nobody used it";
 const NOBODY: &str = "scheduler0.look-for-an-alarm";
 
 /// A connection.
-pub(super) struct BrokerConnection {
+pub(crate) struct BrokerConnection {
     library: Connection,
     cut: Arc<Cut>,
     returns: Arc<Returns>,
@@ -74,6 +75,8 @@ pub(super) struct BrokerConnection {
     traffic: Traffic,
     /// Whether it is blocked, for those who wait.
     blocked: watch::Sender<bool>,
+    /// Whether it has ended, for those who wait.
+    ended: watch::Sender<bool>,
     /// The reason why it was cut.
     reason: OnceLock<&'static str>,
 }
@@ -93,14 +96,14 @@ struct Traffic {
 
 impl BrokerConnection {
     /// Opens a connection. It closes itself when it is idle for long, and when `owner` is gone.
-    pub(super) async fn open<T: Send + Sync + 'static>(
-        options: &PoolOptions,
+    pub(crate) async fn open<T: Send + Sync + 'static>(
+        (options, role): (&ConnectOptions, Role),
         broker: &Broker,
         password: &SecretText,
         project: ProjectId,
         owner: Weak<T>,
     ) -> Result<Arc<Self>, Unconnected> {
-        let logged_in = log_in(options, broker, password, project).await?;
+        let logged_in = log_in((options, role), broker, password, project).await?;
         let LoggedIn { library, cut, returns, deadline } = logged_in;
         // A chunk may need one for a declaration beside its own.
         let channels = usize::from(library.configuration().channel_max()) / 2;
@@ -118,10 +121,13 @@ impl BrokerConnection {
             left: channels.into(),
             traffic,
             blocked: watch::Sender::new(false),
+            ended: watch::Sender::new(false),
             reason: OnceLock::new(),
         });
         tokio::spawn(attend(Arc::clone(&connection), owner));
-        connection.find_alarm(deadline).await;
+        if role == Role::Publisher {
+            connection.find_alarm(deadline).await;
+        }
         if !connection.is_open() {
             let reason = connection.reason().unwrap_or(AT_ONCE);
             return Err(Unconnected::Refused(Failure::of_connection(reason)));
@@ -146,7 +152,7 @@ impl BrokerConnection {
     }
 
     /// Runs something up to its end, or until the connection is blocked.
-    pub(super) async fn unless_blocked<T>(&self, asking: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn unless_blocked<T>(&self, asking: impl Future<Output = T>) -> Option<T> {
         let mut blocked = self.blocked.subscribe();
         tokio::select! {
             biased;
@@ -156,40 +162,47 @@ impl BrokerConnection {
         }
     }
 
+    /// Waits until it has ended.
+    #[expect(dead_code, reason = "the bus of worker runs waits for it")]
+    pub(crate) async fn ended(&self) {
+        // The sender is part of this connection, so this waits until it has ended.
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
+    }
+
     /// Whether it can be used.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.library.status().connected() && self.reason.get().is_none() && !self.cut.is_cut()
     }
 
     /// Whether it gives no places any more. The library never forgets that a broker has closed a
     /// channel, and says so of the next channel with that number. So before the numbers begin
     /// again, another connection takes over, and this one is closed when it is free.
-    pub(super) fn is_used_up(&self) -> bool {
+    pub(crate) fn is_used_up(&self) -> bool {
         self.places.is_closed()
     }
 
     /// Whether the broker takes no messages (`connection.blocked`).
-    pub(super) fn is_blocked(&self) -> bool {
+    pub(crate) fn is_blocked(&self) -> bool {
         self.library.status().blocked()
     }
 
     /// The largest frame that was agreed on, in bytes.
-    pub(super) fn frame_max(&self) -> usize {
+    pub(crate) fn frame_max(&self) -> usize {
         self.library.configuration().frame_max() as usize
     }
 
     /// The messages that came back.
-    pub(super) fn returns(&self) -> &Returns {
+    pub(crate) fn returns(&self) -> &Returns {
         &self.returns
     }
 
     /// A place for a channel; `None` when the connection has been closed.
-    pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
+    pub(crate) async fn place(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.places).acquire_owned().await.ok()
     }
 
     /// A channel in confirm mode, for one chunk. The caller has a place.
-    pub(super) async fn channel(self: &Arc<Self>) -> Result<Channel, Unanswered> {
+    pub(crate) async fn channel(self: &Arc<Self>) -> Result<Channel, Unanswered> {
         self.used();
         loop {
             let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -211,7 +224,7 @@ impl BrokerConnection {
 
     /// Opens a channel, and asks the broker something on it. That goes on in a task of its own: a
     /// broker that does not answer loses the connection even if no call waits so long.
-    pub(super) async fn on_new_channel<T, F>(
+    pub(crate) async fn on_new_channel<T, F>(
         self: &Arc<Self>,
         ask: impl FnOnce(Channel) -> F + Send + 'static,
     ) -> Result<T, Unanswered>
@@ -227,21 +240,28 @@ impl BrokerConnection {
         }
         let this = Arc::clone(self);
         let task = tokio::spawn(async move {
-            let asked = async { ask(this.library.create_channel().await?).await };
-            match tokio::time::timeout(ANSWER, asked).await {
-                Ok(Ok(answer)) => Ok(answer),
-                Ok(Err(error)) => Err(this.unanswered(&error)),
-                Err(_) => {
-                    // A blocked one answers nothing, and the watch ends it where it must end.
-                    if !this.is_blocked() {
-                        this.end(NO_ANSWER);
-                    }
-                    Err(Unanswered::Failed(Failure::of_connection(NO_ANSWER)))
-                }
-            }
+            this.answered(async { ask(this.library.create_channel().await?).await }).await
         });
         let stopped = || Unanswered::Failed(Failure::of_connection("this node is stopping"));
         task.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Waits for an answer of the broker. One that does not come ends the connection.
+    pub(crate) async fn answered<T>(
+        &self,
+        asked: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T, Unanswered> {
+        match tokio::time::timeout(ANSWER, asked).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(self.unanswered(&error)),
+            Err(_) => {
+                // A blocked one answers nothing, and the watch ends it where it must end.
+                if !self.is_blocked() {
+                    self.end(NO_ANSWER);
+                }
+                Err(Unanswered::Failed(Failure::of_connection(NO_ANSWER)))
+            }
+        }
     }
 
     fn unanswered(&self, error: &lapin::Error) -> Unanswered {
@@ -255,14 +275,14 @@ impl BrokerConnection {
 
     /// The failure behind an error of the library. The end of the connection concerns no message,
     /// whatever code the broker gives for it.
-    pub(super) fn failure(&self, error: &lapin::Error) -> Failure {
+    pub(crate) fn failure(&self, error: &lapin::Error) -> Failure {
         let failure = Failure::of(error);
         let of_channel = failure.of_channel && self.is_open();
         Failure { of_channel, ..failure }
     }
 
     /// Keeps a channel on which everything is confirmed.
-    pub(super) fn give_back(&self, channel: Channel) {
+    pub(crate) fn give_back(&self, channel: Channel) {
         self.used();
         if channel.status().connected() {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(channel);
@@ -270,42 +290,48 @@ impl BrokerConnection {
     }
 
     /// Notes that a message was handed over.
-    pub(super) fn handed(&self) {
+    pub(crate) fn handed(&self) {
         if self.traffic.outstanding.fetch_add(1, Ordering::SeqCst) == 0 {
             self.traffic.moved.store(self.clock.boot(), Ordering::SeqCst);
         }
     }
 
     /// Notes that the broker has decided about a message.
-    pub(super) fn confirmed(&self) {
+    pub(crate) fn confirmed(&self) {
         self.traffic.worked.store(true, Ordering::SeqCst);
         self.settled(1);
     }
 
+    /// Notes that the broker answers what is asked on it: if it ends, the next one is opened soon.
+    #[expect(dead_code, reason = "the bus of worker runs notes it")]
+    pub(crate) fn note_worked(&self) {
+        self.traffic.worked.store(true, Ordering::SeqCst);
+    }
+
     /// Whether the broker has decided about some message.
-    pub(super) fn has_worked(&self) -> bool {
+    pub(crate) fn has_worked(&self) -> bool {
         self.traffic.worked.load(Ordering::SeqCst)
     }
 
     /// Notes that so many messages are not outstanding any more.
-    pub(super) fn settled(&self, messages: usize) {
+    pub(crate) fn settled(&self, messages: usize) {
         self.traffic.outstanding.fetch_sub(messages, Ordering::SeqCst);
         self.traffic.moved.store(self.clock.boot(), Ordering::SeqCst);
     }
 
     /// Ends it at once, for a reason; the first one counts.
-    pub(super) fn end(&self, reason: &'static str) {
+    pub(crate) fn end(&self, reason: &'static str) {
         let _ = self.reason.set(reason);
         self.cut.cut();
     }
 
     /// The reason why it was ended from this side, or is about to be.
-    pub(super) fn reason(&self) -> Option<&'static str> {
+    pub(crate) fn reason(&self) -> Option<&'static str> {
         self.reason.get().copied().or_else(|| self.cut.refused().map(|Refused(what)| what))
     }
 
     /// Whether it was closed because nobody used it.
-    pub(super) fn was_idle(&self) -> bool {
+    pub(crate) fn was_idle(&self) -> bool {
         self.reason() == Some(CLOSED)
     }
 
@@ -325,7 +351,7 @@ impl BrokerConnection {
     }
 
     /// Closes it in an orderly way, if the broker answers. From the beginning no call is given it.
-    pub(super) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         let _ = self.reason.set(CLOSED);
         let _ = tokio::time::timeout(CLOSING, self.library.close(200, "OK".into())).await;
         self.end(CLOSED);
@@ -370,4 +396,5 @@ async fn attend<T>(connection: Arc<BrokerConnection>, owner: Weak<T>) {
     }
     // The library may still try to write.
     connection.cut.cut();
+    connection.ended.send_replace(true);
 }

@@ -124,3 +124,78 @@ fn what_would_harm_this_node_is_refused() {
     let refused = InboundFilter::default().pass(&twice, &mut out, &returns).unwrap_err();
     assert_eq!(refused.to_string(), "the broker sent more messages back than it was sent");
 }
+
+/// A delivered message with a header table.
+fn delivered(channel: u16, body: u64, headers: &[u8]) -> Vec<u8> {
+    let said = method(channel, DELIVER, b"\x01t\0\0\0\0\0\0\0\x07\0\x01x\x01k");
+    let mut header = [&[0, 60, 0, 0][..], &body.to_be_bytes(), &[0x20, 0]].concat();
+    header.extend_from_slice(&(headers.len() as u32).to_be_bytes());
+    header.extend_from_slice(headers);
+    [said, frame(HEADER, channel, &header)].concat()
+}
+
+/// The frames that the library reads of a delivered message.
+fn passed(channel: u16, bodies: &[&[u8]]) -> Vec<u8> {
+    let said = method(channel, DELIVER, b"\x01t\0\0\0\0\0\0\0\x07\0\x01x\x01k");
+    let bytes = bodies.iter().map(|body| body.len() as u64).sum::<u64>();
+    let header = [&[0, 60, 0, 0][..], &bytes.to_be_bytes(), &[0, 0]].concat();
+    let bodies = bodies.iter().map(|body| frame(BODY, channel, body));
+    [vec![said, frame(HEADER, channel, &header)], bodies.collect()].concat().concat()
+}
+
+#[test]
+fn a_consumer_gets_messages_without_properties_and_no_more_of_them_than_it_reads() {
+    let part = vec![b'x'; 30_000];
+    let long = nested(2_000);
+    let qos_ok = method(1, CONSUMED[0], b"");
+    let sent = [
+        qos_ok.clone(),
+        delivered(1, 5, &long),
+        delivered(2, 90_000, b""),
+        frame(BODY, 1, b"abc"),
+        frame(BODY, 2, &part),
+        frame(BODY, 1, b"de"),
+        frame(BODY, 2, &part),
+        frame(BODY, 2, &part),
+        delivered(2, 0, b""),
+    ]
+    .concat();
+    let kept = [
+        qos_ok,
+        [passed(1, &[b"abc", b"de"]), passed(2, &[&part, &part, &part[..5_537]])].concat(),
+        passed(2, &[]),
+    ]
+    .concat();
+    for size in [1, 7, 1_000, sent.len()] {
+        let (mut filter, mut out) = (InboundFilter::new(Role::Consumer), Vec::new());
+        for part in sent.chunks(size) {
+            filter.pass(part, &mut out, &Returns::default()).unwrap();
+        }
+        // The frames of the two channels are told apart, as the library does it.
+        let by_channel = |frames: &[u8]| {
+            let (mut of, mut rest) = ([Vec::new(), Vec::new()], frames);
+            while !rest.is_empty() {
+                let length = u32::from_be_bytes(rest[3..7].try_into().unwrap()) as usize;
+                let (frame, after) = rest.split_at(length + 8);
+                of[usize::from(rest[2]) - 1].extend_from_slice(frame);
+                rest = after;
+            }
+            of
+        };
+        assert_eq!(by_channel(&out), by_channel(&kept), "in parts of {size}");
+    }
+    for (what, sent) in [
+        ("out of turn", [delivered(1, 2, b""), frame(BODY, 1, b"abc")].concat()),
+        ("out of turn", [delivered(1, 2, b""), delivered(1, 2, b"")].concat()),
+        ("out of turn", frame(BODY, 1, b"abc")),
+    ] {
+        let mut filter = InboundFilter::new(Role::Consumer);
+        let refused = filter.pass(&sent, &mut Vec::new(), &Returns::default()).unwrap_err();
+        assert!(refused.to_string().contains(what), "{refused} is not {what}");
+    }
+    let refused = pass(&delivered(1, 5, b"")).0.unwrap_err().to_string();
+    assert!(
+        refused.contains("no publisher is sent"),
+        "a publisher is delivered nothing: {refused}"
+    );
+}

@@ -1,4 +1,5 @@
-//! The options of the pool. The registry of executors fills them in.
+//! The options by which connections are made. The registry of executors fills them in for messages
+//! of jobs, and `node` for the bus.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,29 +15,29 @@ use crate::metrics::PublishMetrics;
 
 /// The options.
 #[derive(Clone)]
-pub(super) struct PoolOptions {
+pub(crate) struct ConnectOptions {
     /// The addresses that brokers may have.
-    pub(super) guard: TargetGuard,
+    pub(crate) guard: TargetGuard,
     /// The Raft ports of the members, which are no brokers whatever `guard` allows.
-    pub(super) member_guard: Arc<MemberGuard>,
+    pub(crate) member_guard: Arc<MemberGuard>,
     /// The resolver of names.
-    pub(super) lookup: Arc<dyn Lookup>,
+    pub(crate) lookup: Arc<dyn Lookup>,
     /// The places for connections.
-    pub(super) places: Arc<ConnectionPlaces>,
+    pub(crate) places: Arc<ConnectionPlaces>,
     /// Whether `EgressProxy` is set. Nothing is published then: AMQP does not leave by a proxy.
-    pub(super) by_proxy: bool,
+    pub(crate) by_proxy: bool,
     /// The longest wait for a connection with its login; at most the timeout of the call.
-    pub(super) connect_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
     /// The counters of messages.
-    pub(super) metrics: PublishMetrics,
+    pub(crate) metrics: PublishMetrics,
     /// The clock of the node.
-    pub(super) clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
-impl PoolOptions {
+impl ConnectOptions {
     /// Options that allow all addresses.
     #[cfg(test)]
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             guard: TargetGuard::default(),
             member_guard: Arc::default(),
@@ -50,9 +51,9 @@ impl PoolOptions {
     }
 }
 
-impl std::fmt::Debug for PoolOptions {
+impl std::fmt::Debug for ConnectOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PoolOptions")
+        f.debug_struct("ConnectOptions")
             .field("guard", &self.guard)
             .field("connect_timeout", &self.connect_timeout)
             .finish_non_exhaustive()

@@ -8,7 +8,7 @@ const FIRST_MS: u64 = 100;
 const LONGEST_MS: u64 = 30_000;
 
 /// The wait after so many failures in a row, in milliseconds.
-pub(super) fn wait(failures: u32) -> u64 {
+pub(crate) fn wait(failures: u32) -> u64 {
     let plain = FIRST_MS.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(LONGEST_MS);
     rand::random_range(plain * 9 / 10..=plain * 11 / 10)
 }

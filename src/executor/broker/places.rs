@@ -16,14 +16,14 @@ const MAX_OF_PROJECT: usize = 32;
 
 /// The places.
 #[derive(Debug)]
-pub(super) struct ConnectionPlaces {
+pub(crate) struct ConnectionPlaces {
     all: Arc<Semaphore>,
     of_projects: Mutex<HashMap<ProjectId, Weak<Semaphore>>>,
 }
 
 /// A place, until it is dropped.
 #[derive(Debug)]
-pub(super) struct ConnectionPlace {
+pub(crate) struct ConnectionPlace {
     _among_all: OwnedSemaphorePermit,
     _of_project: OwnedSemaphorePermit,
 }
@@ -36,7 +36,7 @@ impl Default for ConnectionPlaces {
 
 impl ConnectionPlaces {
     /// A place for a connection of a project; `None` if there is none.
-    pub(super) fn take(&self, project: ProjectId) -> Option<ConnectionPlace> {
+    pub(crate) fn take(&self, project: ProjectId) -> Option<ConnectionPlace> {
         let of_project = self.of_project(project).try_acquire_owned().ok()?;
         let among_all = Arc::clone(&self.all).try_acquire_owned().ok()?;
         Some(ConnectionPlace { _among_all: among_all, _of_project: of_project })

@@ -18,11 +18,11 @@ const HEADER_FRAME: usize = 7 + 1 + 2 + 2 + 8 + 2;
 /// A text of more than 255 bytes where AMQP allows no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} has more than 255 bytes")]
-pub(super) struct TooLong(pub(super) &'static str);
+pub(crate) struct TooLong(pub(crate) &'static str);
 
 /// The reason why a message cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unwritable {
+pub(crate) enum Unwritable {
     /// A text is too long.
     #[error(transparent)]
     TooLong(#[from] TooLong),
@@ -37,13 +37,13 @@ pub(super) enum Unwritable {
 }
 
 /// A short text.
-pub(super) fn short(field: &'static str, text: &str) -> Result<ShortString, TooLong> {
+pub(crate) fn short(field: &'static str, text: &str) -> Result<ShortString, TooLong> {
     ShortString::try_new(text).map_err(|_| TooLong(field))
 }
 
 /// A table. An integer travels as a 32-bit one if it fits, else as a 64-bit one. (`tables` refuses
 /// one that is beyond that.)
-pub(super) fn table(values: &Map<String, Value>) -> Result<FieldTable, TooLong> {
+pub(crate) fn table(values: &Map<String, Value>) -> Result<FieldTable, TooLong> {
     let mut table = FieldTable::default();
     for (name, value) in values {
         table.insert(short("the name of a header", name)?, typed(value)?);
@@ -52,7 +52,7 @@ pub(super) fn table(values: &Map<String, Value>) -> Result<FieldTable, TooLong> 
 }
 
 /// The bytes of a table, with its length.
-pub(super) fn table_bytes(table: &FieldTable) -> usize {
+pub(crate) fn table_bytes(table: &FieldTable) -> usize {
     let entries = table.inner().iter();
     4 + entries.map(|(name, value)| 1 + name.as_str().len() + typed_bytes(value)).sum::<usize>()
 }
@@ -73,7 +73,7 @@ fn typed_bytes(value: &AMQPValue) -> usize {
 }
 
 /// The bytes of the header frame of a message with these properties, as [`properties`] makes them.
-pub(super) fn header_bytes(properties: &BasicProperties) -> usize {
+pub(crate) fn header_bytes(properties: &BasicProperties) -> usize {
     let texts = [
         properties.content_type(),
         properties.content_encoding(),
@@ -117,7 +117,7 @@ fn typed(value: &Value) -> Result<AMQPValue, TooLong> {
 type Set = fn(BasicProperties, ShortString) -> BasicProperties;
 
 /// The properties of a message; empty texts are left out.
-pub(super) fn properties(message: &Message) -> Result<BasicProperties, TooLong> {
+pub(crate) fn properties(message: &Message) -> Result<BasicProperties, TooLong> {
     let from = &message.properties;
     let mut to = BasicProperties::default()
         .with_message_id(short("the execution id", &message.execution)?)

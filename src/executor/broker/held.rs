@@ -1,4 +1,4 @@
-//! A channel that a chunk holds alone, with its places. `pool` makes it, `publish` uses it. Where a
+//! A channel that a chunk holds alone, with its places. Publishers make it, `publish` uses it. Where a
 //! chunk ends before all is confirmed, the channel is closed, or else its connection is cut: what
 //! is not written yet must not leave later (*no late message*, `connection`).
 
@@ -17,7 +17,7 @@ use crate::metrics::PublishMetrics;
 const CLOSING: Duration = Duration::from_secs(10);
 
 /// A channel in use.
-pub(super) struct HeldChannel {
+pub(crate) struct HeldChannel {
     connection: Arc<BrokerConnection>,
     channel: Channel,
     /// The messages that were handed over and are not confirmed.
@@ -25,45 +25,45 @@ pub(super) struct HeldChannel {
     metrics: PublishMetrics,
     /// Whether the channel was given back.
     done: bool,
-    places: Option<[OwnedSemaphorePermit; 2]>,
+    places: Vec<OwnedSemaphorePermit>,
 }
 
 impl HeldChannel {
-    /// A channel with its places at the exchange and at the connection.
-    pub(super) fn new(
+    /// A channel with its places, at the connection and wherever else it takes one.
+    pub(crate) fn new(
         connection: Arc<BrokerConnection>,
         channel: Channel,
         metrics: PublishMetrics,
-        places: [OwnedSemaphorePermit; 2],
+        places: Vec<OwnedSemaphorePermit>,
     ) -> Self {
         let outstanding = AtomicUsize::new(0);
-        Self { connection, channel, outstanding, metrics, done: false, places: Some(places) }
+        Self { connection, channel, outstanding, metrics, done: false, places }
     }
 
-    pub(super) fn channel(&self) -> &Channel {
+    pub(crate) fn channel(&self) -> &Channel {
         &self.channel
     }
 
-    pub(super) fn connection(&self) -> &BrokerConnection {
+    pub(crate) fn connection(&self) -> &BrokerConnection {
         &self.connection
     }
 
     /// Notes that a message was handed over.
-    pub(super) fn handed(&self) {
+    pub(crate) fn handed(&self) {
         self.outstanding.fetch_add(1, Ordering::SeqCst);
         self.connection.handed();
         self.metrics.handed();
     }
 
     /// Notes that the broker has decided about a message.
-    pub(super) fn confirmed(&self) {
+    pub(crate) fn confirmed(&self) {
         self.outstanding.fetch_sub(1, Ordering::SeqCst);
         self.connection.confirmed();
         self.metrics.settled(1);
     }
 
     /// Gives the channel back: all is confirmed.
-    pub(super) fn give_back(&mut self) {
+    pub(crate) fn give_back(&mut self) {
         self.done = true;
         self.connection.give_back(self.channel.clone());
     }
@@ -84,7 +84,7 @@ impl Drop for HeldChannel {
             return;
         }
         let (connection, channel) = (Arc::clone(&self.connection), self.channel.clone());
-        let places = self.places.take();
+        let places = std::mem::take(&mut self.places);
         let Ok(runtime) = Handle::try_current() else {
             connection.end("this node is stopping");
             settled();

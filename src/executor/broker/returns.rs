@@ -9,18 +9,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A returned message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Return {
+pub(crate) struct Return {
     /// Its id; empty if it has none.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// The reply code.
-    pub(super) code: u16,
+    pub(crate) code: u16,
     /// The reply text.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 /// The returns of a connection.
 #[derive(Debug, Default)]
-pub(super) struct Returns {
+pub(crate) struct Returns {
     chunks: Mutex<HashMap<u16, OfChunk>>,
     has_closed: AtomicBool,
 }
@@ -35,12 +35,12 @@ struct OfChunk {
 
 impl Returns {
     /// Begins a chunk on a channel.
-    pub(super) fn begin(&self, channel: u16) {
+    pub(crate) fn begin(&self, channel: u16) {
         self.lock().insert(channel, OfChunk::default());
     }
 
     /// Notes that a message leaves.
-    pub(super) fn published(&self, channel: u16) {
+    pub(crate) fn published(&self, channel: u16) {
         if let Some(chunk) = self.lock().get_mut(&channel) {
             chunk.published += 1;
         }
@@ -49,7 +49,7 @@ impl Returns {
     /// Adds a return; `false` if more come back than have left. Without a chunk on the channel, the
     /// return is for one that is over, and nobody asks for it any more.
     #[must_use]
-    pub(super) fn add(&self, channel: u16, returned: Return) -> bool {
+    pub(crate) fn add(&self, channel: u16, returned: Return) -> bool {
         let mut chunks = self.lock();
         let Some(chunk) = chunks.get_mut(&channel) else { return true };
         if chunk.returned.len() >= chunk.published {
@@ -60,17 +60,17 @@ impl Returns {
     }
 
     /// Ends the chunk on a channel, and takes its returns.
-    pub(super) fn end(&self, channel: u16) -> Vec<Return> {
+    pub(crate) fn end(&self, channel: u16) -> Vec<Return> {
         self.lock().remove(&channel).unwrap_or_default().returned
     }
 
     /// Notes that the broker closes a channel.
-    pub(super) fn note_closed(&self) {
+    pub(crate) fn note_closed(&self) {
         self.has_closed.store(true, Ordering::SeqCst);
     }
 
     /// Whether the broker has closed a channel.
-    pub(super) fn has_closed(&self) -> bool {
+    pub(crate) fn has_closed(&self) -> bool {
         self.has_closed.load(Ordering::SeqCst)
     }
 

@@ -28,7 +28,7 @@ const PUBLISH: (u16, u16) = (60, 40);
 
 /// The filter of one connection.
 #[derive(Debug)]
-pub(super) struct FrameFilter {
+pub(crate) struct FrameFilter {
     place: Place,
     /// The channels that were closed, and not opened again.
     closed: HashSet<u16>,
@@ -53,7 +53,7 @@ impl Default for FrameFilter {
 
 impl FrameFilter {
     /// Takes bytes that are to be written, and adds those to `out` that may be.
-    pub(super) fn pass(&mut self, mut bytes: &[u8], out: &mut Vec<u8>, returns: &Returns) {
+    pub(crate) fn pass(&mut self, mut bytes: &[u8], out: &mut Vec<u8>, returns: &Returns) {
         while !bytes.is_empty() {
             match &mut self.place {
                 Place::Prelude(left) | Place::Body(left, _) if *left == 0 => {

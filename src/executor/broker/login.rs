@@ -10,15 +10,16 @@ use lapin::uri::{AMQPQueryString, AMQPScheme, AMQPUri};
 use lapin::{AsyncTcpStream, Connection, ConnectionProperties, ErrorKind};
 use tokio::time::Instant;
 
-use super::broker::Broker;
 use super::connector;
 use super::failure::{Failure, Unconnected};
 use super::inbound::{CHANNEL_MAX, FRAME_MAX};
-use super::options::PoolOptions;
+use super::options::ConnectOptions;
 use super::returns::Returns;
+use super::role::Role;
 use super::runtime;
 use super::transport::Cut;
 use super::values::short;
+use crate::executor::amqp::Broker;
 use crate::executor::outbound::local_error::LocalError;
 use crate::model::ProjectId;
 use crate::secret::SecretText;
@@ -44,18 +45,18 @@ impl AuthProvider for Login {
 }
 
 /// A connection with its login.
-pub(super) struct LoggedIn {
-    pub(super) library: Connection,
+pub(crate) struct LoggedIn {
+    pub(crate) library: Connection,
     /// Cuts it.
-    pub(super) cut: Arc<Cut>,
+    pub(crate) cut: Arc<Cut>,
     /// The messages that came back on it.
-    pub(super) returns: Arc<Returns>,
+    pub(crate) returns: Arc<Returns>,
     /// The instant up to which it may take to be ready.
-    pub(super) deadline: Instant,
+    pub(crate) deadline: Instant,
 }
 
 /// A connection that is cut unless it is taken over.
-pub(super) struct CutOnDrop(pub(super) Option<Arc<Cut>>);
+pub(crate) struct CutOnDrop(pub(crate) Option<Arc<Cut>>);
 
 impl Drop for CutOnDrop {
     fn drop(&mut self) {
@@ -66,8 +67,8 @@ impl Drop for CutOnDrop {
 }
 
 /// Opens a connection with its login. Dropping the future ends it.
-pub(super) async fn log_in(
-    options: &PoolOptions,
+pub(crate) async fn log_in(
+    (options, role): (&ConnectOptions, Role),
     broker: &Broker,
     password: &SecretText,
     project: ProjectId,
@@ -80,7 +81,7 @@ pub(super) async fn log_in(
     if let Some(error) = long {
         return Err(Unconnected::Refused(Failure::of_connection(error.to_string())));
     }
-    let transport = connector::connect(options, broker, project, (&cut, &returns)).await?;
+    let transport = connector::connect((options, role), broker, project, (&cut, &returns)).await?;
     // The library connects by the transport; of the URL it uses these.
     let uri = AMQPUri {
         scheme: AMQPScheme::AMQP,
@@ -98,7 +99,7 @@ pub(super) async fn log_in(
         .with_auth_provider(login)
         .with_client_property("product".into(), "scheduler0".into())
         .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into())
-        .with_connection_name("scheduler0 publisher".into());
+        .with_connection_name(role.name().into());
     // The library asks once: it makes no second try.
     let transport = Mutex::new(Some(transport));
     let connect = async move |_, _| {

@@ -1,4 +1,5 @@
-//! The publishing of one chunk over one channel, which nobody else uses meanwhile. `pool` calls it.
+//! The publishing of one chunk over one channel, which nobody else uses meanwhile. The pool of the
+//! kind `amqp` calls it, and the bus.
 //!
 //! The client library numbers a message when its future is first polled, and queues it in the same
 //! poll. So all futures are made and polled once, in order, by one task; then the writes are waited
@@ -9,7 +10,6 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -19,9 +19,8 @@ use lapin::{Channel, Confirmation, PublisherConfirm};
 
 use super::failure::Failure;
 use super::held::HeldChannel;
-use super::message::{Message, Publish};
+use super::message::Message;
 use super::values::{Unwritable, header_bytes, properties, short};
-use crate::delivery::call_checks::SendCheck;
 
 /// The time after which a wait looks whether the channel is still open: the library forgets
 /// messages that are queued while it closes.
@@ -29,7 +28,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// What became of a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     /// It was not handed over.
     #[default]
     Unsent,
@@ -45,15 +44,44 @@ pub(super) enum Fate {
     Returned(u16, String),
 }
 
+/// A message with the exchange that it goes to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outgoing<'a> {
+    /// The exchange.
+    pub(crate) exchange: &'a str,
+    /// The message.
+    pub(crate) message: &'a Message,
+}
+
+/// The answer to whether the next message may go, asked right before it is handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// It may.
+    Goes,
+    /// It may not, and others may.
+    #[expect(dead_code, reason = "the bus of worker runs answers so")]
+    Stays,
+    /// Neither it nor what follows may.
+    Ends,
+}
+
+/// The messages of a chunk, each with another id.
+pub(crate) struct Chunk<'a> {
+    /// The messages, in their order.
+    pub(crate) messages: &'a [Outgoing<'a>],
+    /// Whether a message that reaches no queue is returned.
+    pub(crate) mandatory: bool,
+}
+
 /// A chunk under way.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     /// The fate of each message.
-    pub(super) fates: Vec<Fate>,
+    pub(crate) fates: Vec<Fate>,
     /// The reason why the rest is not known, if the channel or the connection has ended.
-    pub(super) ended: Option<Failure>,
+    pub(crate) ended: Option<Failure>,
     /// Whether the connection was blocked before all were handed over.
-    pub(super) blocked: bool,
+    pub(crate) blocked: bool,
     /// The most messages that may be handed over.
     most: usize,
     /// The returned messages, by their ids.
@@ -79,27 +107,27 @@ enum Waiting<'a> {
 
 impl Progress {
     /// A chunk of so many messages, none of which was handed over, and at most so many may be.
-    pub(super) fn new(messages: usize, most: Option<usize>) -> Self {
+    pub(crate) fn new(messages: usize, most: Option<usize>) -> Self {
         let most = most.unwrap_or(messages);
         Self { fates: vec![Fate::Unsent; messages], most, ..Self::default() }
     }
 
     /// Whether some message was handed over.
-    pub(super) fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         self.fates.iter().any(|fate| !matches!(fate, Fate::Unsent | Fate::Unwritable(_)))
     }
 
     /// Publishes a chunk, and waits until each message that was handed over is decided about, or
     /// the channel has ended.
-    pub(super) async fn publish(
+    pub(crate) async fn publish(
         &mut self,
         held: &mut HeldChannel,
-        chunk: &Publish,
-        check: &Arc<SendCheck>,
+        chunk: &Chunk<'_>,
+        mut admit: impl FnMut(usize) -> Admission + Send,
     ) {
         let channel = held.channel().clone();
         held.connection().returns().begin(channel.id());
-        let messages = self.hand_over(held, &channel, chunk, check);
+        let messages = self.hand_over(held, &channel, chunk, &mut admit);
         UnderWay { progress: self, held, channel: &channel, messages }.wait().await;
         if self.ended.is_none() {
             held.give_back();
@@ -111,15 +139,15 @@ impl Progress {
         &mut self,
         held: &HeldChannel,
         channel: &'a Channel,
-        chunk: &'a Publish,
-        check: &SendCheck,
+        chunk: &Chunk<'a>,
+        admit: &mut (dyn FnMut(usize) -> Admission + Send),
     ) -> Vec<(usize, Waiting<'a>)> {
         let mut handed = Vec::with_capacity(chunk.messages.len());
         let options = BasicPublishOptions { mandatory: chunk.mandatory, immediate: false };
         let mut cx = Context::from_waker(Waker::noop());
         let frame_max = held.connection().frame_max();
-        for (n, message) in chunk.messages.iter().enumerate() {
-            let (key, exchange, properties) = match written(message, chunk, frame_max) {
+        for (n, outgoing) in chunk.messages.iter().enumerate() {
+            let (key, exchange, properties) = match written(outgoing, frame_max) {
                 Ok(parts) => parts,
                 Err(error) => {
                     self.fates[n] = Fate::Unwritable(error);
@@ -133,11 +161,13 @@ impl Progress {
                 self.blocked = true;
                 break;
             }
-            if !check.passes() {
-                break;
+            match admit(n) {
+                Admission::Goes => {}
+                Admission::Stays => continue,
+                Admission::Ends => break,
             }
-            let publishing =
-                channel.basic_publish(exchange, key, options, &message.body, properties);
+            let body = &outgoing.message.body;
+            let publishing = channel.basic_publish(exchange, key, options, body, properties);
             let mut publishing: Publishing<'a> = Box::pin(publishing);
             match publishing.as_mut().poll(&mut cx) {
                 // It was refused at once: the channel is closed.
@@ -192,12 +222,13 @@ impl Progress {
         }
     }
 
-    /// Attributes the returned messages. To be called when the chunk is over.
-    pub(super) fn attribute(&mut self, chunk: &Publish) {
+    /// Attributes the returned messages, by the ids of all of them in their order. To be called
+    /// when the chunk is over.
+    pub(crate) fn attribute<'m>(&mut self, messages: impl Iterator<Item = &'m Message>) {
         if self.returned.is_empty() {
             return;
         }
-        for (fate, message) in self.fates.iter_mut().zip(&chunk.messages) {
+        for (fate, message) in self.fates.iter_mut().zip(messages) {
             if let Some((code, text)) = self.returned.remove(&message.execution) {
                 *fate = Fate::Returned(code, text);
             }
@@ -265,12 +296,11 @@ impl Drop for UnderWay<'_, '_> {
 
 /// The routing key, the exchange and the properties of a message.
 fn written(
-    message: &Message,
-    chunk: &Publish,
+    Outgoing { exchange, message }: &Outgoing<'_>,
     frame_max: usize,
 ) -> Result<(ShortString, ShortString, lapin::BasicProperties), Unwritable> {
     let key = short("routingKey", &message.routing_key)?;
-    let exchange = short("exchange", &chunk.exchange.name)?;
+    let exchange = short("exchange", exchange)?;
     let properties = properties(message)?;
     match header_bytes(&properties) {
         bytes if bytes > frame_max => Err(Unwritable::TooMuch { bytes, most: frame_max }),

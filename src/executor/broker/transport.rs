@@ -19,6 +19,7 @@ use super::frames::FrameFilter;
 use super::inbound::{InboundFilter, Refused};
 use super::places::ConnectionPlace;
 use super::returns::Returns;
+use super::role::Role;
 
 /// The most bytes that are taken over before they are written.
 const ROOM: usize = 64 << 10;
@@ -26,7 +27,7 @@ const ROOM: usize = 64 << 10;
 const READ: usize = 16 << 10;
 
 /// A stream to a broker.
-pub(super) enum Stream {
+pub(crate) enum Stream {
     /// Plain TCP.
     Plain(TcpStream),
     /// TLS.
@@ -34,7 +35,7 @@ pub(super) enum Stream {
 }
 
 /// A stream with its filters.
-pub(super) struct Transport {
+pub(crate) struct Transport {
     stream: Stream,
     inbound: InboundFilter,
     /// The bytes that were read and passed, of which the library has the first `taken`.
@@ -52,7 +53,7 @@ pub(super) struct Transport {
 
 /// Cuts a transport.
 #[derive(Debug, Default)]
-pub(super) struct Cut {
+pub(crate) struct Cut {
     done: AtomicBool,
     /// What the broker sent that it may not, if it was cut over that.
     refused: OnceLock<Refused>,
@@ -62,19 +63,19 @@ pub(super) struct Cut {
 
 impl Cut {
     /// Ends the stream: reading and writing fail from now on.
-    pub(super) fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.done.store(true, Ordering::SeqCst);
         self.reader.wake();
         self.writer.wake();
     }
 
     /// What the broker sent that it may not, if the stream was cut over that.
-    pub(super) fn refused(&self) -> Option<Refused> {
+    pub(crate) fn refused(&self) -> Option<Refused> {
         self.refused.get().copied()
     }
 
     /// Whether the stream was cut.
-    pub(super) fn is_cut(&self) -> bool {
+    pub(crate) fn is_cut(&self) -> bool {
         self.done.load(Ordering::SeqCst)
     }
 
@@ -109,15 +110,15 @@ impl Stream {
 
 impl Transport {
     /// A transport over a stream, which puts the returned messages into `returns`.
-    pub(super) fn new(
+    pub(crate) fn new(
         stream: Stream,
-        cut: Arc<Cut>,
-        returns: Arc<Returns>,
+        role: Role,
+        (cut, returns): (Arc<Cut>, Arc<Returns>),
         place: ConnectionPlace,
     ) -> Self {
         Self {
             stream,
-            inbound: InboundFilter::default(),
+            inbound: InboundFilter::new(role),
             read: Vec::new(),
             taken: 0,
             filter: FrameFilter::default(),
@@ -260,7 +261,8 @@ mod tests {
             let cut = Arc::new(Cut::default());
             let place = ConnectionPlaces::default().take(1).unwrap();
             let stream = Stream::Plain(stream);
-            let mut transport = Transport::new(stream, Arc::clone(&cut), Arc::default(), place);
+            let ends = (Arc::clone(&cut), Arc::default());
+            let mut transport = Transport::new(stream, Role::Publisher, ends, place);
             assert_eq!(write(&mut transport, b"AMQP\0\0\x09\x01").await, Ok(8));
             server.read_exact(&mut [0; 8]).await.unwrap();
             if is_cut {
