@@ -89,7 +89,7 @@ pub(super) fn target(job: &Value) -> String {
     }
 }
 
-/// The destination of an executor: a URL, or an exchange of a broker.
+/// The destination of an executor: a URL, an exchange of a broker, or the bus of a queue.
 pub(super) fn destination(executor: &Value) -> String {
     let url = executor["webhookUrl"].as_str().filter(|url| !url.is_empty());
     let url = || url.map(|url| show(&url.into()));
@@ -104,6 +104,12 @@ fn own_target(record: &Value) -> Option<String> {
         let exchange = if exchange.is_empty() { "(default)" } else { exchange };
         let (exchange, key) = (show(&exchange.into()), show(&amqp["routingKey"]));
         return Some(format!("{exchange}/{key} at {}", show(&amqp["url"])));
+    }
+    let worker = &record["worker"];
+    if worker["bus"].is_string() {
+        let bus = format!("workers, {}", show(&worker["bus"]));
+        let at = |url: &Value| format!("{bus} at {}", show(url));
+        return Some(worker.get("url").map_or_else(|| bus.clone(), at));
     }
     let url = record["http"]["url"].as_str()?;
     let method = record["http"]["method"].as_str().unwrap_or("POST");
@@ -190,6 +196,11 @@ mod tests {
         for (record, wanted) in [
             (json!({"amqp": amqp}), "orders/new at amqp://me:***@mq/"),
             (json!({"amqp": to_queue}), "(default)/letters at amqp://mq/"),
+            (json!({"worker": {"bus": "embedded"}}), "workers, embedded"),
+            (
+                json!({"worker": {"bus": "rabbitmq", "url": "amqp://me:***@mq/"}}),
+                "workers, rabbitmq at amqp://me:***@mq/",
+            ),
             (json!({"http": {"method": "PUT", "url": "http://a/"}}), "PUT http://a/"),
         ] {
             assert_eq!(target(&record), wanted);

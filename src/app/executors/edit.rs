@@ -3,6 +3,7 @@
 
 use crate::app::error::Error;
 use crate::app::executors::input::{ExecutorInput, HttpInput, LONGEST_NAME};
+use crate::app::executors::queues;
 use crate::app::executors::settings::types;
 use crate::app::executors::tls;
 use crate::app::fields::check_text;
@@ -119,6 +120,7 @@ impl ExecutorInput {
         }
         new.max_concurrency = self.max_concurrency.clone().apply_to(old.max_concurrency);
         new.rate_per_second = self.rate_per_second.clone().apply_to(old.rate_per_second);
+        queues::check(self, &mut new, old)?;
         new.modified_by.clone_from(&self.modified_by);
         Ok(new)
     }

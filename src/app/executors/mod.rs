@@ -4,6 +4,7 @@ mod create;
 mod delete;
 mod edit;
 pub mod input;
+mod queues;
 mod read;
 mod rotate;
 pub mod settings;

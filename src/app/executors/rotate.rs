@@ -4,6 +4,7 @@ use crate::app::actor::Actor;
 use crate::app::authz::{Action, Resource, authorize};
 use crate::app::conditions::Conditions;
 use crate::app::error::Error;
+use crate::app::executors::queues;
 use crate::app::reads::ReadPhase;
 use crate::app::signing::{Rotated, Rotation, RotationInput};
 use crate::app::state::App;
@@ -16,8 +17,8 @@ impl App {
     ///
     /// # Errors
     ///
-    /// `NotFound` where there is no such executor; `Conflict` where the given secret is in use;
-    /// `Stale` when a condition does not hold.
+    /// `NotFound` where there is no such executor; `Unprocessable` where it is a queue; `Conflict`
+    /// where the given secret is in use; `Stale` when a condition does not hold.
     pub async fn rotate_executor_secret(
         &self,
         actor: &Actor,
@@ -32,6 +33,7 @@ impl App {
         let load = || self.load_executor(actor, id, ReadPhase::BeforeWrite);
         self.linearize().await?;
         let old = load().await?;
+        queues::check_rotation(&old)?;
         self.check_rotation(actor, &rotation, &old.signing).await?;
         let edit = |old: &Executor| {
             let signing = rotation.apply_to(&old.signing, &self.keys, self.now());
