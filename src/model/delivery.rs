@@ -184,6 +184,28 @@ pub enum Overlap {
     },
 }
 
+impl Overlap {
+    /// The name, as requests and answers have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Skip => "skip",
+            Self::QueueOne => "queue_one",
+            Self::CancelPrevious => "cancel_previous",
+            Self::Queue { .. } => "queue",
+        }
+    }
+
+    /// The policy of a queue of so many; 0 is no bound, `None` [`MAX_WAITING`].
+    pub fn queue(max_queue: Option<u32>) -> Self {
+        let most = match max_queue.unwrap_or(MAX_WAITING) {
+            0 => u32::MAX,
+            most => most,
+        };
+        Self::Queue { most }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

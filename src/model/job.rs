@@ -102,9 +102,9 @@ pub struct JobDefinition {
     /// The failures that are retried; `None` for those of the queue's bus.
     #[serde(default, skip_serializing_if = "is_default")]
     pub retry_on: Option<RetryOn>,
-    /// The most occurrences that may wait, for a worker or behind another run; 0 for no bound, `None`
-    /// for [`MAX_WAITING`](super::delivery::MAX_WAITING). `Overlap::Queue` has the number that
-    /// follows from it.
+    /// The most occurrences that may wait, for a worker or behind another run; 0 for no bound,
+    /// `None` for [`MAX_WAITING`](super::delivery::MAX_WAITING). `Overlap::Queue` has the number
+    /// that follows from it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub max_queue: Option<u32>,
     /// The name on a broker; `None` for the client's id of the job.
@@ -190,18 +190,6 @@ impl JobStatus {
             Self::Completed => "completed",
             Self::Disabled => "disabled",
         }
-    }
-}
-
-impl JobDefinition {
-    /// The field, if there is one, that needs a target whose occurrences may be runs.
-    pub fn single_only(&self) -> Option<&'static str> {
-        let fields = [
-            ("overlap", self.overlap != Overlap::Allow),
-            ("runTimeout", self.run_timeout.is_some()),
-            ("heartbeatTimeout", self.heartbeat_timeout.is_some()),
-        ];
-        fields.iter().find(|(_, given)| *given).map(|(field, _)| *field)
     }
 }
 

@@ -12,6 +12,7 @@ pub mod credential;
 pub mod delivery;
 pub mod execution_id;
 pub mod job;
+mod job_needs;
 pub mod lease;
 pub mod members;
 pub mod offer;

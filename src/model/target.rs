@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use super::run_terms::BusKind;
 use super::{Millis, ProjectId};
 
 /// A secret, encrypted with the cluster's `SecretKey` and written as base64.
@@ -208,6 +209,13 @@ impl Executor {
         }
     }
 
+    /// The way in which its runs come to workers; `None` if it is no queue, or if this program does
+    /// not know the bus.
+    pub fn bus(&self) -> Option<BusKind> {
+        let settings = self.settings.as_deref().filter(|_| is_queue(&self.kind))?;
+        BusKind::deserialize(settings.get("bus")?).ok()
+    }
+
     /// Returns whether the occurrences of its jobs may be runs: each has a request of its own.
     pub fn takes_runs(&self) -> bool {
         self.http.is_some() || takes_runs(&self.kind)
@@ -252,6 +260,20 @@ impl ProjectPause {
 mod tests {
     use super::*;
     use crate::model::job::JobDefinition;
+
+    #[test]
+    fn a_queue_has_a_bus_and_nothing_else_has() {
+        let queue = |kind: &str, settings: Value| {
+            let settings = Some(Box::new(settings));
+            Executor { kind: kind.to_owned(), settings, ..Executor::default() }.bus()
+        };
+        let embedded = serde_json::json!({"bus": "embedded"});
+        assert_eq!(queue(WORKER, embedded.clone()), Some(BusKind::Embedded));
+        assert_eq!(queue(AMQP, embedded), None);
+        for unknown in [serde_json::json!({"bus": "nats"}), serde_json::json!({}), Value::Null] {
+            assert_eq!(queue(WORKER, unknown), None);
+        }
+    }
 
     #[test]
     fn a_value_of_a_kind_may_be_null_and_is_not_lost() {

@@ -18,6 +18,7 @@ mod queries;
 mod rules;
 mod schedules;
 mod warnings;
+mod workers;
 
 use axum::http::StatusCode;
 use scheduler0::app::cluster_admin::members::Step;

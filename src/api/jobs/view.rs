@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::app::fields::verbatim;
 use crate::app::jobs::JobRecord;
 use crate::app::jobs::misfire::MisfireView;
+use crate::app::jobs::show_retry_on;
 use crate::app::targets::http::view::{HttpView, show};
 use crate::app::targets::settings::shown::Shown;
 use crate::model::Millis;
@@ -96,11 +97,21 @@ struct Policies {
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    overlap: Option<Overlap>,
+    overlap: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_queue: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_timeout: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     run_timeout: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     heartbeat_timeout: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancel_timeout: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_on: Option<Vec<&'static str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     delete_after_run: Option<bool>,
 }
@@ -116,9 +127,16 @@ impl Policies {
             retry_factor: delivery.retry_factor.map(|thousandths| f64::from(thousandths) / 1_000.0),
             retry_max_delay: shown(delivery.retry_max_delay),
             timeout: shown(delivery.timeout),
-            overlap: Some(definition.overlap).filter(|overlap| *overlap != Overlap::Allow),
+            overlap: Some(definition.overlap)
+                .filter(|overlap| *overlap != Overlap::Allow)
+                .map(Overlap::name),
+            max_queue: definition.max_queue,
+            start_timeout: shown(definition.start_timeout),
             run_timeout: shown(definition.run_timeout),
             heartbeat_timeout: shown(definition.heartbeat_timeout),
+            cancel_timeout: shown(definition.cancel_timeout),
+            retry_on: definition.retry_on.map(show_retry_on),
+            worker_name: definition.worker_name.clone(),
             delete_after_run: Some(true).filter(|_| definition.delete_after_run),
         }
     }

@@ -10,7 +10,7 @@ use crate::app::idempotency::Key;
 use crate::app::jobs::references::References;
 use crate::app::jobs::stream::JobsLeft;
 use crate::app::jobs::validate::batch::NewJobs;
-use crate::app::jobs::validate::executors;
+use crate::app::jobs::validate::executors::{self, OwnValues};
 use crate::app::jobs::validate::payload::definition_bytes;
 use crate::app::reads::ReadPhase;
 use crate::app::state::App;
@@ -105,8 +105,12 @@ impl App {
     ) -> Result<Created, Error> {
         let request = Uuid::now_v7().as_u128();
         let NewJobs { mut definitions, jobs } = jobs;
-        let data = jobs.iter().map(|job| (job.definition as usize, job.data.as_str()));
-        if let Err((first, error)) = executors::check(self, actor, &mut definitions, data).await {
+        let own = jobs.iter().map(|job| OwnValues {
+            definition: job.definition as usize,
+            data: &job.data,
+            external_id: job.external_id.as_deref(),
+        });
+        if let Err((first, error)) = executors::check(self, actor, &mut definitions, own).await {
             return Err(first.map_or(error.clone(), |index| error.at(index)));
         }
         let references = References::of(&definitions, &jobs);

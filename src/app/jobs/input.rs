@@ -154,6 +154,18 @@ pub enum Name {
     RunTimeout,
     /// `heartbeatTimeout`.
     HeartbeatTimeout,
+    /// `startTimeout`.
+    StartTimeout,
+    /// `cancelTimeout`.
+    CancelTimeout,
+    /// `retryOn`.
+    RetryOn,
+    /// `maxQueue`.
+    MaxQueue,
+    /// `workerName`.
+    WorkerName,
+    /// `allowConcurrentRuns`: another name for two values of `overlap`.
+    AllowConcurrentRuns,
     /// `deleteAfterRun`.
     DeleteAfterRun,
     /// `labels`.
@@ -201,6 +213,12 @@ impl Name {
             Self::Overlap => "overlap",
             Self::RunTimeout => "runTimeout",
             Self::HeartbeatTimeout => "heartbeatTimeout",
+            Self::StartTimeout => "startTimeout",
+            Self::CancelTimeout => "cancelTimeout",
+            Self::RetryOn => "retryOn",
+            Self::MaxQueue => "maxQueue",
+            Self::WorkerName => "workerName",
+            Self::AllowConcurrentRuns => "allowConcurrentRuns",
             Self::DeleteAfterRun => "deleteAfterRun",
             Self::Labels => "labels",
             Self::CreatedBy => "createdBy",

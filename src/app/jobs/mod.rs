@@ -52,5 +52,6 @@ pub(crate) use validate::fixtures::rules as test_rules;
 pub use validate::own_fields::{LONGEST_BY, LONGEST_TIME};
 pub use validate::policy::check_label;
 pub use validate::rules::Rules;
+pub(crate) use validate::worker_fields::show_retry_on;
 
 pub use crate::store::jobs::{Filter, Order};

@@ -12,7 +12,7 @@ use crate::app::jobs::input::JobInput;
 use crate::app::jobs::next_runs::ScheduleCache;
 use crate::app::jobs::record::JobRecord;
 use crate::app::jobs::validate::edit::{EditMode, edited};
-use crate::app::jobs::validate::executors;
+use crate::app::jobs::validate::executors::{self, OwnValues};
 use crate::app::reads::ReadPhase;
 use crate::app::state::App;
 use crate::app::warnings::Warnings;
@@ -82,8 +82,9 @@ impl App {
             edit.definition.retry_max = edit.definition.retry_max.filter(|given| *given != default);
         }
         let definitions = std::slice::from_mut(&mut edit.definition);
-        let data = std::iter::once((0, edit.data.as_str()));
-        executors::check(self, actor, definitions, data).await.map_err(|(_, error)| error)?;
+        let (data, external_id) = (edit.data.as_str(), edit.external_id.as_deref());
+        let own = std::iter::once(OwnValues { definition: 0, data, external_id });
+        executors::check(self, actor, definitions, own).await.map_err(|(_, error)| error)?;
         conditions.check(Some(job.version))?;
         match self.propose(actor, Command::UpdateJob(Box::new(edit))).await? {
             outcome if is_stale(&outcome) => Ok(false),

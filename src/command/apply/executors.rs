@@ -4,7 +4,7 @@
 use super::entry::{Applied, Entry, Refusal, expected, refuse};
 use crate::command::{Outcome, RejectionKind};
 use crate::model::job::JobDefinition;
-use crate::model::target::{Executor, takes_messages};
+use crate::model::target::{Executor, is_queue, takes_messages};
 use crate::store::executors;
 use crate::store::meta::Sequence;
 
@@ -72,6 +72,12 @@ impl Entry<'_, '_> {
                 return Ok(());
             }
             "type cannot change while jobs use the executor: give the jobs another target first"
+        } else if old.bus() != new.bus() {
+            if !in_use(|_| true)? {
+                return Ok(());
+            }
+            "bus cannot change while jobs use the queue, for their runs and names belong to it: give \
+             the jobs another queue first"
         } else if new.takes_jobs() {
             let batched = old.takes_runs() && !new.takes_runs();
             if !batched || !in_use(|definition| definition.single_only().is_some())? {
@@ -105,10 +111,15 @@ impl Entry<'_, '_> {
             let kind = &executor.kind;
             return Err(wrong(&format!("is of type {kind}, which takes no message of a job")));
         }
-        match definition.single_only().filter(|_| !executor.takes_runs()) {
+        if let Some(field) = definition.single_only().filter(|_| !executor.takes_runs()) {
+            return Err(wrong(&format!(
+                "has no http target and is no queue of workers, which the job's {field} needs"
+            )));
+        }
+        match definition.queue_only().filter(|_| !is_queue(&executor.kind)) {
             None => Ok(()),
             Some(field) => {
-                Err(wrong(&format!("has no http target, which the job's {field} needs")))
+                Err(wrong(&format!("is no queue of workers, which the job's {field} needs")))
             }
         }
     }

@@ -1,5 +1,5 @@
 //! The executor of queues: workers perform the occurrences of their jobs, as runs. Runs wait on the
-//! node that owns the job's shard until a worker claims them, or are published to a RabbitMQ broker.
+//! node that owns the job's shard until a worker claims them, or are published to a broker.
 //!
 //! An executor of this kind is a queue, and its name is the name of the queue. The kind reads the
 //! settings and says on which terms occurrences are offered; it renders nothing and sends nothing.

@@ -224,6 +224,12 @@ impl<'a> Visitor<'a> for Single<'_> {
                 | Name::Overlap
                 | Name::RunTimeout
                 | Name::HeartbeatTimeout
+                | Name::StartTimeout
+                | Name::CancelTimeout
+                | Name::RetryOn
+                | Name::MaxQueue
+                | Name::WorkerName
+                | Name::AllowConcurrentRuns
                 | Name::DeleteAfterRun
                 | Name::Labels => {
                     let json = map.next_value::<&RawValue>()?.get();

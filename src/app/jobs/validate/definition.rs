@@ -10,6 +10,7 @@ use crate::app::jobs::validate::rules::Rules;
 use crate::app::jobs::validate::seen::SeenValues;
 use crate::app::jobs::validate::target::{execution_type, message};
 use crate::app::jobs::validate::timing::zone;
+use crate::app::jobs::validate::worker_fields::{self, needs_queue};
 use crate::model::Millis;
 use crate::model::delivery::{Misfire, Overlap};
 use crate::model::job::JobDefinition;
@@ -60,6 +61,9 @@ impl SeenValues {
         for (name, json) in &input.rare {
             set_policy(rules, &mut definition, *name, json)?;
         }
+        if matches!(definition.overlap, Overlap::Queue { .. }) {
+            definition.overlap = Overlap::queue(definition.max_queue);
+        }
         reconcile(&mut definition, input)?;
         Ok(definition)
     }
@@ -103,6 +107,10 @@ fn clear(definition: &mut JobDefinition, nulls: Names) {
     definition.run_timeout = definition.run_timeout.filter(|_| !has(Name::RunTimeout));
     definition.heartbeat_timeout =
         definition.heartbeat_timeout.filter(|_| !has(Name::HeartbeatTimeout));
+    definition.start_timeout = definition.start_timeout.filter(|_| !has(Name::StartTimeout));
+    definition.cancel_timeout = definition.cancel_timeout.filter(|_| !has(Name::CancelTimeout));
+    definition.retry_on = definition.retry_on.filter(|_| !has(Name::RetryOn));
+    definition.max_queue = definition.max_queue.filter(|_| !has(Name::MaxQueue));
     definition.delete_after_run &= !has(Name::DeleteAfterRun);
     if has(Name::Dst) {
         definition.dst = DstRule::default();
@@ -113,7 +121,10 @@ fn clear(definition: &mut JobDefinition, nulls: Names) {
     if has(Name::Misfire) {
         definition.misfire = Misfire::default();
     }
-    if has(Name::Overlap) {
+    if has(Name::WorkerName) {
+        definition.worker_name = None;
+    }
+    if has(Name::Overlap) || has(Name::AllowConcurrentRuns) {
         definition.overlap = Overlap::Allow;
     }
     if has(Name::Labels) {
@@ -140,10 +151,23 @@ fn set_policy(
         }
         Name::Timeout => delivery.timeout = Some(rules.timeout(&policy::value("timeout", json)?)?),
         Name::Overlap => definition.overlap = policy::overlap(json)?,
+        Name::AllowConcurrentRuns => {
+            let allows = policy::flag("allowConcurrentRuns", json)?;
+            definition.overlap = if allows { Overlap::Allow } else { Overlap::queue(None) };
+        }
         Name::RunTimeout => definition.run_timeout = Some(length("runTimeout", json, YEAR)?),
         Name::HeartbeatTimeout => {
             definition.heartbeat_timeout = Some(timeout("heartbeatTimeout", json, YEAR)?);
         }
+        Name::StartTimeout => {
+            definition.start_timeout = Some(timeout("startTimeout", json, YEAR)?);
+        }
+        Name::CancelTimeout => {
+            definition.cancel_timeout = Some(timeout("cancelTimeout", json, YEAR)?);
+        }
+        Name::RetryOn => definition.retry_on = Some(worker_fields::retry_on(json)?),
+        Name::MaxQueue => definition.max_queue = Some(worker_fields::max_queue(json)?),
+        Name::WorkerName => definition.worker_name = Some(worker_fields::worker_name(json)?),
         Name::DeleteAfterRun => definition.delete_after_run = policy::flag("deleteAfterRun", json)?,
         Name::Labels => definition.labels = policy::labels(json)?,
         // These were read before, or are not rare.
@@ -169,10 +193,33 @@ fn reconcile(definition: &mut JobDefinition, input: &DefinitionInput<'_>) -> Res
         }
         definition.delete_after_run = false;
     }
+    if input.rare(Name::AllowConcurrentRuns).is_some() && input.rare(Name::Overlap).is_some() {
+        let message = "job allowConcurrentRuns is another name for overlap allow (true) and queue \
+                       (false): give one of them";
+        return Err(unprocessable("allowConcurrentRuns", message));
+    }
     match (definition.single_only(), &definition.target) {
-        (Some(field), Some(own)) if !own.takes_runs() => Err(without_runs(field, &own.kind)),
-        (Some(field), _) if !definition.callback_url.is_empty() => Err(not_in_batches(field)),
-        _ => Ok(()),
+        (Some(field), Some(own)) if !own.takes_runs() => {
+            return Err(without_runs(named(field, input), &own.kind));
+        }
+        (Some(field), _) if !definition.callback_url.is_empty() => {
+            return Err(not_in_batches(named(field, input)));
+        }
+        _ => {}
+    }
+    // Of an executor `executors` knows the type.
+    match definition.queue_only().filter(|_| definition.executor.is_none()) {
+        Some(field) => Err(needs_queue(field)),
+        None => Ok(()),
+    }
+}
+
+/// The name that the request has for a field.
+fn named(field: &'static str, input: &DefinitionInput<'_>) -> &'static str {
+    let other = Name::AllowConcurrentRuns;
+    match other.camel() {
+        Some(name) if field == "overlap" && input.rare(other).is_some() => name,
+        _ => field,
     }
 }
 

@@ -5,6 +5,7 @@ use crate::app::jobs::validate::fixtures::{NOW, SPEC, URL, bare, read, rules};
 use crate::model::delivery::{Delivery, Overlap};
 use crate::model::job::JobStatus;
 use crate::model::job::Timing;
+use crate::model::run_terms::RetryOn;
 
 #[test]
 fn a_one_off_has_an_instant_and_a_zone() {
@@ -289,4 +290,71 @@ fn what_few_jobs_have_ends_in_the_definition() {
     assert_eq!(paused, (JobStatus::Active, Some(NOW + 14_400_000), Some("e")));
     let twice = read(&format!("[{body},{body}]"), rules()).unwrap_err();
     assert!(format!("{twice:?}").contains("field: Some(\"externalId\"), index: Some(1)"));
+}
+
+#[test]
+fn fields_of_workers_end_in_the_definition() {
+    let queue = "\"executorId\":3";
+    let body = bare(&format!(
+        "{queue},{SPEC},\"maxQueue\":5,\"overlap\":\"queue\",\"start_timeout\":\"5m\",\
+         \"cancelTimeout\":30,\"retryOn\":[\"lost\"],\"workerName\":\"nightly\""
+    ));
+    let (definitions, _) = read(&body, rules()).unwrap();
+    let definition = &definitions[0];
+    assert_eq!(definition.overlap, Overlap::Queue { most: 5 });
+    assert_eq!((definition.max_queue, definition.start_timeout), (Some(5), Some(300_000)));
+    assert_eq!(definition.cancel_timeout, Some(30_000));
+    assert_eq!(definition.retry_on, Some(RetryOn { lost: true, ..RetryOn::default() }));
+    assert_eq!(definition.worker_name.as_deref(), Some("nightly"));
+    for (given, overlap) in [
+        ("\"overlap\":\"queue\"", Overlap::Queue { most: 1_000 }),
+        ("\"overlap\":\"queue\",\"maxQueue\":0", Overlap::Queue { most: u32::MAX }),
+        ("\"allowConcurrentRuns\":false,\"maxQueue\":2", Overlap::Queue { most: 2 }),
+        ("\"allow_concurrent_runs\":true,\"maxQueue\":2", Overlap::Allow),
+        ("\"maxQueue\":2", Overlap::Allow),
+    ] {
+        let (definitions, _) = read(&bare(&format!("{queue},{SPEC},{given}")), rules()).unwrap();
+        assert_eq!(definitions[0].overlap, overlap, "{given}");
+    }
+}
+
+#[test]
+fn each_wrong_field_of_workers_is_named_with_its_fix() {
+    let (queue, http) = ("\"executorId\":3", "\"http\":{\"url\":\"http://localhost/\"}");
+    for (target, given, kind, field, said) in [
+        (queue, "\"startTimeout\":\"soon\"", Invalid, "startTimeout", "not understood"),
+        (queue, "\"startTimeout\":0", Invalid, "startTimeout", "from 1ms"),
+        (queue, "\"cancelTimeout\":\"-1s\"", Invalid, "cancelTimeout", ""),
+        (queue, "\"retryOn\":\"lost\"", Invalid, "retryOn", "list of lost"),
+        (queue, "\"maxQueue\":-1", Invalid, "maxQueue", "0 (no bound)"),
+        (queue, "\"workerName\":\"\"", Invalid, "workerName", "1 to 231 bytes"),
+        (queue, "\"overlap\":\"wait\"", Invalid, "overlap", "allow, skip, queue_one, queue or"),
+        (queue, "\"allowConcurrentRuns\":1", Invalid, "allowConcurrentRuns", "true or false"),
+        (
+            queue,
+            "\"allowConcurrentRuns\":false,\"overlap\":\"queue\"",
+            Unprocessable,
+            "allowConcurrentRuns",
+            "give one of them",
+        ),
+        (URL, "\"startTimeout\":5", Unprocessable, "startTimeout", "type worker: leave"),
+        (http, "\"cancelTimeout\":5", Unprocessable, "cancelTimeout", "type worker: leave"),
+        (http, "\"retryOn\":[]", Unprocessable, "retryOn", "type worker: leave"),
+        (http, "\"workerName\":\"a\"", Unprocessable, "workerName", "type worker: leave"),
+        (http, "\"maxQueue\":5", Unprocessable, "maxQueue", "or overlap queue"),
+        (URL, "\"overlap\":\"queue\"", Unprocessable, "overlap", "queue of workers"),
+        (
+            URL,
+            "\"allowConcurrentRuns\":false",
+            Unprocessable,
+            "allowConcurrentRuns",
+            "queue of workers",
+        ),
+    ] {
+        let error = read(&bare(&format!("{target},{SPEC},{given}")), rules()).unwrap_err();
+        assert_eq!((error.kind(), error.field_name()), (kind, Some(field)), "{given}: {error:?}");
+        assert!(error.detail().contains(said), "{given}: {error:?}");
+    }
+    let waits = bare(&format!("{http},{SPEC},\"overlap\":\"queue\",\"maxQueue\":5"));
+    assert!(read(&waits, rules()).is_ok(), "runs of http targets may wait, too");
 }

@@ -309,3 +309,35 @@ fn a_message_is_patched_and_goes_with_its_executor() {
         }
     }
 }
+
+#[test]
+fn fields_of_workers_stay_are_cleared_and_are_replaced() {
+    let old = job(r#"{"projectId":7,"spec":"@daily","timezone":"UTC","executorId":3,
+        "overlap":"queue","maxQueue":5,"startTimeout":5,"cancelTimeout":6,"retryOn":["lost"],
+        "workerName":"n","runTimeout":7,"heartbeatTimeout":8}"#);
+    let edited = |body, mode| edit(&old, body, mode).unwrap().definition;
+    assert_eq!(edited(r#"{"data":"x"}"#, EditMode::Patch), *old.definition);
+    let wider = edited(r#"{"maxQueue":9}"#, EditMode::Patch);
+    assert_eq!((wider.overlap, wider.max_queue), (Overlap::Queue { most: 9 }, Some(9)));
+    let usual = edited(r#"{"maxQueue":null}"#, EditMode::Patch);
+    assert_eq!((usual.overlap, usual.max_queue), (Overlap::Queue { most: 1_000 }, None));
+    let allows = edited(r#"{"allowConcurrentRuns":true}"#, EditMode::Patch);
+    assert_eq!((allows.overlap, allows.max_queue), (Overlap::Allow, Some(5)));
+    for clears in [r#"{"overlap":null}"#, r#"{"allowConcurrentRuns":null}"#] {
+        assert_eq!(edited(clears, EditMode::Patch).overlap, Overlap::Allow);
+    }
+    let bare = edited(
+        r#"{"startTimeout":null,"cancelTimeout":null,"retryOn":null,"workerName":null,
+        "maxQueue":null,"overlap":null,"runTimeout":null,"heartbeatTimeout":null}"#,
+        EditMode::Patch,
+    );
+    assert_eq!((bare.queue_only(), bare.single_only()), (None, None));
+    for mode in [EditMode::Put, EditMode::Whole] {
+        let replaced = edited(r#"{"spec":"@daily","timezone":"UTC","executorId":3}"#, mode);
+        assert_eq!((replaced.queue_only(), replaced.single_only()), (None, None), "{mode:?}");
+    }
+    let moved = r#"{"http":{"url":"https://a.example/x"}}"#;
+    let error = edit(&old, moved, EditMode::Patch).unwrap_err();
+    assert_eq!(error.field_name(), Some("startTimeout"), "{error:?}");
+    assert!(error.message().contains("clear it with null"), "{error:?}");
+}

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use crate::app::actor::Actor;
 use crate::app::error::Error;
 use crate::app::jobs::validate::refusals::{not_in_batches, unprocessable, without_runs};
+use crate::app::jobs::validate::worker_fields::{check_bus_name, needs_queue};
 use crate::app::state::App;
 use crate::app::targets::http::payload;
 use crate::delivery::executor::DataCheck;
@@ -14,32 +15,44 @@ use crate::delivery::registry::Registry;
 use crate::executor::http::template::Sizes;
 use crate::model::call_target::CallTarget;
 use crate::model::job::JobDefinition;
-use crate::model::target::{AMQP, Executor, HttpTarget, WEBHOOK_URL, takes_messages};
+use crate::model::run_terms::BusKind;
+use crate::model::target::{AMQP, Executor, HttpTarget, WEBHOOK_URL, is_queue, takes_messages};
 use crate::store::executors;
 
 /// The executors that definitions name, by id.
 type Executors = BTreeMap<u64, Executor>;
 
-/// Refuses the first definition that its executor does not suit, or the first job whose data its
-/// target does not take. Messages become what their kind has validated. `jobs` are the definitions
-/// by index, with the data. The error comes with the job's index, if there is one.
+/// What a job has of its own for its target.
+#[derive(Clone, Copy)]
+pub(in crate::app::jobs) struct OwnValues<'j> {
+    /// The place of its definition.
+    pub(in crate::app::jobs) definition: usize,
+    /// The data.
+    pub(in crate::app::jobs) data: &'j str,
+    /// The client's id.
+    pub(in crate::app::jobs) external_id: Option<&'j str>,
+}
+
+/// Refuses the first definition that its executor does not suit, or the first job whose own values
+/// its target does not take. Messages become what their kind has validated. The error comes with
+/// the job's index, if there is one.
 pub(in crate::app::jobs) async fn check<'j>(
     app: &App,
     actor: &Actor,
     definitions: &mut [JobDefinition],
-    jobs: impl Iterator<Item = (usize, &'j str)> + Clone,
+    jobs: impl Iterator<Item = OwnValues<'j>> + Clone,
 ) -> Result<(), (Option<usize>, Error)> {
     let found = look_up(app, actor, definitions).await.map_err(|error| (None, error))?;
     let mut checks = Vec::with_capacity(definitions.len());
     for (place, definition) in definitions.iter_mut().enumerate() {
         let executor = definition.executor.and_then(|id| found.get(&id));
         let check = suit(&app.executors, definition, executor);
-        let first = || jobs.clone().position(|(of, _)| of == place);
+        let first = || jobs.clone().position(|job| job.definition == place);
         checks.push(check.map_err(|error| (first(), error))?);
     }
-    for (index, (place, data)) in jobs.enumerate() {
-        let Some(Some(check)) = checks.get(place) else { continue };
-        check.data(data, app.config.payload_max_bytes).map_err(|error| (Some(index), error))?;
+    for (index, job) in jobs.enumerate() {
+        let Some(Some(check)) = checks.get(job.definition) else { continue };
+        check.job(job, app.config.payload_max_bytes).map_err(|error| (Some(index), error))?;
     }
     Ok(())
 }
@@ -86,20 +99,23 @@ async fn read(app: &App, actor: &Actor, definitions: &[JobDefinition]) -> Result
     found.await
 }
 
-/// The check of the data of a definition's jobs.
+/// The check of the own values of a definition's jobs.
 enum Check {
     /// By the sizes of the requests that an executor's `http` makes.
     Http(Box<HttpTarget>, Sizes),
     /// By the kind of the target.
     Kind(DataCheck),
+    /// By the external id, which is the name on a broker. Such a queue takes any data.
+    BusName,
 }
 
 impl Check {
-    fn data(&self, data: &str, most: usize) -> Result<(), Error> {
+    fn job(&self, job: OwnValues<'_>, most: usize) -> Result<(), Error> {
         match self {
-            Self::Http(http, sizes) => payload::check_data(sizes, http, data, most)
+            Self::Http(http, sizes) => payload::check_data(sizes, http, job.data, most)
                 .map_err(|error| error.because("by its executor's http target").field("data")),
-            Self::Kind(check) => Ok(check(data)?),
+            Self::Kind(check) => Ok(check(job.data)?),
+            Self::BusName => check_bus_name(job.external_id),
         }
     }
 }
@@ -117,6 +133,10 @@ fn suit(
     if let Some(given) = definition.message.take() {
         let valid = validate_message(kinds, definition, executor, &given)?;
         definition.message = Some(Box::new(valid));
+    }
+    let bus = executor.and_then(Executor::bus);
+    if bus == Some(BusKind::Rabbitmq) && definition.worker_name.is_none() {
+        return Ok(Some(Check::BusName));
     }
     if let Some(http) = executor.and_then(|executor| executor.http.as_ref()) {
         return Ok(Some(Check::Http(http.clone(), payload::sizes(http)?)));
@@ -168,8 +188,14 @@ fn judge(definition: &JobDefinition, executor: &Executor) -> Result<(), Error> {
         return Err(unprocessable("executorId", message));
     }
     match definition.single_only().filter(|_| !executor.takes_runs()) {
-        Some(field) if executor.settings.is_some() => Err(without_runs(field, &executor.kind)),
-        Some(field) => Err(not_in_batches(field)),
+        Some(field) if executor.settings.is_some() => {
+            return Err(without_runs(field, &executor.kind));
+        }
+        Some(field) => return Err(not_in_batches(field)),
+        None => {}
+    }
+    match definition.queue_only().filter(|_| !is_queue(&executor.kind)) {
+        Some(field) => Err(needs_queue(field)),
         None => Ok(()),
     }
 }
@@ -182,7 +208,7 @@ mod tests {
     use crate::app::error::ErrorKind;
     use crate::app::targets::settings::fixture::{LONGEST_DATA, test_kinds};
     use crate::model::delivery::Overlap;
-    use crate::model::target::Configured;
+    use crate::model::target::{Configured, WORKER};
 
     fn with_settings(kind: &str) -> Executor {
         let settings = Some(Box::new(json!({"routingKey": "a"})));
@@ -250,8 +276,11 @@ mod tests {
         let executor = with_settings("amqp");
         for (mut definition, executor) in [(own, None), (named, Some(&executor))] {
             let check = suit(&test_kinds(), &mut definition, executor).unwrap().unwrap();
-            check.data(&"x".repeat(LONGEST_DATA), 0).unwrap();
-            let error = check.data(&"x".repeat(LONGEST_DATA + 1), 0).unwrap_err();
+            let fits = "x".repeat(LONGEST_DATA);
+            check.job(OwnValues { definition: 0, data: &fits, external_id: None }, 0).unwrap();
+            let data = &*"x".repeat(LONGEST_DATA + 1);
+            let job = OwnValues { definition: 0, data, external_id: None };
+            let error = check.job(job, 0).unwrap_err();
             assert_eq!((error.field_name(), error.kind()), (Some("data"), ErrorKind::TooLarge));
         }
         let mut callback = JobDefinition { callback_url: "u".into(), ..JobDefinition::default() };
@@ -268,6 +297,57 @@ mod tests {
         let error = judge(&definition, &with_settings("amqp")).unwrap_err();
         assert_eq!(error.field_name(), Some("runTimeout"));
         assert!(error.message().contains("for amqp the confirm is the end"), "{error}");
+    }
+
+    fn queue(bus: &str) -> Executor {
+        let settings = Some(Box::new(json!({"bus": bus})));
+        Executor { id: 1, kind: WORKER.to_owned(), settings, ..Executor::default() }
+    }
+
+    #[test]
+    fn fields_of_workers_need_a_queue() {
+        let start = JobDefinition { start_timeout: Some(1), ..JobDefinition::default() };
+        let most = JobDefinition { max_queue: Some(1), ..JobDefinition::default() };
+        let waits = JobDefinition { overlap: Overlap::Queue { most: 1 }, ..most.clone() };
+        let http = Executor {
+            kind: WEBHOOK_URL.to_owned(),
+            http: Some(Box::default()),
+            ..Executor::default()
+        };
+        for (definition, executor, field) in [
+            (&start, &queue("embedded"), None),
+            (&most, &queue("embedded"), None),
+            (&waits, &queue("rabbitmq"), None),
+            (&start, &with_settings("amqp"), Some("startTimeout")),
+            (&start, &http, Some("startTimeout")),
+            (&most, &http, Some("maxQueue")),
+            (&waits, &http, None),
+        ] {
+            let error = judge(definition, executor).err();
+            assert_eq!(error.as_ref().and_then(Error::field_name), field, "{executor:?}");
+            if let Some(error) = error {
+                assert_eq!(error.kind(), ErrorKind::Unprocessable);
+                assert!(error.message().contains("type worker"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_queue_of_a_broker_needs_a_name_for_each_job() {
+        let named = JobDefinition { worker_name: Some("n".into()), ..JobDefinition::default() };
+        let job = |external_id| OwnValues { definition: 0, data: "", external_id };
+        for (mut definition, bus, external_id, field) in [
+            (JobDefinition::default(), "embedded", None, None),
+            (JobDefinition::default(), "rabbitmq", Some("e"), None),
+            (named, "rabbitmq", None, None),
+            (JobDefinition::default(), "rabbitmq", None, Some("workerName")),
+        ] {
+            definition.executor = Some(1);
+            let check = suit(&test_kinds(), &mut definition, Some(&queue(bus))).unwrap();
+            let error = check.and_then(|check| check.job(job(external_id), 0).err());
+            assert_eq!(error.as_ref().and_then(Error::field_name), field, "{bus} {external_id:?}");
+            assert!(error.is_none_or(|error| error.kind() == ErrorKind::Unprocessable));
+        }
     }
 
     #[test]

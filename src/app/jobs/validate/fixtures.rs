@@ -21,7 +21,7 @@ use crate::model::target::AMQP;
 use crate::secret::Keys;
 
 /// The fields that [`input`] knows.
-const NAMES: [Name; 31] = [
+const NAMES: [Name; 37] = [
     Name::Project,
     Name::Spec,
     Name::At,
@@ -45,6 +45,12 @@ const NAMES: [Name; 31] = [
     Name::Overlap,
     Name::RunTimeout,
     Name::HeartbeatTimeout,
+    Name::StartTimeout,
+    Name::CancelTimeout,
+    Name::RetryOn,
+    Name::MaxQueue,
+    Name::WorkerName,
+    Name::AllowConcurrentRuns,
     Name::DeleteAfterRun,
     Name::Labels,
     Name::CreatedBy,

@@ -24,3 +24,4 @@ pub(super) mod rules;
 pub(super) mod seen;
 pub(super) mod target;
 pub(super) mod timing;
+pub(super) mod worker_fields;

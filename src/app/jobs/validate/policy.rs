@@ -109,16 +109,22 @@ pub(in crate::app::jobs) fn dst(json: &str) -> Result<DstRule, Error> {
     serde_json::from_str(json).map_err(|e| wrong(&e))
 }
 
-/// `overlap`.
+/// `overlap`. The bound of a queue is that of `maxQueue`, which `definition` fills in.
 pub(in crate::app::jobs) fn overlap(json: &str) -> Result<Overlap, Error> {
-    const KNOWN: &str = "allow, skip, queue_one or cancel_previous";
-    match one_of("overlap", json, KNOWN)? {
-        // Only the store writes a value with a number in it.
-        Overlap::Queue { .. } => {
-            Err(Error::invalid("overlap", format!("job overlap must be {KNOWN}")))
-        }
-        known => Ok(known),
-    }
+    const FIELD: &str = "overlap";
+    let known = [
+        Overlap::Allow,
+        Overlap::Skip,
+        Overlap::QueueOne,
+        Overlap::queue(None),
+        Overlap::CancelPrevious,
+    ];
+    let given = value(FIELD, json)?;
+    let is_it = |known: &Overlap| given.as_str() == Some(known.name());
+    known.into_iter().find(is_it).ok_or_else(|| {
+        let message = "job overlap must be allow, skip, queue_one, queue or cancel_previous";
+        Error::invalid(FIELD, message)
+    })
 }
 
 /// A truth value.
@@ -203,6 +209,7 @@ mod tests {
             assert!(factor(bad).is_err(), "{bad}");
         }
         assert_eq!(overlap("\"queue_one\"").unwrap(), Overlap::QueueOne);
+        assert_eq!(overlap("\"queue\"").unwrap(), Overlap::Queue { most: 1_000 });
         assert!(overlap(r#"{"queue":{"most":5}}"#).is_err());
         assert!(overlap("\"wait\"").is_err() && flag("deleteAfterRun", "1").is_err());
     }

@@ -10,9 +10,11 @@ pub(in crate::app::jobs) fn unprocessable(
     Error::unprocessable(message).field(field)
 }
 
-/// The error of a field of [`crate::model::job::JobDefinition::single_only`].
+/// The error of a field of [`crate::model::job::JobDefinition::single_only`] at a callback.
 pub(in crate::app::jobs) fn not_in_batches(field: &'static str) -> Error {
-    let message = format!("job {field} needs an http target: a callback is for many jobs at once");
+    let message = format!(
+        "job {field} needs an http target or a queue of workers: a callback is for many jobs at once"
+    );
     unprocessable(field, message)
 }
 
@@ -20,8 +22,8 @@ pub(in crate::app::jobs) fn not_in_batches(field: &'static str) -> Error {
 /// settings, whose occurrences are over with their one outcome.
 pub(in crate::app::jobs) fn without_runs(field: &'static str, kind: &str) -> Error {
     let message = format!(
-        "job {field} needs an http target, whose runs may go on after the call: for {kind} the \
-         confirm is the end"
+        "job {field} needs an http target or a queue of workers, whose runs go on after the call: \
+         for {kind} the confirm is the end"
     );
     unprocessable(field, message)
 }

@@ -142,3 +142,42 @@ fn an_executor_takes_only_jobs_that_its_kind_knows() {
     let edit = JobEdit { definition: messages(2), ..same(&state.job(1), state.now) };
     assert_eq!(state.refused(&Command::UpdateJob(Box::new(edit))).0, RejectionKind::Invalid);
 }
+
+/// A queue of workers.
+fn queue(bus: &str) -> Executor {
+    let settings = Some(Box::new(serde_json::json!({"bus": bus})));
+    Executor { name: "q".into(), kind: "worker".into(), settings, ..Executor::default() }
+}
+
+#[test]
+fn the_bus_of_a_queue_stays_while_jobs_use_it() {
+    let mut state = ApplyFixture::new();
+    let update = |executor| Command::UpdateExecutor { id: 1, expect: None, executor };
+    state.done(Command::CreateExecutor(queue("embedded")));
+    state.done(update(queue("rabbitmq")));
+    state.done(create(5, JobDefinition { executor: Some(1), ..every_minute() }, 1, true));
+    let (kind, said) = state.refused(&update(queue("embedded")));
+    assert_eq!(kind, RejectionKind::Conflict);
+    assert!(said.starts_with("bus cannot change while jobs use the queue"), "{said}");
+    let (kind, said) = state.refused(&update(with_settings("amqp")));
+    assert_eq!(kind, RejectionKind::Conflict);
+    assert!(said.starts_with("type cannot change"), "{said}");
+    let slower = serde_json::json!({"bus": "rabbitmq", "heartbeatTimeout": 1});
+    state.done(update(Executor { settings: Some(Box::new(slower)), ..queue("rabbitmq") }));
+    state.done(Command::DiscardJobs { request: 5 });
+    state.done(update(queue("embedded")));
+}
+
+#[test]
+fn fields_of_workers_need_a_queue() {
+    let mut state = ApplyFixture::new();
+    state.done(Command::CreateExecutor(queue("embedded")));
+    state.done(Command::CreateExecutor(with_settings("amqp")));
+    let to = |executor| JobDefinition { executor: Some(executor), ..every_minute() };
+    let starts = |executor| JobDefinition { start_timeout: Some(1), ..to(executor) };
+    state.done(create(5, starts(1), 1, false));
+    state.done(create(6, JobDefinition { overlap: Overlap::Skip, ..to(1) }, 1, false));
+    let (kind, said) = state.refused(&create(7, starts(2), 1, false));
+    assert_eq!(kind, RejectionKind::Invalid);
+    assert!(said.ends_with("is no queue of workers, which the job's startTimeout needs"), "{said}");
+}
