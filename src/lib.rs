@@ -14,6 +14,7 @@
 //! | [`server`], [`api`] | the API's port and its bounds; JSON under three prefixes, two casings |
 //! | [`app`], [`auth`] | use cases, actors and their rights; the check of credentials |
 //! | [`coordinator`], [`worker`] | the duties of a leader; the duties of an owner of shards |
+//! | [`gateway`] | what worker processes speak to: their claims and heartbeats |
 //! | [`cluster`] | propose, read, change feed, membership, leadership |
 //! | [`raft`], [`peer`] | openraft's log, state machine and snapshots; messages between nodes |
 //! | [`executor`] | kinds of target, each in a folder: how requests are written and sent |
@@ -75,8 +76,8 @@
 //! - Projects share a node's places for requests, and within its part each destination has its own
 //!   limits and its own breaker ([`delivery`]). A project that floods a node delays itself.
 //! - Reads of the state have classes with threads and connections of their own ([`store`]): firing,
-//!   the due queue, the node's duties, credentials, clients. A slow list of a client delays no
-//!   firing.
+//!   the due queue, the node's duties, credentials, clients, worker processes. A slow list of a
+//!   client delays no firing.
 //! - Connections are bounded in number, time and bytes ([`listen`]), those without credentials for
 //!   each network.
 
@@ -92,6 +93,7 @@ pub mod coordinator;
 pub mod delivery;
 mod disk;
 pub mod executor;
+pub mod gateway;
 pub mod journal;
 pub mod listen;
 pub mod metrics;

@@ -9,3 +9,13 @@ pub const JOURNAL: &str = "/peer/journal";
 pub const STATUS: &str = "/peer/status";
 /// Asks a node for the hash of its state at a log index.
 pub const CHECKSUM: &str = "/peer/checksum";
+/// Claims of workers at another node.
+pub const CLAIMS: &str = "/peer/claims";
+/// Heartbeats of workers at another node.
+pub const HEARTBEATS: &str = "/peer/heartbeats";
+/// Notices between gateways and supervisors: reports on their way, wants, hints.
+pub const WORKER_NOTICES: &str = "/peer/worker-notices";
+/// Asks an owner for runs as they are at this moment.
+pub const LIVE_RUNS: &str = "/peer/live-runs";
+/// Asks a node for its view of queues and workers.
+pub const NODE_WORKERS: &str = "/peer/node-workers";

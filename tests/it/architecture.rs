@@ -26,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
     &["delivery", "executor"],
     &["raft", "peer"],
     &["cluster"],
-    &["coordinator", "worker"],
+    &["coordinator", "worker", "gateway"],
     &["auth", "app"],
     &["server", "api", "ui"],
     &["node"],

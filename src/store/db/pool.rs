@@ -40,12 +40,21 @@ pub enum ReadClass {
     Client,
     /// Hashes of the whole state: refused rather than made to wait.
     Checksum,
+    /// Look-ups for worker processes: what they are to stop, and queues by their names.
+    Workers,
 }
 
 impl ReadClass {
     /// All classes, in the order of their numbers.
-    pub(super) const ALL: [Self; 6] =
-        [Self::Firing, Self::Queue, Self::Duty, Self::Credentials, Self::Client, Self::Checksum];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Firing,
+        Self::Queue,
+        Self::Duty,
+        Self::Credentials,
+        Self::Client,
+        Self::Checksum,
+        Self::Workers,
+    ];
 
     /// The number of reads of the class that run at once.
     pub fn connections(self) -> usize {
@@ -58,7 +67,8 @@ impl ReadClass {
             Self::Duty => 3,
             Self::Credentials => 1,
             Self::Client => 6,
-            Self::Checksum => 2,
+            // Some hundred heartbeats a second, each with as many look-ups as it has runs.
+            Self::Checksum | Self::Workers => 2,
         }
     }
 
@@ -71,6 +81,7 @@ impl ReadClass {
             Self::Credentials => "read-keys",
             Self::Client => "read-client",
             Self::Checksum => "read-checksum",
+            Self::Workers => "read-workers",
         }
     }
 }

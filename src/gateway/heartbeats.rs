@@ -1,0 +1,155 @@
+//! Heartbeats: signs of life go on to the owners of the runs, and what the worker is to stop is
+//! read from this node's own store. Notices of reports and questions about live runs take the same
+//! way.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::replica::Advice;
+use super::state::Gateway;
+use crate::model::NodeId;
+use crate::model::claim::{LiveRun, ReportNotice, RunHeartbeat, WorkerHeartbeat};
+use crate::model::run::Occurrence;
+
+/// The longest wait for the owners of runs, in milliseconds.
+const OWNERS: u64 = 3_000;
+/// The longest wait for live runs, in milliseconds.
+const LIVE: u64 = 150;
+
+/// The answer to a heartbeat. Runs that are in none of the lists go on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// To be stopped, and reported as cancelled.
+    pub cancel: Vec<Occurrence>,
+    /// Over, or somebody else's: to be stopped without a report.
+    pub gone: Vec<Occurrence>,
+    /// Nobody who knows them was reached. They go on, and the heartbeat does not count for them.
+    pub unknown: Vec<Occurrence>,
+}
+
+/// Runs as their supervisors know them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LiveRuns {
+    /// Those that their supervisors know.
+    pub runs: Vec<LiveRun>,
+    /// Those whose owner did not answer in time, or that nobody owns.
+    pub unanswered: BTreeSet<Occurrence>,
+}
+
+impl Gateway {
+    /// Takes a heartbeat of a worker. Where there is nothing to stop it waits for an order to stop
+    /// for so many milliseconds, if there is a place to wait in.
+    pub async fn heartbeat(&self, beat: WorkerHeartbeat, wait_ms: u64) -> Heard {
+        let inner = &self.0;
+        let end = inner.now().saturating_add(wait_ms);
+        inner.seen().note_heartbeat(&beat.worker, beat.runs.len(), inner.now());
+        let place = (wait_ms > 0 && !inner.stops()).then(|| inner.place()).flatten();
+        let runs: Vec<_> = beat.runs.iter().map(|run| (run.occurrence, run.attempt)).collect();
+        let worker = beat.worker.clone();
+        let watched = place.map(|place: OwnedSemaphorePermit| {
+            let of = runs.iter().map(|(of, _)| *of).collect();
+            (place, inner.watches.add(of))
+        });
+        let (mut heard, unknown) =
+            tokio::join!(self.advise(&worker, runs.clone()), self.pass_on(beat));
+        if let Some((_place, watch)) = watched {
+            while heard.cancel.is_empty() && heard.gone.is_empty() {
+                tokio::select! {
+                    () = watch.changed() => heard = self.advise(&worker, runs.clone()).await,
+                    () = inner.clock.sleep_until(end) => break,
+                    () = inner.stopped() => break,
+                }
+            }
+        }
+        let gone: BTreeSet<_> = heard.gone.iter().collect();
+        let unknown = unknown.into_iter().filter(|of| !gone.contains(of)).collect();
+        Heard { unknown, ..heard }
+    }
+
+    /// Reads what a worker is to stop.
+    async fn advise(&self, worker: &str, runs: Vec<(Occurrence, u32)>) -> Heard {
+        let mut heard = Heard::default();
+        let advised = self.0.replica.advise(worker, runs.clone()).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "what becomes of the runs of a worker cannot be read");
+            Vec::new()
+        });
+        for ((of, _), advice) in runs.into_iter().zip(advised) {
+            match advice {
+                Advice::GoOn => {}
+                Advice::Cancel => heard.cancel.push(of),
+                Advice::Gone => heard.gone.push(of),
+            }
+        }
+        heard
+    }
+
+    /// Passes a heartbeat on to the owners. Gives those runs of which nobody who was reached knows.
+    async fn pass_on(&self, beat: WorkerHeartbeat) -> Vec<Occurrence> {
+        let WorkerHeartbeat { worker, runs } = beat;
+        let all: Vec<_> = runs.iter().map(|run| run.occurrence).collect();
+        let sorted = self.by_owner(runs, |run| run.occurrence).await;
+        let known = sorted.into_iter().map(async |(owner, runs)| {
+            let told: Vec<_> = runs.iter().map(|run| run.occurrence).collect();
+            let unknown = self.tell_owner(owner, worker.clone(), runs).await?;
+            let unknown: BTreeSet<_> = unknown.into_iter().collect();
+            Some(told.into_iter().filter(move |of| !unknown.contains(of)))
+        });
+        let known: BTreeSet<_> = join_all(known).await.into_iter().flatten().flatten().collect();
+        all.into_iter().filter(|of| !known.contains(of)).collect()
+    }
+
+    /// Tells one owner. Gives the runs that it does not know; `None` without an answer.
+    async fn tell_owner(
+        &self,
+        owner: NodeId,
+        worker: String,
+        runs: Vec<RunHeartbeat>,
+    ) -> Option<Vec<Occurrence>> {
+        let inner = &self.0;
+        let beat = WorkerHeartbeat { worker, runs };
+        let told = async {
+            if owner != inner.supervisors.own() {
+                return inner.heartbeat_calls.send(owner, beat).await.ok();
+            }
+            let told = inner.supervisors.heartbeat(owner, vec![beat]).await;
+            told.ok().and_then(|mut told| told.pop())
+        };
+        tokio::select! {
+            biased;
+            told = told => told,
+            () = inner.clock.sleep_until(inner.now() + OWNERS) => None,
+        }
+    }
+
+    /// Tells the owners of reports that are on their way into the store.
+    pub async fn note_reports(&self, reports: Vec<ReportNotice>) {
+        for (owner, reports) in self.by_owner(reports, |report| report.occurrence).await {
+            for report in reports {
+                self.0.notices.add_report(owner, report);
+            }
+        }
+        self.0.work.notify_one();
+    }
+
+    /// Asks the owners for runs as they are at this moment.
+    pub async fn live(&self, of: Vec<Occurrence>) -> LiveRuns {
+        let inner = &self.0;
+        let mut unanswered: BTreeSet<_> = of.iter().copied().collect();
+        let sorted = self.by_owner(of, |of| *of).await;
+        let asked = sorted.into_iter().map(async |(owner, of)| {
+            tokio::select! {
+                biased;
+                live = inner.supervisors.live(owner, of.clone()) => Some((of, live.ok()?)),
+                () = inner.clock.sleep_until(inner.now() + LIVE) => None,
+            }
+        });
+        let mut runs = Vec::new();
+        for (of, live) in join_all(asked).await.into_iter().flatten() {
+            runs.extend(live);
+            of.iter().for_each(|of| _ = unanswered.remove(of));
+        }
+        LiveRuns { runs, unanswered }
+    }
+}

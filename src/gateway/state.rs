@@ -1,0 +1,238 @@
+//! The state of a gateway, and what its files share: time, owners of shards, queues by name. `node`
+//! makes one; `run` is the task beside it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+
+use super::bundles::Bundles;
+use super::cached::Cached;
+use super::claim_queue::ClaimQueue;
+use super::notices::Gatherer;
+use super::replica::{KnownQueue, Replica};
+use super::seen::SeenWorkers;
+use super::supervisors::Supervisors;
+use super::watch::Watches;
+use crate::clock::Clock;
+use crate::model::NodeId;
+use crate::model::claim::{ClaimRequest, ClaimedRun, WorkerHeartbeat};
+use crate::model::run::Occurrence;
+use crate::model::run_id::RunName;
+use crate::model::shard::shard_of;
+
+/// The most claims in one call. Each may bring a megabyte of data.
+const CLAIMS: usize = 32;
+/// The most runs in the heartbeats of one call; each takes at most some 300 bytes.
+const HEARTBEATS: usize = 10_000;
+/// The most names of queues that are kept.
+const QUEUE_NAMES: usize = 10_000;
+
+/// As many claims and heartbeats wait at this node as may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("as many claims and heartbeats wait at this node as may: ask another node, or try again")]
+pub struct NoPlace;
+
+/// The gateway of a node. Cheap to clone.
+#[derive(Clone)]
+pub struct Gateway(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) supervisors: Arc<dyn Supervisors>,
+    pub(super) replica: Arc<dyn Replica>,
+    pub(super) clock: Arc<dyn Clock>,
+    claims: Mutex<ClaimQueue>,
+    pub(super) claim_calls: Bundles<ClaimRequest, Vec<ClaimedRun>>,
+    pub(super) heartbeat_calls: Bundles<WorkerHeartbeat, Vec<Occurrence>>,
+    pub(super) notices: Gatherer,
+    pub(super) watches: Watches,
+    places: Arc<Semaphore>,
+    seen: Mutex<SeenWorkers>,
+    pub(super) cluster_id: Cached<u128>,
+    pub(super) owners: Cached<Arc<Vec<NodeId>>>,
+    pub(super) queues: Cached<HashMap<String, KnownQueue>>,
+    /// Wakes the task: there are notices, or wants to be told.
+    pub(super) work: Notify,
+    stops: watch::Sender<bool>,
+}
+
+impl Gateway {
+    /// A gateway at which at most `most_waiting` claims and heartbeats wait. The caller runs
+    /// [`Gateway::run`] as a task.
+    pub fn new(
+        supervisors: Arc<dyn Supervisors>,
+        replica: Arc<dyn Replica>,
+        clock: Arc<dyn Clock>,
+        most_waiting: usize,
+    ) -> Self {
+        let (of_claims, of_heartbeats) = (Arc::clone(&supervisors), Arc::clone(&supervisors));
+        let claims = ClaimQueue::new(supervisors.own(), nodes(&*supervisors));
+        Self(Arc::new(Inner {
+            clock,
+            claims: Mutex::new(claims),
+            claim_calls: Bundles::new((|_| 1, CLAIMS), move |to, asks| of_claims.claim(to, asks)),
+            heartbeat_calls: Bundles::new((runs_of, HEARTBEATS), move |to, beats| {
+                of_heartbeats.heartbeat(to, beats)
+            }),
+            notices: Gatherer::default(),
+            watches: Watches::default(),
+            places: Arc::new(Semaphore::new(most_waiting)),
+            seen: Mutex::default(),
+            cluster_id: Cached::default(),
+            owners: Cached::default(),
+            queues: Cached::default(),
+            work: Notify::new(),
+            stops: watch::Sender::new(false),
+            supervisors,
+            replica,
+        }))
+    }
+
+    /// Lets all claims and heartbeats that wait be answered as they are; none waits from now on.
+    pub fn stop(&self) {
+        self.0.stops.send_replace(true);
+    }
+
+    /// The id of the cluster.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the store cannot be read, for the log.
+    pub async fn cluster_id(&self) -> Result<u128, String> {
+        let cached = &self.0.cluster_id;
+        if let Some(known) = cached.look(|known| *known) {
+            return Ok(known);
+        }
+        let changes = cached.changes();
+        let found = self.0.replica.cluster_id().await?;
+        cached.put(changes, |value| *value = Some(found));
+        Ok(found)
+    }
+
+    /// The queue with a name; `None` where no queue has it.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the store cannot be read, for the log.
+    pub async fn queue(&self, name: &str) -> Result<Option<KnownQueue>, String> {
+        let cached = &self.0.queues;
+        if let Some(known) = cached.look(|known| known.get(name).copied()).flatten() {
+            return Ok(Some(known));
+        }
+        let changes = cached.changes();
+        let found = self.0.replica.queue(name).await?;
+        // That there is none is not kept: one may have been made a moment ago.
+        let Some(queue) = found else { return Ok(None) };
+        cached.put(changes, |known| {
+            let known = known.get_or_insert_default();
+            if known.len() < QUEUE_NAMES {
+                known.insert(name.to_owned(), queue);
+            }
+        });
+        Ok(found)
+    }
+
+    /// The occurrences that the names of runs mean, in their order; `None` for a manual run that the
+    /// store does not have. Only for manual runs it is read.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the store cannot be read, for the log.
+    pub async fn occurrences(
+        &self,
+        names: Vec<RunName>,
+    ) -> Result<Vec<Option<Occurrence>>, String> {
+        let planned = |name: &RunName| match *name {
+            RunName::Planned { job, scheduled } => Some(Occurrence { job, scheduled, run: 0 }),
+            RunName::Manual { .. } => None,
+        };
+        let known: Vec<_> = names.iter().map(planned).collect();
+        if known.iter().all(Option::is_some) {
+            return Ok(known);
+        }
+        self.0.replica.occurrences(names).await
+    }
+
+    /// Sorts what is about runs by the owners of their shards; what nobody owns is left out.
+    pub(super) async fn by_owner<T>(
+        &self,
+        all: Vec<T>,
+        of: impl Fn(&T) -> Occurrence,
+    ) -> BTreeMap<NodeId, Vec<T>> {
+        let owners = self.owners().await;
+        let mut sorted = BTreeMap::<NodeId, Vec<T>>::new();
+        for one in all {
+            let owner = owners.get(usize::from(shard_of(of(&one).job))).copied().unwrap_or(0);
+            if owner != 0 {
+                sorted.entry(owner).or_default().push(one);
+            }
+        }
+        sorted
+    }
+
+    async fn owners(&self) -> Arc<Vec<NodeId>> {
+        let cached = &self.0.owners;
+        if let Some(owners) = cached.look(Arc::clone) {
+            return owners;
+        }
+        let changes = cached.changes();
+        match self.0.replica.owners().await {
+            Ok(owners) => {
+                let owners = Arc::new(owners);
+                cached.put(changes, |value| *value = Some(Arc::clone(&owners)));
+                owners
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the owners of shards cannot be read");
+                Arc::default()
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Now, in milliseconds of the boot clock.
+    pub(super) fn now(&self) -> u64 {
+        self.clock.boot()
+    }
+
+    pub(super) fn claims(&self) -> MutexGuard<'_, ClaimQueue> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn seen(&self) -> MutexGuard<'_, SeenWorkers> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place to wait in; `None` when all are taken.
+    pub(super) fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+
+    pub(super) fn stops(&self) -> bool {
+        *self.stops.borrow()
+    }
+
+    /// Waits until the gateway stops.
+    pub(super) fn stopped(&self) -> impl Future<Output = ()> + use<> {
+        let mut stops = self.stops.subscribe();
+        // The sender lives as long as the gateway does.
+        async move { stops.wait_for(|stops| *stops).await.map_or((), |_| ()) }.fuse()
+    }
+
+    /// The nodes that may be asked now, this one among them.
+    pub(super) fn nodes(&self) -> Vec<NodeId> {
+        nodes(&*self.supervisors)
+    }
+}
+
+/// The weight of a heartbeat. One without runs is a message, too.
+fn runs_of(beat: &WorkerHeartbeat) -> usize {
+    beat.runs.len().max(1)
+}
+
+fn nodes(supervisors: &dyn Supervisors) -> Vec<NodeId> {
+    let all: BTreeSet<_> = supervisors.others().into_iter().chain([supervisors.own()]).collect();
+    all.into_iter().collect()
+}

@@ -1,0 +1,51 @@
+//! The port to the supervisors of the cluster: this node's own, and those of the other nodes.
+//! `peers` has the real one; tests have supervisors in memory. It decides nothing.
+
+use futures_util::future::BoxFuture;
+use tokio::sync::broadcast;
+
+use super::messages::{NodeWorkers, Notices};
+use crate::model::NodeId;
+use crate::model::claim::{ClaimRequest, ClaimedRun, LiveRun, QueueHint, WorkerHeartbeat};
+use crate::model::run::Occurrence;
+
+/// The reason why a node gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// It cannot be reached, did not answer in time, or its supervisor is not running.
+    #[error("the node gave no answer")]
+    Silent,
+    /// Too much for that node waits here already.
+    #[error("too many messages wait for the node")]
+    Crowded,
+}
+
+/// An answer that is on its way.
+pub type Answer<T> = BoxFuture<'static, Result<T, Unanswered>>;
+
+/// The supervisors of the cluster.
+pub trait Supervisors: Send + Sync + 'static {
+    /// This node.
+    fn own(&self) -> NodeId;
+
+    /// The other nodes that know worker runs.
+    fn others(&self) -> Vec<NodeId>;
+
+    /// The hints of this node's supervisor, each with the gateway that it is for.
+    fn hints(&self) -> broadcast::Receiver<(NodeId, QueueHint)>;
+
+    /// Claims runs: for each claim those that it gets, which may be none. It never waits for work.
+    fn claim(&self, at: NodeId, asks: Vec<ClaimRequest>) -> Answer<Vec<Vec<ClaimedRun>>>;
+
+    /// Passes heartbeats on: for each the runs of which that supervisor knows nothing.
+    fn heartbeat(&self, at: NodeId, beats: Vec<WorkerHeartbeat>) -> Answer<Vec<Vec<Occurrence>>>;
+
+    /// Tells a node of reports, wants and hints.
+    fn notify(&self, at: NodeId, notices: Notices) -> Answer<()>;
+
+    /// Asks for runs as the supervisor knows them, which leaves out those that it does not know.
+    fn live(&self, at: NodeId, of: Vec<Occurrence>) -> Answer<Vec<LiveRun>>;
+
+    /// Asks for the view of a node. Of this node it is the queues of its supervisor alone.
+    fn view(&self, at: NodeId) -> Answer<NodeWorkers>;
+}

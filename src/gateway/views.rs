@@ -1,0 +1,125 @@
+//! The views on queues and workers: what this node knows of them, and the sum over all nodes.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
+
+use super::messages::{NodeWorkers, SeenWorker};
+use super::state::Gateway;
+use crate::model::claim::QueueCounts;
+use crate::model::{Millis, NodeId};
+
+/// The longest wait for the view of a node, in milliseconds.
+const VIEW: u64 = 800;
+
+/// A queue, as all nodes that answered see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueTotals {
+    /// Occurrences that wait for a worker.
+    pub offers: u64,
+    /// Runs that workers have.
+    pub taken: u64,
+    /// Claims that wait for runs of it.
+    pub waiting: u64,
+    /// The due instant of the oldest offer; `None` where none waits.
+    pub oldest: Option<Millis>,
+}
+
+/// A worker, at the node that heard of it last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerAtNode {
+    /// The worker.
+    pub worker: SeenWorker,
+    /// The node.
+    pub node: NodeId,
+}
+
+/// Queues and workers of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterWorkers {
+    /// The queues that anything is known of, by number.
+    pub queues: BTreeMap<u64, QueueTotals>,
+    /// The workers, by name.
+    pub workers: BTreeMap<String, WorkerAtNode>,
+    /// The nodes that did not answer in time.
+    pub unanswered: Vec<NodeId>,
+}
+
+impl Gateway {
+    /// The view of this node, for itself and for others.
+    pub async fn own_view(&self) -> NodeWorkers {
+        let inner = &self.0;
+        let own = inner.supervisors.view(inner.supervisors.own()).await;
+        let now = inner.now();
+        NodeWorkers {
+            queues: own.unwrap_or_default().queues,
+            waiting: inner.claims().waiting(),
+            workers: inner.seen().all(now),
+        }
+    }
+
+    /// Asks all nodes for their views.
+    pub async fn cluster_view(&self) -> ClusterWorkers {
+        let inner = &self.0;
+        let own = inner.supervisors.own();
+        let asked = inner.nodes().into_iter().map(async |node| {
+            if node == own {
+                return (node, Some(self.own_view().await));
+            }
+            tokio::select! {
+                biased;
+                view = inner.supervisors.view(node) => (node, view.ok()),
+                () = inner.clock.sleep_until(inner.now() + VIEW) => (node, None),
+            }
+        });
+        let mut whole = ClusterWorkers::default();
+        for (node, view) in join_all(asked).await {
+            match view {
+                Some(view) => whole.add(node, view),
+                None => whole.unanswered.push(node),
+            }
+        }
+        whole
+    }
+}
+
+impl ClusterWorkers {
+    fn add(&mut self, node: NodeId, view: NodeWorkers) {
+        for QueueCounts { queue, offers, taken, oldest } in view.queues {
+            let totals = self.queue(queue);
+            totals.offers += offers;
+            totals.taken += taken;
+            let oldest = Some(oldest).filter(|oldest| *oldest < Millis::MAX);
+            totals.oldest = totals.oldest.into_iter().chain(oldest).min();
+        }
+        for (queue, waiting) in view.waiting {
+            self.queue(queue).waiting += u64::from(waiting);
+        }
+        for worker in view.workers {
+            let at = WorkerAtNode { worker, node };
+            let known = self.workers.get_mut(&at.worker.worker);
+            match known {
+                Some(known) => known.merge(at),
+                None => _ = self.workers.insert(at.worker.worker.clone(), at),
+            }
+        }
+    }
+
+    fn queue(&mut self, id: u64) -> &mut QueueTotals {
+        let none = QueueTotals { offers: 0, taken: 0, waiting: 0, oldest: None };
+        self.queues.entry(id).or_insert(none)
+    }
+}
+
+impl WorkerAtNode {
+    /// Adds what another node heard: the later word counts, and all queues.
+    fn merge(&mut self, mut other: Self) {
+        if other.worker.seen_ms_ago < self.worker.seen_ms_ago {
+            std::mem::swap(self, &mut other);
+        }
+        self.worker.runs = self.worker.runs.or(other.worker.runs);
+        self.worker.queues.extend(other.worker.queues);
+        self.worker.queues.sort_unstable();
+        self.worker.queues.dedup();
+    }
+}
