@@ -27,6 +27,7 @@ mod root;
 mod router;
 mod state;
 mod targets;
+mod workers;
 
 pub use http::error::{Error, refusal};
 pub use http::route_prefix::RoutePrefix;

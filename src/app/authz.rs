@@ -34,6 +34,10 @@ pub enum Action {
     HistoryDrop,
     /// Reports about a run, or cancels it.
     RunsReport,
+    /// Claims runs for a worker, and sends heartbeats of them.
+    RunsWork,
+    /// Reads queues and workers.
+    WorkersRead,
     /// Reads dead letters.
     DeadLettersRead,
     /// Replays or purges dead letters.

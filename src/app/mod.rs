@@ -30,6 +30,7 @@ pub mod signing;
 mod state;
 pub(crate) mod targets;
 pub mod warnings;
+pub mod workers;
 pub(crate) mod write;
 
 pub use actor::{Actor, ActorKind};

@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::delivery::registry::Registry;
 use crate::executor::guard::TargetGuard;
 use crate::executor::raft_addresses::RaftAddresses;
+use crate::gateway::Gateway;
 use crate::metrics::Metrics;
 use crate::model::Millis;
 use crate::secret::Keys;
@@ -39,6 +40,8 @@ pub struct App {
     pub(in crate::app) readiness: Arc<Readiness>,
     /// Set when the node is about to stop.
     pub(in crate::app) leaving: Arc<AtomicBool>,
+    /// `None` until the node has said what serves workers.
+    gateway: Option<Gateway>,
     /// `None` until the node has said what administers the cluster.
     admin: Option<Arc<dyn ClusterAdmin>>,
 }
@@ -67,6 +70,7 @@ impl App {
             pressure: Arc::default(),
             readiness: Arc::default(),
             leaving: Arc::default(),
+            gateway: None,
             admin: None,
         }
     }
@@ -100,6 +104,13 @@ impl App {
         self
     }
 
+    /// Serves workers by this gateway. Without it they are refused.
+    #[must_use]
+    pub fn with_gateway(mut self, gateway: Gateway) -> Self {
+        self.gateway = Some(gateway);
+        self
+    }
+
     /// The readiness that probes are told. The caller runs [`Readiness::follow`] as a task.
     pub fn readiness(&self) -> Arc<Readiness> {
         Arc::clone(&self.readiness)
@@ -127,6 +138,11 @@ impl App {
         let addresses = members.iter().map(|(_, member)| member.raft_address.as_str());
         let members = Arc::new(RaftAddresses::new(addresses));
         TargetGuard { members, ..TargetGuard::of(&self.config) }
+    }
+
+    /// The gateway of workers; `None` while the node is starting.
+    pub(in crate::app) fn gateway(&self) -> Option<&Gateway> {
+        self.gateway.as_ref()
     }
 
     /// The administration of the cluster.

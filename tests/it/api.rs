@@ -4,6 +4,7 @@
 mod amqp;
 mod amqp_changes;
 mod bad;
+mod claims;
 mod conditions;
 mod credentials;
 mod dead_letters;

@@ -34,6 +34,11 @@ impl Fields {
         Ok(Self { given: Self::known(object) })
     }
 
+    /// The fields of an object within a body.
+    pub(crate) fn of(object: Map<String, Value>) -> Self {
+        Self { given: Self::known(object) }
+    }
+
     fn known(object: Map<String, Value>) -> Vec<(String, String, Value)> {
         let mut buffer = [0; 24];
         let known = object.into_iter().map(|(name, value)| {

@@ -57,6 +57,8 @@ const KNOWN: &[(&str, &str, Names)] = &[
     ("GET", "/dead-letters", &[&["projectId", "jobId", "after"], TIME, PAGE, READ]),
     ("GET", "/dead-letters/{id}", &[READ]),
     ("GET", "/async-tasks/{id}", &[READ]),
+    ("GET", "/workers", &[PAGE]),
+    ("GET", "/queues", &[PAGE]),
     ("GET", "/cluster/backup", &[READ]),
     ("POST", "/cluster/backup", &[READ]),
     ("POST", "/cluster/backup-to-file", &[READ]),

@@ -48,6 +48,10 @@ const CLOSED: &[(&str, &str)] = &[
     ("POST", "/dead-letters/purge"),
     ("DELETE", "/api/v1/dead-letters/1"),
     ("GET", "/async-tasks/x"),
+    ("GET", "/workers"),
+    ("GET", "/api/v1/queues"),
+    ("POST", "/workers/claim"),
+    ("POST", "/v1/workers/w/heartbeat"),
     ("GET", "/cluster/status"),
     ("POST", "/api/v1/cluster/checksum"),
 ];

@@ -18,6 +18,7 @@ use scheduler0::clock::{Clock, SchedulerTime, SystemClock};
 use scheduler0::cluster::{Cluster, Options};
 use scheduler0::command::{Command, Outcome};
 use scheduler0::config::{Config, LoadOptions};
+use scheduler0::gateway::{Gateway, OwnReplica};
 use scheduler0::metrics::{Metrics, PublishMetrics};
 use scheduler0::model::NodeId;
 use scheduler0::model::attempt::{AttemptRecord, JournalBatch, JournalEntry, Occurrences, Verdict};
@@ -32,6 +33,7 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::raft_cluster::poll_interval;
+use super::workers::MemorySupervisor;
 
 /// The authorization of the operator: `node:pass`.
 pub(crate) const OPERATOR: &str = "Basic bm9kZTpwYXNz";
@@ -68,6 +70,10 @@ pub(crate) struct ApiFixture {
     pub(crate) app: Arc<App>,
     /// Shortages of memory, disk and journal, as the test sets them.
     pub(crate) pressure: Arc<Pressure>,
+    /// What waits for workers.
+    pub(crate) workers: MemorySupervisor,
+    /// The gateway of workers, at which 5,000 may wait.
+    pub(crate) gateway: Gateway,
     /// For commands that no client can send, such as recording results.
     cluster: Cluster,
     _dir: TempDir,
@@ -113,6 +119,7 @@ impl ApiFixture {
         let load = LoadOptions { env, work_dir: dir.path().to_owned(), ..LoadOptions::default() };
         let config = Arc::new(Config::load(&load).unwrap());
         let keys = Arc::new(Keys::new(&"ab".repeat(32), "node", "pass").unwrap());
+        let gateway_clock = Arc::clone(&clock);
         let time = Arc::new(SchedulerTime::new(clock));
         let member =
             Member { raft_address: "127.0.0.1:65535".into(), address: "http://a:1".into() };
@@ -153,12 +160,17 @@ impl ApiFixture {
             scheduler0::executor::registry(options, PublishMetrics::default(), &keys, time.clock())
                 .unwrap();
         let app = App::new(cluster.clone(), keys, config, time, Arc::new(Metrics::new()), auth);
-        let app = app.with_executors(executors);
+        let workers = MemorySupervisor::new();
+        let replica = Arc::new(OwnReplica::new(cluster.clone(), executors.clone()));
+        let gateway = Gateway::new(Arc::new(workers.clone()), replica, gateway_clock, 5_000);
+        tokio::spawn(gateway.clone().run());
+        let app = app.with_executors(executors).with_gateway(gateway.clone());
         let app = app.with_cluster_admin(Arc::new(FixedStatus)).with_pressure(pressure.clone());
         let app = Arc::new(app);
         app.readiness().follow(&cluster).await;
         let state = AppState::new(app.clone()).echo(true);
-        Self { router: api::router(state), app, pressure, cluster, _dir: dir }
+        let router = api::router(state);
+        Self { router, app, pressure, workers, gateway, cluster, _dir: dir }
     }
 
     /// The node behind the API.

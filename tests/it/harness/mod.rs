@@ -33,6 +33,7 @@ mod receiver;
 mod requests;
 pub(crate) mod tcp_proxy;
 mod virtual_clock;
+mod workers;
 mod workload;
 
 pub(crate) use api::{Answer, ApiFixture, OPERATOR, attempt_record};
