@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 
 use super::{
     Global, backup, bench, cluster, create, credential, explain, init, list, next, remove, reset,
-    start, status,
+    start, status, workers,
 };
 
 const EXIT_CODES: &str = "\
@@ -68,6 +68,12 @@ pub enum Command {
     Backup(backup::Backup),
     /// Makes a backup the state of this node, whose data folder must be empty: a new cluster
     Restore(backup::Restore),
+    /// Queues: what waits for worker processes, what they have, how many wait for work
+    #[command(after_help = "Examples:\n  scheduler0 queues\n  scheduler0 queues --json")]
+    Queues(workers::WorkersPage),
+    /// Worker processes that were heard within the last minute
+    #[command(after_help = "Examples:\n  scheduler0 workers\n  scheduler0 workers --json")]
+    Workers(workers::WorkersPage),
     /// Why a job ran, or did not, at an instant
     Explain(explain::Explain),
     /// Computes offline when a schedule fires: a lint for crontabs

@@ -41,6 +41,7 @@ pub mod start;
 mod status;
 mod unlock;
 mod visible;
+mod workers;
 
 pub use commands::{Cli, Command};
 pub use failure::Failure;
