@@ -38,6 +38,8 @@ mod known_offers;
 mod messages;
 mod notices;
 mod own_replica;
+mod peer_routes;
+mod peers;
 
 mod queue_bus;
 mod replica;
@@ -53,6 +55,8 @@ mod watch;
 pub use heartbeats::{Heard, LiveRuns};
 pub use messages::{NodeWorkers, Notices, SeenWorker, WORKERS_LEVEL};
 pub use own_replica::OwnReplica;
+pub use peer_routes::routes as peer_routes;
+pub use peers::ClusterSupervisors;
 pub use queue_bus::bus_of;
 pub use replica::{Advice, KnownQueue, Reading, Replica};
 pub use state::{Gateway, NoPlace};

@@ -25,6 +25,7 @@ use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::coordinator::lead::Coordinator;
 use crate::disk::{modes, spare};
+use crate::gateway::Gateway;
 use crate::journal::Journal;
 use crate::listen::{self, Bounds};
 use crate::metrics::Metrics;
@@ -60,6 +61,7 @@ pub struct Node {
     pub(super) cluster: Cluster,
     pub(super) guard: Arc<LeaseGuard>,
     pub(super) worker: Arc<Worker>,
+    pub(super) gateway: Gateway,
     pub(super) coordinator: Coordinator,
     pub(super) journal: Journal,
     pub(super) draining: Arc<AtomicBool>,
@@ -127,6 +129,7 @@ impl Node {
         let app = app
             .with_cluster_admin(admin)
             .with_executors(started.executors)
+            .with_gateway(started.gateway.clone())
             .with_pressure(started.pressure.clone())
             .with_leaving(started.draining.clone());
         let (readiness, of) = (app.readiness(), started.cluster.clone());
@@ -157,6 +160,7 @@ impl Node {
             cluster: started.cluster,
             guard: started.guard,
             worker: started.worker,
+            gateway: started.gateway,
             coordinator: started.coordinator,
             journal: started.journal,
             draining: started.draining,

@@ -31,6 +31,7 @@ use crate::executor;
 use crate::executor::guard::TargetGuard;
 use crate::executor::member_guard::{MemberGuard, Source};
 use crate::executor::raft_addresses::RaftAddresses;
+use crate::gateway::{self, ClusterSupervisors, Gateway, OwnReplica};
 use crate::journal::{self, Journal};
 use crate::metrics::Metrics;
 use crate::model::lease::{Facts, Position, Timing};
@@ -63,6 +64,7 @@ pub(super) struct Started {
     pub(super) cluster: Cluster,
     pub(super) guard: Arc<LeaseGuard>,
     pub(super) worker: Arc<Worker>,
+    pub(super) gateway: Gateway,
     pub(super) coordinator: Coordinator,
     pub(super) journal: Journal,
     pub(super) executors: Registry,
@@ -144,6 +146,7 @@ impl Wiring {
                 runtime: self.callbacks.clone(),
             },
         ));
+        let (gateway, supervisors) = self.gateway(&cluster, &worker, &executors);
         let own_journal = {
             let (journal, node) = (journal.clone(), config.node_id);
             Arc::new(move |ask: &_| rpc::read_journal(&journal, node, ask))
@@ -245,14 +248,18 @@ impl Wiring {
             tokio::spawn(watch.run()),
             tokio::spawn(journal_gc::run(cluster.clone(), journal.clone(), config.node_id)),
             tokio::spawn(view.run()),
+            self.main.spawn(gateway.clone().run()),
             api_beating,
             beating,
         ];
-        cluster.serve_within(listeners, rpc::routes(rpc.clone()), self.raft_connections);
+        let routes =
+            rpc::routes(rpc.clone()).merge(gateway::peer_routes(gateway.clone(), supervisors));
+        cluster.serve_within(listeners, routes, self.raft_connections);
         Ok(Started {
             cluster,
             guard,
             worker,
+            gateway,
             coordinator,
             journal,
             executors,
@@ -263,6 +270,25 @@ impl Wiring {
             timing,
             tasks,
         })
+    }
+
+    /// What workers speak to. Those that wait take at most half of the API's connections.
+    fn gateway(
+        &self,
+        cluster: &Cluster,
+        worker: &Worker,
+        executors: &Registry,
+    ) -> (Gateway, ClusterSupervisors) {
+        let supervisors =
+            ClusterSupervisors::new(self.config.node_id, cluster.clone(), worker.supervision());
+        let replica = OwnReplica::new(cluster.clone(), executors.clone());
+        let gateway = Gateway::new(
+            Arc::new(supervisors.clone()),
+            Arc::new(replica),
+            Arc::clone(self.time.clock()),
+            self.shares.api / 2,
+        );
+        (gateway, supervisors)
     }
 
     /// Opens the register of occurrences that earlier processes of this node died with. The node
