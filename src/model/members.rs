@@ -73,6 +73,12 @@ impl Members {
         self.runs().flat_map(|(first, length)| first..first + length)
     }
 
+    /// The ids above one, ascending. Costs a step a run for those that are passed over.
+    pub fn after(&self, id: JobId) -> impl Iterator<Item = JobId> {
+        let from = id.saturating_add(1);
+        self.runs().flat_map(move |(first, length)| first.max(from)..first + length)
+    }
+
     /// The first and the last id; `None` for an empty list.
     pub fn bounds(&self) -> Option<(JobId, JobId)> {
         let (first, _) = self.runs().next()?;

@@ -21,8 +21,8 @@ const JOB_BITS: u32 = 47;
 const INSTANT_BITS: u32 = 48;
 /// The bit that says that a run is manual.
 const MANUAL: u128 = 1 << (JOB_BITS + INSTANT_BITS);
-/// The number of hexadecimal digits.
-const DIGITS: usize = 24;
+/// The number of hexadecimal digits of a run id.
+pub const DIGITS: usize = 24;
 
 /// The occurrence that a run id names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -41,7 +41,7 @@ pub use db::{
     Error, FILE, Label, ReadClass, ReadEnd, ReadLimit, Staged, Store, Tx, Writer, is_hashed,
 };
 pub use history::{
-    attempts, counters, cursors, dead_letters, executions, explain, ledger, pending, restore_gaps,
-    runs, timeline,
+    attempts, counters, cursors, dead_letters, executions, explain, ledger, open_runs, pending,
+    restore_gaps, runs, timeline,
 };
 pub use page::{After, Page, Walked};

@@ -189,6 +189,21 @@ pub fn reported(
     .collect()
 }
 
+/// The scheduled instant of a manual run of a job, by the newest record of it.
+pub(in crate::store) fn scheduled_of(
+    conn: &Connection,
+    shard: ShardId,
+    job: JobId,
+    run: u64,
+) -> rusqlite::Result<Option<Millis>> {
+    conn.prepare_cached(
+        "SELECT scheduled FROM blocks WHERE shard = ?1 AND lone = ?2 AND run = ?3
+         ORDER BY due DESC LIMIT 1",
+    )?
+    .query_row(params![shard, job as i64, run as i64], |row| row.get(0))
+    .optional()
+}
+
 /// Adds a record under an id; `stamp` is that of the entry that records it.
 pub fn insert(
     tx: &mut Tx<'_>,

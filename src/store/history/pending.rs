@@ -134,6 +134,69 @@ pub(in crate::store) fn between(
     ROWS.between(conn, (shard, job), (from, until), read)
 }
 
+/// All rows of a shard that may hold a job.
+pub(in crate::store) fn of_job(
+    conn: &Connection,
+    shard: ShardId,
+    job: JobId,
+) -> rusqlite::Result<Vec<Pending>> {
+    between(conn, shard, job, Millis::MIN, Millis::MAX)
+}
+
+/// The latest scheduled instant, up to one, of a row of a shard.
+pub(in crate::store) fn last_scheduled(
+    conn: &Connection,
+    shard: ShardId,
+    until: Millis,
+) -> rusqlite::Result<Option<Millis>> {
+    conn.prepare_cached("SELECT MAX(scheduled) FROM pending WHERE shard = ?1 AND scheduled <= ?2")?
+        .query_row(params![shard, until], |row| row.get(0))
+}
+
+/// The rows with one member of a shard at a scheduled instant after a job and run, by job, at most
+/// `limit`.
+pub(in crate::store) fn lone_at(
+    conn: &Connection,
+    (shard, scheduled): (ShardId, Millis),
+    (job, run): (JobId, u64),
+    limit: usize,
+) -> rusqlite::Result<Vec<Pending>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM pending
+         WHERE shard = ?1 AND scheduled = ?2 AND lone > 0 AND (lone, run) > (?3, ?4)
+         ORDER BY lone, run LIMIT ?5"
+    ))?
+    .query_map(params![shard, scheduled, job as i64, run as i64, limit as i64], read)?
+    .collect()
+}
+
+/// The rows with several members of a shard at a scheduled instant.
+pub(in crate::store) fn groups_at(
+    conn: &Connection,
+    shard: ShardId,
+    scheduled: Millis,
+) -> rusqlite::Result<Vec<Pending>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM pending WHERE shard = ?1 AND scheduled = ?2 AND lone = 0"
+    ))?
+    .query_map(params![shard, scheduled], read)?
+    .collect()
+}
+
+/// The scheduled instant of a manual run of a job, while its row waits.
+pub(in crate::store) fn scheduled_of(
+    conn: &Connection,
+    shard: ShardId,
+    job: JobId,
+    run: u64,
+) -> rusqlite::Result<Option<Millis>> {
+    conn.prepare_cached(
+        "SELECT scheduled FROM pending WHERE shard = ?1 AND lone = ?2 AND run = ?3 LIMIT 1",
+    )?
+    .query_row(params![shard, job as i64, run as i64], |row| row.get(0))
+    .optional()
+}
+
 /// Adds a row.
 pub fn insert(tx: &Tx<'_>, row: &Pending) -> rusqlite::Result<()> {
     tx.mark_occupied(Table::Pending, row.shard);

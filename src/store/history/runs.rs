@@ -125,6 +125,43 @@ pub fn of_worker(
     .collect()
 }
 
+/// The latest scheduled instant, up to one, of a run of a shard.
+pub(in crate::store) fn last_scheduled(
+    conn: &Connection,
+    shard: ShardId,
+    until: Millis,
+) -> rusqlite::Result<Option<Millis>> {
+    conn.prepare_cached("SELECT MAX(scheduled) FROM runs WHERE shard = ?1 AND scheduled <= ?2")?
+        .query_row(params![shard, until], |row| row.get(0))
+}
+
+/// The runs of a shard at a scheduled instant after a job and run, by job, at most `limit`.
+pub(in crate::store) fn scheduled_at(
+    conn: &Connection,
+    (shard, scheduled): (ShardId, Millis),
+    (job, run): (JobId, u64),
+    limit: usize,
+) -> rusqlite::Result<Vec<Run>> {
+    conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM runs
+         WHERE shard = ?1 AND scheduled = ?2 AND (job, run) > (?3, ?4)
+         ORDER BY job, run LIMIT ?5"
+    ))?
+    .query_map(params![shard, scheduled, job as i64, run as i64, limit as i64], read)?
+    .collect()
+}
+
+/// The scheduled instant of a manual run of a job, while it is under way.
+pub(in crate::store) fn scheduled_of(
+    conn: &Connection,
+    job: JobId,
+    run: u64,
+) -> rusqlite::Result<Option<Millis>> {
+    conn.prepare_cached("SELECT scheduled FROM runs WHERE job = ?1 AND run = ?2")?
+        .query_row([job as i64, run as i64], |row| row.get(0))
+        .optional()
+}
+
 /// Tells whether a job has a run.
 pub fn any_of_job(conn: &Connection, job: JobId) -> rusqlite::Result<bool> {
     conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM runs WHERE job = ?1)")?

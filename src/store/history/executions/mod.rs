@@ -9,9 +9,11 @@ mod filter;
 mod list;
 mod of_job;
 mod one;
+mod reported;
 mod row;
 
 pub use filter::Filter;
 pub use list::list;
 pub use one::{get, of_occurrence};
+pub use reported::{has_gone_on, reported};
 pub use row::{Execution, Total};

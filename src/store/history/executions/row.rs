@@ -6,7 +6,7 @@ use crate::model::attempt::{ResultOrigin, Verdict};
 use crate::model::result_code::ResultCode;
 use crate::model::shard::ShardId;
 use crate::model::{JobId, Millis, NodeId, ProjectId};
-use crate::store::history::attempts;
+use crate::store::history::attempts::{self, StoredAttempt};
 use crate::store::row::{id_at, result_at};
 
 /// The number of executions of a list.
@@ -60,6 +60,34 @@ pub struct Execution {
     pub response: Option<String>,
     /// The stamp of the entry that recorded it.
     pub created: Millis,
+}
+
+impl Execution {
+    /// The execution of a job at a place among the members of a record.
+    pub(super) fn of(found: &StoredAttempt, ordinal: u64, job: JobId) -> Self {
+        let record = &found.record;
+        Self {
+            id: found.id + ordinal,
+            project: record.project,
+            job,
+            shard: record.shard,
+            scheduled: record.scheduled,
+            due: record.due,
+            since: record.since,
+            node: found.node,
+            epoch: record.epoch,
+            attempt: record.attempt,
+            verdict: record.verdict,
+            result: record.result,
+            started: record.started,
+            duration: record.duration,
+            error: record.error.clone(),
+            run: record.run,
+            origin: record.origin,
+            response: record.response.clone(),
+            created: found.created,
+        }
+    }
 }
 
 /// The execution of a job at a place among the members of a row with `attempts::COLUMNS`.
