@@ -3,7 +3,7 @@
 //! ```text
 //!   request ─> http::middleware: route prefix, panic guard, metrics, errors rendered
 //!                └─> authenticate (closed routes), http::query: the parameters of the route
-//!                      └─> projects, jobs, targets, history, admin
+//!                      └─> projects, jobs, targets, history, runs, admin
 //!                            ├─ RequestContext: caller, casing, query      (in)
 //!                            ├─ JsonBody, fields, jobs::input: the body    (in)
 //!                            ├─ AppState::read: bounded, fair              (reads)
@@ -25,6 +25,7 @@ mod limits;
 mod projects;
 mod root;
 mod router;
+mod runs;
 mod state;
 mod targets;
 mod workers;

@@ -11,7 +11,7 @@ use crate::api::http::error::Error;
 use crate::api::http::middleware::{authenticate, finish};
 use crate::api::http::route_prefix::RoutePrefix;
 use crate::api::state::AppState;
-use crate::api::{admin, echo, history, jobs, projects, root, targets, workers};
+use crate::api::{admin, echo, history, jobs, projects, root, runs, targets, workers};
 use crate::app::Action;
 
 /// The router with all three prefixes, ready to be served.
@@ -32,6 +32,7 @@ pub fn router(state: AppState) -> Router {
         .merge(history::dead_letters::router())
         .merge(history::explain::router())
         .merge(history::async_tasks::router())
+        .merge(runs::routes::router())
         .merge(workers::router())
         .merge(admin::cluster::router())
         .merge(admin::backups::router())

@@ -32,6 +32,8 @@ pub enum Action {
     HistoryRead,
     /// Drops old history.
     HistoryDrop,
+    /// Reads runs.
+    RunsRead,
     /// Reports about a run, or cancels it.
     RunsReport,
     /// Claims runs for a worker, and sends heartbeats of them.

@@ -26,6 +26,7 @@ mod pressure;
 pub mod projects;
 mod readiness;
 pub(crate) mod reads;
+pub mod runs;
 pub mod signing;
 mod state;
 pub(crate) mod targets;

@@ -25,8 +25,8 @@ const READ: &[&str] = &["consistency"];
 const TIME: &[&str] = &["from", "until", "startDate", "endDate"];
 /// Accepted by every route and ignored until there are accounts, like the header `X-Account-ID`.
 const ANY: &[&str] = &["accountId"];
-/// The only parameter that may be given several times.
-const MANY: &str = "label";
+/// The parameters that may be given several times, each with the routes where it may.
+const MANY: &[(&str, &str)] = &[("label", "/jobs"), ("state", "/runs")];
 
 type Names = &'static [&'static [&'static str]];
 
@@ -37,7 +37,7 @@ const KNOWN: &[(&str, &str, Names)] = &[
     ("GET", "/projects/{id}", &[READ]),
     ("DELETE", "/projects/{id}", &[&["cascade"]]),
     ("GET", "/projects/{id}/jobs/by-external-id/{external}", &[READ]),
-    ("GET", "/jobs", &[&["projectId", "status", MANY, "externalId"], PAGE, AFTER, READ]),
+    ("GET", "/jobs", &[&["projectId", "status", "label", "externalId"], PAGE, AFTER, READ]),
     ("GET", "/jobs/{id}", &[READ]),
     ("GET", "/jobs/{id}/next", &[&["count"], READ]),
     ("GET", "/jobs/{id}/explain", &[&["at"], READ]),
@@ -56,6 +56,17 @@ const KNOWN: &[(&str, &str, Names)] = &[
     ("GET", "/executions/analytics", &[&["projectId", "startTime", "endTime"], TIME, READ]),
     ("GET", "/dead-letters", &[&["projectId", "jobId", "after"], TIME, PAGE, READ]),
     ("GET", "/dead-letters/{id}", &[READ]),
+    (
+        "GET",
+        "/runs",
+        &[
+            &["state", "jobId", "projectId", "queue", "worker"],
+            &["createdBefore", "startedBefore", "heartbeatBefore", "limit"],
+            AFTER,
+            READ,
+        ],
+    ),
+    ("GET", "/runs/{id}", &[READ]),
     ("GET", "/async-tasks/{id}", &[READ]),
     ("GET", "/workers", &[PAGE]),
     ("GET", "/queues", &[PAGE]),
@@ -91,7 +102,7 @@ pub(crate) fn check(method: &Method, path: &str, query: &str) -> Result<(), Erro
             let message = format!("{name} is empty: give it a value, or leave it out");
             return Err(Error::invalid(name, message));
         }
-        if name != MANY && seen.contains(&name) {
+        if seen.contains(&name) && !MANY.contains(&(name, path)) {
             return Err(Error::invalid(name, format!("{name} is there twice: give it once")));
         }
         seen.push(name);

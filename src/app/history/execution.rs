@@ -8,10 +8,11 @@ use crate::app::actor::Actor;
 use crate::app::authz::{Action, Resource, authorize};
 use crate::app::error::Error;
 use crate::app::history::executions::{ExecutionRecord, ExecutionRecords};
+use crate::app::runs::ids::named;
 use crate::app::state::App;
 use crate::model::Millis;
-use crate::model::attempt::{occurrence_id, parse_execution_id};
 use crate::model::run::Occurrence;
+use crate::model::run_id::DIGITS as RUN_ID_DIGITS;
 use crate::store::explain::{Account, explain};
 use crate::store::ledger::State;
 use crate::store::{executions, meta};
@@ -48,7 +49,7 @@ impl App {
         authorize(actor, Action::HistoryRead, Resource::Any)?;
         let now = self.now();
         let found = self.read(actor, move |conn| {
-            meant(conn, &id)?.map_or(Ok(None), |of| record(conn, of, now))
+            meant(conn, &id)?.map_or(Ok(None), |of| occurrence_record(conn, of, now))
         });
         found.await?.ok_or_else(missing_execution)
     }
@@ -58,9 +59,9 @@ fn missing_execution() -> Error {
     Error::not_found("execution cannot be found: give the number of an attempt or an execution id")
 }
 
-/// The occurrence that the id of an attempt or an execution id of this cluster names.
+/// The occurrence that the id of an attempt, an execution id or a run id of this cluster names.
 fn meant(conn: &Connection, id: &str) -> rusqlite::Result<Option<Occurrence>> {
-    if !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()) {
+    if !id.is_empty() && id.len() < RUN_ID_DIGITS && id.bytes().all(|b| b.is_ascii_digit()) {
         let Some(id) = id.parse().ok().filter(|id| i64::try_from(*id).is_ok()) else {
             return Ok(None);
         };
@@ -68,15 +69,6 @@ fn meant(conn: &Connection, id: &str) -> rusqlite::Result<Option<Occurrence>> {
         return Ok(found.map(|e| Occurrence { job: e.job, scheduled: e.scheduled, run: e.run }));
     }
     named(conn, id)
-}
-
-/// The occurrence that an execution id names; `None` for an id of another cluster.
-pub(super) fn named(conn: &Connection, id: &str) -> rusqlite::Result<Option<Occurrence>> {
-    let Some(of) = parse_execution_id(id).filter(|of| i64::try_from(of.job).is_ok()) else {
-        return Ok(None);
-    };
-    let cluster = meta::cluster_id(conn)?.unwrap_or_default();
-    Ok((occurrence_id(cluster, of) == id).then_some(of))
 }
 
 /// The account of an occurrence; `None` where nothing is known of it.
@@ -104,7 +96,8 @@ fn name(account: &Account) -> &'static str {
     }
 }
 
-fn record(
+/// Reads an occurrence and its attempts; `None` where nothing is known of it.
+pub(in crate::app) fn occurrence_record(
     conn: &Connection,
     of: Occurrence,
     now: Millis,

@@ -4,8 +4,8 @@
 mod analytics;
 mod cleanup;
 mod dead_letters;
-mod execution;
-mod executions;
+pub(in crate::app) mod execution;
+pub(in crate::app) mod executions;
 mod explain;
 mod explain_words;
 mod occurrences;

@@ -38,6 +38,8 @@ const CLOSED: &[(&str, &str)] = &[
     ("POST", "/credentials/1/archive"),
     ("GET", "/executions"),
     ("GET", "/executions/1"),
+    ("GET", "/runs"),
+    ("GET", "/runs/x"),
     ("POST", "/executions/x/complete"),
     ("POST", "/v1/executions/x/heartbeat"),
     ("POST", "/executions/x/fail"),

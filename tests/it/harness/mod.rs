@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   ApiFixture          the router of one node, asked in process            api.rs
+//!     RunsFixture       with queues, whose runs the test journals           runs.rs
 //!   RaftCluster         nodes with nothing but Raft, in process             raft_cluster.rs
 //!   VirtualClockNode    a whole node in process, on a clock of the test     virtual_clock.rs
 //!   TestCluster         real processes: start, kill, freeze, restart        cluster.rs
@@ -31,6 +32,7 @@ pub(crate) mod rabbitmq;
 mod raft_cluster;
 mod receiver;
 mod requests;
+pub(crate) mod runs;
 pub(crate) mod tcp_proxy;
 mod virtual_clock;
 mod workers;
@@ -46,5 +48,6 @@ pub(crate) use oracle::{Arrival, Doubled, Findings, Planned, judge};
 pub(crate) use ports::free_port;
 pub(crate) use raft_cluster::{LIMIT, RaftCluster, poll_interval, raft_options};
 pub(crate) use receiver::{Behavior, Receiver, Request, now, respond};
+pub(crate) use runs::RunsFixture;
 pub(crate) use virtual_clock::VirtualClockNode;
 pub(crate) use workload::{TOLERANCE, every, every_job_again, instants, planned};

@@ -1,0 +1,69 @@
+//! The runs that a list is asked for.
+
+use crate::app::error::Error;
+use crate::model::run_report::RunState;
+use crate::model::{JobId, Millis, ProjectId};
+
+/// The runs that match every field that is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunFilter {
+    /// Those in one of these states; none means those that are not over.
+    pub states: Vec<RunState>,
+    /// Those of a job.
+    pub job: Option<JobId>,
+    /// Those of a project's jobs.
+    pub project: Option<ProjectId>,
+    /// Those of a queue, by its name.
+    pub queue: Option<String>,
+    /// Those that a worker has.
+    pub worker: Option<String>,
+    /// Those that were due before this instant.
+    pub created_before: Option<Millis>,
+    /// Those that began before this instant.
+    pub started_before: Option<Millis>,
+    /// Those whose worker was not heard of since this instant.
+    pub heartbeat_before: Option<Millis>,
+}
+
+impl RunFilter {
+    /// Checks that the fields can be asked for together.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid`, which names the field that does not fit the others.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.states.contains(&RunState::Skipped) && self.job.is_none() {
+            let message = "state skipped needs a jobId: what was not to be performed is listed by \
+                           job, and for all jobs by GET /executions?state=skipped";
+            return Err(Error::invalid("state", message));
+        }
+        let of_open = if self.worker.is_some() {
+            Some("worker")
+        } else {
+            self.heartbeat_before.map(|_| "heartbeatBefore")
+        };
+        if let Some(field) = of_open.filter(|_| self.wants_ended()) {
+            let message = format!(
+                "{field} is known of runs that are under way only: leave it out, or ask for states \
+                 that are no end"
+            );
+            return Err(Error::invalid(field, message));
+        }
+        Ok(())
+    }
+
+    /// Tells whether runs that are not over may match.
+    pub(super) fn wants_open(&self) -> bool {
+        self.states.is_empty() || self.states.iter().any(|state| !state.is_end())
+    }
+
+    /// Tells whether runs that are over may match.
+    pub(super) fn wants_ended(&self) -> bool {
+        self.states.iter().any(|state| state.is_end())
+    }
+
+    /// Tells whether a state matches.
+    pub(super) fn wants(&self, state: RunState) -> bool {
+        if self.states.is_empty() { !state.is_end() } else { self.states.contains(&state) }
+    }
+}
