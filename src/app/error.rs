@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::app::authz::Denied;
 use crate::cluster;
 use crate::command::{Outcome, Rejection, RejectionKind};
+use crate::model::run_report::RunState;
 
 /// The kind of an error, which decides its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,11 +84,12 @@ pub struct Error {
     detail: Option<String>,
     field: Option<&'static str>,
     index: Option<usize>,
+    state: Option<RunState>,
 }
 
 impl Error {
     fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), detail: None, field: None, index: None }
+        Self { kind, message: message.into(), detail: None, field: None, index: None, state: None }
     }
 
     /// The input as a whole cannot be understood.
@@ -190,6 +192,13 @@ impl Error {
         self
     }
 
+    /// Names the state of the run that the error is about.
+    #[must_use]
+    pub(crate) fn in_state(mut self, state: Option<RunState>) -> Self {
+        self.state = state;
+        self
+    }
+
     /// Adds a reason to a message that the original's clients know.
     #[must_use]
     pub(crate) fn because(mut self, reason: impl std::fmt::Display) -> Self {
@@ -228,6 +237,11 @@ impl Error {
     /// The index, in the request's list, of what the error is about.
     pub fn index(&self) -> Option<usize> {
         self.index
+    }
+
+    /// The state of the run that the error is about.
+    pub fn state(&self) -> Option<RunState> {
+        self.state
     }
 
     /// The seconds after which the same request may succeed.

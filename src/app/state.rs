@@ -11,6 +11,8 @@ use crate::app::error::Error;
 use crate::app::pressure::Pressure;
 use crate::app::readiness::Readiness;
 use crate::app::reads::queue::ReadQueue;
+use crate::app::runs::arrivals::RunArrivals;
+use crate::app::runs::gather::ReportGatherer;
 use crate::auth::Auth;
 use crate::clock::SchedulerTime;
 use crate::cluster::Cluster;
@@ -33,6 +35,10 @@ pub struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) auth: Auth,
     pub(in crate::app) reads: ReadQueue,
+    /// The reports on runs that are on their way into the log.
+    pub(in crate::app) reports: Arc<ReportGatherer>,
+    /// The reports that wait for the records of their runs.
+    pub(in crate::app) arrivals: Arc<RunArrivals>,
     /// The kinds of target that this node knows.
     pub(in crate::app) executors: Registry,
     pub(in crate::app) backup: BackupSlot,
@@ -59,6 +65,8 @@ impl App {
     ) -> Self {
         Self {
             backup: BackupSlot::new(time.clone()),
+            reports: ReportGatherer::new(&cluster),
+            arrivals: Arc::default(),
             cluster,
             keys,
             config,

@@ -10,6 +10,7 @@ use crate::api::http::casing;
 use crate::app::{self, ErrorKind};
 use crate::cluster;
 use crate::model::job::Casing;
+use crate::model::run_report::RunState;
 
 /// An error that a client is told.
 #[derive(Clone, Debug)]
@@ -186,12 +187,14 @@ impl Error {
             Self::App(error) => {
                 let field = error.field_name().map(str::to_owned);
                 let (code, message) = (error.kind().code(), error.detail());
-                let body = Body { code, message, field, index: error.index() };
+                let state = error.state().map(RunState::name);
+                let body = Body { code, message, field, index: error.index(), state };
                 (error.message(), body, error.retry_after())
             }
             Self::Http(error) => {
                 let message = error.detail.unwrap_or(&error.message);
-                let body = Body { code: error.code, message, field: None, index: None };
+                let code = error.code;
+                let body = Body { code, message, field: None, index: None, state: None };
                 (&error.message, body, error.retry_after)
             }
         }
@@ -239,7 +242,7 @@ fn status(kind: ErrorKind) -> StatusCode {
 
 /// The body of an error that no route made. Its names are the same in both casings.
 pub fn refusal(code: &'static str, message: &str) -> Vec<u8> {
-    let error = Body { code, message, field: None, index: None };
+    let error = Body { code, message, field: None, index: None, state: None };
     casing::to_json(&Envelope { data: message, success: false, error }, Casing::Camel)
 }
 
@@ -258,6 +261,9 @@ struct Body<'a> {
     field: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<usize>,
+    /// The state of the run that the error is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
 }
 
 /// An empty response that carries the error. `middleware` renders it, since it knows the prefix.

@@ -31,7 +31,7 @@ impl Fields {
         let Value::Object(object) = value else {
             return Err(Error::unprocessable("the request's body must be a JSON object"));
         };
-        Ok(Self { given: Self::known(object) })
+        Ok(Self::of(object))
     }
 
     /// The fields of an object within a body.

@@ -1,5 +1,7 @@
-//! The routes of runs: lists and single runs.
+//! The routes of runs: lists, single runs, and reports on them.
 
+mod input;
 mod list;
+mod report;
 pub(crate) mod routes;
 mod view;

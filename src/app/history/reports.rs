@@ -1,28 +1,22 @@
 //! Reports of receivers about runs that they accepted, and cancellations by clients. Each is one
 //! command. A heartbeat reads nothing but the cluster's id.
 
-use std::sync::Arc;
-
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
-
 use crate::app::actor::Actor;
 use crate::app::authz::{Action, Resource, authorize};
 use crate::app::error::{Error, refused};
 use crate::app::history::execution::state;
 use crate::app::reads::ReadPhase;
+use crate::app::runs::arrivals::PATIENCE_MS;
 use crate::app::runs::ids::named;
 use crate::app::state::App;
-use crate::command::{Change, Command, Outcome, Rejection, RejectionKind, Reported};
+use crate::command::{Command, Outcome, Rejection, RejectionKind, Reported};
 use crate::model::Millis;
 use crate::model::attempt::bounded;
 use crate::model::run::{Occurrence, Report};
 use crate::model::run_report::RunState;
-use crate::store::runs;
 
-/// The longest wait of a report for the record of its run, in milliseconds ...
-const PATIENCE_MS: u64 = 3_000;
-/// ... if the occurrence was scheduled less than this ago.
+/// A report waits for the record of its run if the occurrence was scheduled less than this ago, in
+/// milliseconds.
 const RECENT_MS: Millis = 24 * 3_600_000;
 
 /// The part of a receiver's words that a report keeps, without control characters.
@@ -69,14 +63,11 @@ impl App {
         occurrence: Occurrence,
         report: Report,
     ) -> Result<Option<RunState>, Error> {
-        let changes = self.cluster.changes();
+        let rows = report == Report::Cancel;
         let command = Command::ReportRun { occurrence, report };
         let mut told = self.propose(actor, command.clone()).await?;
-        if matches!(&told, Outcome::Rejected(Rejection { kind: RejectionKind::NotFound, .. }))
-            && (0..RECENT_MS).contains(&(self.now() - occurrence.scheduled))
-            && self.wait_for_run(actor, occurrence, changes).await?
-        {
-            told = self.propose(actor, command).await?;
+        if is_missing(&told) && (0..RECENT_MS).contains(&(self.now() - occurrence.scheduled)) {
+            told = self.propose_late(actor, occurrence, command, rows).await?;
         }
         match told {
             Outcome::Done | Outcome::Changed(_) => Ok(None),
@@ -89,31 +80,36 @@ impl App {
         }
     }
 
-    /// Waits for a run that the store does not have yet. A receiver may report before its own
-    /// acceptance has been recorded, which takes a journal, a collector and a quorum.
-    async fn wait_for_run(
+    /// Proposes a report again as long as its run is not there. A receiver may report before its
+    /// own acceptance has been recorded, which takes a journal, a collector and a quorum.
+    async fn propose_late(
         &self,
         actor: &Actor,
-        occurrence: Occurrence,
-        mut changes: Receiver<Arc<Change>>,
-    ) -> Result<bool, Error> {
+        of: Occurrence,
+        command: Command,
+        rows: bool,
+    ) -> Result<Outcome, Error> {
         let clock = self.time.clock();
         let late = clock.boot() + PATIENCE_MS;
+        let arrival = self.arrivals.expect(&self.cluster, of, rows)?;
+        // The run may have come between the refusal and the begin of the wait.
+        let mut in_time = true;
         loop {
-            if self.read(actor, move |conn| runs::get(conn, occurrence)).await?.is_some() {
-                return Ok(true);
+            let told = self.propose(actor, command.clone()).await?;
+            if !in_time || !is_missing(&told) {
+                return Ok(told);
             }
             tokio::select! {
-                // A missed change is as good as one that was received: the loop reads again.
-                change = changes.recv() => {
-                    if matches!(change, Err(RecvError::Closed)) {
-                        return Ok(false);
-                    }
-                }
-                () = clock.sleep_until(late) => return Ok(false),
+                () = arrival.changed() => {}
+                () = clock.sleep_until(late) => in_time = false,
             }
         }
     }
+}
+
+/// Says whether a report found no run.
+fn is_missing(told: &Outcome) -> bool {
+    matches!(told, Outcome::Rejected(Rejection { kind: RejectionKind::NotFound, .. }))
 }
 
 /// The name of the state that an occurrence has after a report, where the report alone decides it.

@@ -1,0 +1,130 @@
+//! How the run of a report stands in this node's state: whether the report can be proposed, or
+//! waits for a record that is on its way. `report` asks it; it decides nothing of what counts.
+
+use rusqlite::Connection;
+
+use super::ids::missing_run;
+use super::word::{RunInput, RunWord};
+use crate::app::error::Error;
+use crate::app::runs::arrivals::PATIENCE_MS;
+use crate::model::Millis;
+use crate::model::job::{PARKED, Pending};
+use crate::model::members::Members;
+use crate::model::run::{Occurrence, Phase, Run};
+use crate::model::run_report::RunState;
+use crate::model::run_terms::RunTerms;
+use crate::model::shard::shard_of;
+use crate::store::{attempts, jobs, pending, runs};
+
+/// The time after its scheduled instant in which the first record of a run may be on its way, in
+/// milliseconds.
+const RECENT: Millis = 24 * 3_600_000;
+/// The time by which the clock of an owner may be ahead of this node's, in milliseconds.
+const AHEAD: Millis = 60_000;
+/// The time after the scheduled instant in which the end of a job with jitter is searched, in
+/// milliseconds.
+const SEARCHED: Millis = 60_000;
+
+/// How the run of a report stands.
+#[derive(Clone, Debug)]
+pub(super) enum Standing {
+    /// The report is to be proposed.
+    Present,
+    /// The record of the run is on its way.
+    Awaited,
+    /// The report says that a run has begun which was published.
+    Begins {
+        /// The attempt that has begun.
+        attempt: u32,
+        /// The terms of the run.
+        terms: Box<RunTerms>,
+    },
+    /// The report changes nothing: its answer.
+    Answered(Result<RunState, Error>),
+}
+
+impl Standing {
+    pub(super) fn is_awaited(&self) -> bool {
+        matches!(self, Self::Awaited)
+    }
+}
+
+/// Looks how the run of a report stands.
+pub(super) fn standing(
+    conn: &Connection,
+    of: Occurrence,
+    input: &RunInput,
+    now: Millis,
+) -> rusqlite::Result<Standing> {
+    let (attempt, word) = (input.attempt, &input.word);
+    let is_begin = *word == RunWord::Running;
+    let run = runs::get(conn, of)?;
+    if let Some(run) = run.as_ref().filter(|run| run.accepted) {
+        // What this node has applied may be older than what the worker was handed.
+        if attempt > run.attempt {
+            return Ok(Standing::Awaited);
+        }
+        return Ok(if is_begin { begin(run, input) } else { Standing::Present });
+    }
+    let wanted = matches!(word, RunWord::Cancel { .. });
+    if let Some(row) = row_of(conn, of)? {
+        let soon = now.saturating_add(PATIENCE_MS.cast_signed());
+        let may_be_taken = row.is_offered() || row.next_at <= soon;
+        let is_past = row.next_at == PARKED || (attempt != 0 && attempt < row.attempt);
+        return Ok(match word {
+            RunWord::Cancel { .. } => Standing::Present,
+            _ if may_be_taken && !is_past => Standing::Awaited,
+            RunWord::Running => refused(RunState::of_row(&row)),
+            _ => Standing::Present,
+        });
+    }
+    if run.is_some() {
+        return Ok(if wanted { Standing::Present } else { Standing::Awaited });
+    }
+    if let Some(state) = end_of(conn, of)? {
+        return Ok(if is_begin { refused(state) } else { Standing::Present });
+    }
+    if (-AHEAD..RECENT).contains(&(now - of.scheduled)) {
+        return Ok(Standing::Awaited);
+    }
+    Ok(if is_begin { Standing::Answered(Err(missing_run())) } else { Standing::Present })
+}
+
+/// The standing of a run whose worker says that it has begun.
+fn begin(run: &Run, input: &RunInput) -> Standing {
+    let state = RunState::of_run(run);
+    if !run.fits(input.attempt, &input.worker) {
+        return refused(state);
+    }
+    match run.worker.as_deref() {
+        Some(kept) if kept.phase == Phase::Pending => {
+            Standing::Begins { attempt: run.attempt, terms: Box::new(kept.terms.clone()) }
+        }
+        _ => Standing::Answered(Ok(state)),
+    }
+}
+
+fn refused(state: RunState) -> Standing {
+    let message = "this attempt of the run is over, or another worker has it: stop working on it";
+    Standing::Answered(Err(Error::conflict(message).in_state(Some(state))))
+}
+
+/// The row of an occurrence.
+fn row_of(conn: &Connection, of: Occurrence) -> rusqlite::Result<Option<Pending>> {
+    let (shard, member) = (shard_of(of.job), Members::from_sorted([of.job]));
+    let rows = pending::at_occurrence(conn, shard, of.scheduled, of.run, &member)?;
+    Ok(rows.into_iter().find(|row| row.members.contains(of.job)))
+}
+
+/// The state of an occurrence that is over, as far as its end is found at once.
+fn end_of(conn: &Connection, of: Occurrence) -> rusqlite::Result<Option<RunState>> {
+    let mut end = attempts::end_of(conn, of, of.scheduled, of.scheduled)?;
+    if end.is_none() {
+        let jitter = jobs::get(conn, of.job)?.map_or(0, |job| job.definition.jitter);
+        if jitter > 0 {
+            let latest = of.scheduled.saturating_add(jitter.min(SEARCHED));
+            end = attempts::end_of(conn, of, of.scheduled, latest)?;
+        }
+    }
+    Ok(end.and_then(|(verdict, _)| RunState::of_end(verdict)))
+}
