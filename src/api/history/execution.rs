@@ -6,6 +6,7 @@ use axum::response::Response;
 use serde::Serialize;
 
 use crate::api::history::execution_view::{ExecutionView, view as attempt};
+use crate::api::history::worker_run_view::WorkerRunView;
 use crate::api::http::context::RequestContext;
 use crate::api::http::error::Error;
 use crate::api::http::ids::IdText;
@@ -68,6 +69,9 @@ struct RunView {
     deadline: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ends_at: Option<String>,
+    /// The part that a worker performs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker_run: Option<WorkerRunView>,
 }
 
 pub(crate) async fn get_execution(
@@ -119,5 +123,6 @@ fn running(run: &Run) -> RunView {
         heard_at: rfc3339(run.heard),
         deadline: run.bounded_by().map(rfc3339),
         ends_at: run.ends.map(rfc3339),
+        worker_run: WorkerRunView::of(run),
     }
 }

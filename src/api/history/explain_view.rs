@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use crate::api::history::worker_run_view::WorkerRunView;
 use crate::app::history::{Account, Explanation, FiringState, StoredAttempt};
 use crate::app::jobs::misfire::MisfireView;
 use crate::model::attempt::{SkipReason, Verdict, occurrence_id};
@@ -166,6 +167,9 @@ struct RunView {
     last_heard_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     deadline: Option<String>,
+    /// The part that a worker performs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker_run: Option<WorkerRunView>,
 }
 
 #[derive(Serialize)]
@@ -275,6 +279,7 @@ fn view(explanation: &Explanation, account: &Account) -> AccountView {
             started_at: rfc3339(run.started),
             last_heard_at: rfc3339(run.heard),
             deadline: run.bounded_by().map(rfc3339),
+            worker_run: WorkerRunView::of(run),
         }),
         dead_letter_id: account.letter.as_ref().map(|letter| letter.id),
     }

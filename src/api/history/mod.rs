@@ -11,3 +11,4 @@ pub(crate) mod executions;
 pub(crate) mod explain;
 pub(crate) mod explain_view;
 pub(crate) mod reports;
+mod worker_run_view;
