@@ -1,5 +1,5 @@
-//! The columns of each noun in the tables of `list`, `create`, `explain` and `dev`, and the texts
-//! in their cells. Each function takes a record of the API's answer.
+//! The columns of each noun in the tables of `list`, `create`, `runs`, `explain` and `dev`, and the
+//! texts in their cells. Each function takes a record of the API's answer.
 
 use serde_json::Value;
 
@@ -67,6 +67,27 @@ pub(super) const EXECUTIONS: &[ComputedColumn] = &[
     },
     ComputedColumn { title: "error", cell: error, wide: false },
 ];
+
+/// The columns of runs.
+pub(super) const RUNS: &[ComputedColumn] = &[
+    ComputedColumn { title: "id", cell: |run| cell(run, &["id"]), wide: false },
+    ComputedColumn { title: "run id", cell: |run| cell(run, &["runId"]), wide: true },
+    ComputedColumn { title: "job", cell: |run| cell(run, &["jobName", "jobId"]), wide: false },
+    ComputedColumn { title: "queue", cell: |run| cell(run, &["queue"]), wide: false },
+    ComputedColumn { title: "state", cell: result, wide: false },
+    ComputedColumn { title: "attempt", cell: |run| cell(run, &["attempt"]), wide: true },
+    ComputedColumn { title: "worker", cell: |run| cell(run, &["worker"]), wide: false },
+    ComputedColumn { title: "done", cell: progress, wide: false },
+    ComputedColumn { title: "due", cell: |run| cell(run, &["createdAt"]), wide: true },
+    ComputedColumn { title: "started", cell: |run| cell(run, &["startedAt"]), wide: true },
+    ComputedColumn { title: "heard", cell: |run| cell(run, &["heartbeatAt"]), wide: true },
+    ComputedColumn { title: "error", cell: error, wide: true },
+];
+
+/// The progress of a run.
+fn progress(run: &Value) -> String {
+    run["progress"].as_u64().map_or_else(|| "-".to_owned(), |percent| format!("{percent} %"))
+}
 
 /// The schedule of a job: its cron line, its instant or its delay.
 pub(super) fn when(job: &Value) -> String {

@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 
 use super::{
     Global, backup, bench, cluster, create, credential, explain, init, list, next, remove, reset,
-    start, status, workers,
+    runs, start, status, workers,
 };
 
 const EXIT_CODES: &str = "\
@@ -59,6 +59,9 @@ pub enum Command {
     /// Archives a credential: its key stops working at once
     #[command(subcommand)]
     Archive(remove::ArchiveCommand),
+    /// Runs of workers and receivers: lists, shows and cancels them
+    #[command(subcommand)]
+    Runs(runs::RunsCommand),
     /// Leader, members, shards, leases, lag, queues, journals and clocks
     Status(status::Status),
     /// The members of the cluster: add, remove, drain, transfer leadership, recover, compare states

@@ -4,7 +4,7 @@
 //! ```text
 //!   run ── clap ──> Command ──> init, credential, reset, restore, recover  (files of this node)
 //!                      │
-//!                      ├──────> create, list, explain, remove, status ──> client ──HTTP──> a node
+//!                      ├──────> create, list, runs, explain, remove, status ─> client ─HTTP─> node
 //!                      ├──────> start, dev ──> crate::node        (runs a node in this process)
 //!                      └──────> next                              (needs no node)
 //! ```
@@ -36,6 +36,7 @@ mod recover;
 mod remove;
 mod reset;
 mod run;
+mod runs;
 mod signals;
 pub mod start;
 mod status;

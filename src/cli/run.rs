@@ -8,7 +8,7 @@ use clap::Parser;
 use super::output::{self, Format, Output};
 use super::{
     Cli, Command, Failure, backup, bench, cluster, create, credential, explain, hardening, init,
-    list, next, probe, recover, remove, reset, start, status, workers,
+    list, next, probe, recover, remove, reset, runs, start, status, workers,
 };
 use crate::disk::modes;
 use crate::telemetry;
@@ -74,6 +74,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
                     Command::Queues(page) => workers::queues(page, &client, output).await,
                     Command::Workers(page) => workers::workers(page, &client, output).await,
                     Command::Explain(flags) => explain::run(flags, &client, output).await,
+                    Command::Runs(command) => runs::run(command, &client, output).await,
                     Command::Status(flags) => status::run(flags, &client, output).await,
                     _ => Ok(()),
                 }

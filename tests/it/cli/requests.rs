@@ -244,3 +244,56 @@ fn what_a_server_says_is_written_out_in_errors_and_lists() {
     let json: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(json["data"]["projects"][0]["name"], HOSTILE, "the same to a program");
 }
+
+#[test]
+fn runs_are_listed_shown_and_cancelled() {
+    fn run(state: &str) -> Value {
+        json!({"id": "1c9b2a44-4d-19aa1b2c3d0", "runId": "480788a06cd1843bcc4ff647", "jobId": 77,
+               "jobName": "nightly", "queue": "emails", "bus": "embedded", "state": state,
+               "attempt": 1, "worker": "mailer-7.example.com", "progress": 40,
+               "createdAt": "2026-01-01T00:00:00Z"})
+    }
+    let node = Node::start(|asked| match (asked.method.as_str(), asked.uri.path()) {
+        ("GET", "/api/v1/runs") => {
+            ok(&json!({"limit": 2, "runs": [run("running")], "next": "o-1"}))
+        }
+        ("GET", _) => {
+            let mut one = run("running");
+            one["attempts"] = json!([{"scheduledAt": "2026-01-01T00:00:00Z", "jobId": 77,
+                "status": "failed", "attempt": 1, "httpCode": 0, "error": "no disk"}]);
+            ok(&one)
+        }
+        (_, path) if path.contains("over") => {
+            let error = json!({"code": "conflict", "message": "Run already finished"});
+            (409, json!({"data": "Run already finished", "success": false, "error": error}))
+        }
+        _ => (202, json!({"data": run("cancelling"), "success": true})),
+    });
+    let said = node.run(&[
+        "runs", "list", "--state", "running", "--state", "queued", "--queue", "emails", "--worker",
+        "w 1", "--limit", "2", "--after", "o-9",
+    ]);
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    let query = "state=running&state=queued&queue=emails&worker=w+1&after=o-9&limit=2";
+    assert_eq!(node.last().uri.query(), Some(query));
+    let table = stdout(&said);
+    let columns: Vec<_> = table.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(columns, ["ID", "JOB", "QUEUE", "STATE", "WORKER", "DONE"], "{table}");
+    assert!(table.lines().all(|line| line.len() <= 80), "{table}");
+    assert_eq!(stderr(&said), "there may be more: go on with --after o-1\n");
+    let shown = node.run(&["runs", "get", "1c9b2a44-4d-19aa1b2c3d0"]);
+    assert_eq!(node.last().uri.path(), "/api/v1/runs/1c9b2a44-4d-19aa1b2c3d0");
+    let text = stdout(&shown);
+    assert!(text.contains("worker") && text.contains("no disk") && !text.contains('['), "{text}");
+    let cancelled = node.run(&["runs", "cancel", "x"]);
+    assert_eq!((code(&cancelled), node.last().method), (0, Method::POST));
+    assert_eq!(stdout(&cancelled), "1c9b2a44-4d-19aa1b2c3d0  cancelling\n");
+    let some = node.run(&["runs", "cancel", "over", "x", "--json"]);
+    assert_eq!(code(&some), 3, "{}", stderr(&some));
+    let answer: Value = serde_json::from_str(&stdout(&some)).unwrap();
+    assert_eq!(
+        (&answer["success"], answer["data"][0]["state"].as_str()),
+        (&json!(false), Some("cancelling"))
+    );
+    assert!(stderr(&some).contains("1 of 2 runs not cancelled"), "{}", stderr(&some));
+}
