@@ -1,6 +1,8 @@
 //! The HTTP client of the command line. It speaks to one node's API as its operator, by Basic auth
-//! and `x-peer: cmd`. Used by the commands that need a running node. If a node takes no connection,
-//! the client goes on to the next node of the configuration; it never sends a request twice.
+//! and `x-peer: cmd`, or with a client's key pair. Used by the commands that need a running node.
+//! If a node takes no connection, the client goes on to the next node of the configuration; it
+//! never sends a request twice. A worker, which repeats its requests, asks nodes one by one by
+//! `post_to`.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -34,19 +36,72 @@ pub(super) struct Client {
     asked: AtomicUsize,
     /// Keeps silent about nodes that take no connection.
     quiet: bool,
-    username: String,
-    password: Zeroizing<String>,
+    login: ClientLogin,
+}
+
+/// The credentials of a client.
+pub(super) enum ClientLogin {
+    /// The operator of the nodes.
+    Operator {
+        /// The name.
+        username: String,
+        /// The password.
+        password: Zeroizing<String>,
+    },
+    /// A client of the API.
+    Pair {
+        /// The key.
+        key: Zeroizing<String>,
+        /// Its secret.
+        secret: Zeroizing<String>,
+    },
+}
+
+impl ClientLogin {
+    /// The operator whose credentials these are.
+    pub(super) fn of(keys: &Keys) -> Self {
+        Self::Operator {
+            username: keys.username().to_owned(),
+            password: Zeroizing::new(keys.password().to_owned()),
+        }
+    }
+}
+
+/// The answer of a node to [`Client::post_to`], whatever its status.
+pub(super) struct NodeReply {
+    /// The HTTP status.
+    pub(super) status: u16,
+    /// The envelope; null where there is none.
+    pub(super) envelope: Value,
+    /// The wait that the node asks for.
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl NodeReply {
+    /// The node's words about a request that it did not carry out.
+    pub(super) fn message(&self) -> String {
+        // `data` has the message of the original, `error` the reason and the advice.
+        let told = self.envelope["error"]["message"].as_str().or(self.envelope["data"].as_str());
+        told.unwrap_or("no reason given").to_owned()
+    }
 }
 
 impl Client {
     /// Makes a client for the node at a URL such as `http://127.0.0.1:9091`. The client asks
     /// `others`, in turn, if that node takes no connection.
     pub(super) fn new(server: &str, others: &[&str], keys: &Keys) -> anyhow::Result<Self> {
-        let server = server.trim_end_matches('/');
-        let sound = url::Url::parse(server)
-            .is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.host_str().is_some());
-        if !sound {
-            let message = format!("--server: expected http://host:port, found {server:?}");
+        Self::with_login(&[&[server], others].concat(), ClientLogin::of(keys))
+    }
+
+    /// Makes a client for some nodes, at least one, with these credentials.
+    pub(super) fn with_login(servers: &[&str], login: ClientLogin) -> anyhow::Result<Self> {
+        let nodes: Vec<_> = servers.iter().map(|url| url.trim_end_matches('/')).collect();
+        let is_sound = |node: &str| {
+            url::Url::parse(node)
+                .is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.host_str().is_some())
+        };
+        if let Some(node) = nodes.iter().find(|node| !is_sound(node)) {
+            let message = format!("--server: expected http://host:port, found {node:?}");
             return Err(Failure::Usage(message).into());
         }
         // The password must not follow a redirection, nor go through a proxy for the web.
@@ -58,11 +113,10 @@ impl Client {
             .build()?;
         Ok(Self {
             http,
-            nodes: [server].iter().chain(others).map(|&url| url.to_owned()).collect(),
+            nodes: nodes.into_iter().map(str::to_owned).collect(),
             asked: AtomicUsize::new(0),
             quiet: false,
-            username: keys.username().to_owned(),
-            password: Zeroizing::new(keys.password().to_owned()),
+            login,
         })
     }
 
@@ -85,6 +139,36 @@ impl Client {
     /// Sends a POST request.
     pub(super) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.call(Method::POST, path, &[], Some(body)).await
+    }
+
+    /// The number of nodes, at least one.
+    pub(super) fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Sends a POST request to one node, by its place among the nodes, and to no other.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Unreachable`] where no whole answer comes in time.
+    pub(super) async fn post_to(
+        &self,
+        place: usize,
+        path: &str,
+        body: &Value,
+        timeout: Duration,
+    ) -> Result<NodeReply, Failure> {
+        let node = self.nodes.get(place).unwrap_or(&self.nodes[0]);
+        let unreachable = |error| unreachable(node, error);
+        let request = self.http.post(format!("{node}{ROUTE_PREFIX}{path}"));
+        let request = self.signed_in(request).json(body).timeout(timeout);
+        let response = request.send().await.map_err(unreachable)?;
+        let retry_after = response.headers().get("retry-after");
+        let retry_after = retry_after.and_then(|text| text.to_str().ok()?.parse().ok());
+        let status = response.status().as_u16();
+        let bytes = response.bytes().await.map_err(unreachable)?;
+        let envelope = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Ok(NodeReply { status, envelope, retry_after: retry_after.map(Duration::from_secs) })
     }
 
     /// Sends a PUT request.
@@ -196,10 +280,18 @@ impl Client {
         query: &[(&str, String)],
     ) -> anyhow::Result<reqwest::RequestBuilder> {
         let request = self.http.request(method, self.url(path, query)?);
-        Ok(request
-            .basic_auth(&self.username, Some(self.password.as_str()))
-            .header("x-peer", "cmd")
-            .header("prefer", "return=representation"))
+        Ok(self.signed_in(request).header("prefer", "return=representation"))
+    }
+
+    fn signed_in(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.login {
+            ClientLogin::Operator { username, password } => {
+                request.basic_auth(username, Some(password.as_str())).header("x-peer", "cmd")
+            }
+            ClientLogin::Pair { key, secret } => {
+                request.header("x-api-key", key.as_str()).header("x-secret-key", secret.as_str())
+            }
+        }
     }
 
     /// The error for an answer without success.
@@ -209,12 +301,9 @@ impl Client {
             Ok(bytes) => bytes,
             Err(error) => return self.unreachable(error).into(),
         };
-        let envelope: Option<Value> = serde_json::from_slice(&bytes).ok();
-        // `data` has the message of the original, `error` the reason and the advice.
-        let told =
-            envelope.as_ref().and_then(|e| e["error"]["message"].as_str().or(e["data"].as_str()));
-        let said = told.map(str::to_owned);
-        let mut message = said.unwrap_or_else(|| "no reason given".to_owned());
+        let envelope = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        let reply = NodeReply { status: status.as_u16(), envelope, retry_after: None };
+        let mut message = reply.message();
         if status.as_u16() == 401 {
             message.push_str(
                 "; the node has another username or password than the .scheduler0 (or environment) used here",
@@ -234,15 +323,19 @@ impl Client {
         Ok(url)
     }
 
-    /// The innermost cause says it best ("connection refused").
     fn unreachable(&self, error: reqwest::Error) -> Failure {
-        let error = error.without_url();
-        let mut cause: &dyn std::error::Error = &error;
-        while let Some(next) = cause.source() {
-            cause = next;
-        }
-        let reason =
-            if error.is_timeout() { "no answer in time".to_owned() } else { cause.to_string() };
-        Failure::Unreachable { url: self.node().to_owned(), reason }
+        unreachable(self.node(), error)
     }
+}
+
+/// The error for a node without an answer. The innermost cause says it best ("connection refused").
+fn unreachable(node: &str, error: reqwest::Error) -> Failure {
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    let reason =
+        if error.is_timeout() { "no answer in time".to_owned() } else { cause.to_string() };
+    Failure::Unreachable { url: node.to_owned(), reason }
 }

@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 
 use super::{
     Global, backup, bench, cluster, create, credential, explain, init, list, next, remove, reset,
-    runs, start, status, workers,
+    runs, start, status, worker, workers,
 };
 
 const EXIT_CODES: &str = "\
@@ -71,6 +71,11 @@ pub enum Command {
     Backup(backup::Backup),
     /// Makes a backup the state of this node, whose data folder must be empty: a new cluster
     Restore(backup::Restore),
+    /// Takes runs of queues, and runs a command for each
+    Worker(worker::WorkerFlags),
+    /// Kills the commands of a worker that has died; for `worker` alone
+    #[command(name = worker::keeper::COMMAND, hide = true)]
+    WorkerKeeper,
     /// Queues: what waits for worker processes, what they have, how many wait for work
     #[command(after_help = "Examples:\n  scheduler0 queues\n  scheduler0 queues --json")]
     Queues(workers::WorkersPage),

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::client::Client;
+use super::client::{Client, ClientLogin};
 use super::output::Format;
-use super::unlock;
-use crate::config::{Config, LoadOptions};
+use super::{Failure, unlock};
+use crate::config::{self, Config, LoadOptions};
 use crate::secret::{self, Keys};
 
 /// The data folder of `dev`, unless `DataDir` names another.
@@ -66,14 +66,47 @@ impl Global {
 
     pub(super) fn client(&self) -> anyhow::Result<Client> {
         let config = self.load_for_client()?;
-        let url = self.url(&config);
-        let keys = self.keys(&config).map_err(|e| unlock::advice(e, &url))?;
-        if self.server.is_some() {
-            return Client::new(&url, &[], &keys);
-        }
+        self.client_of(&config, &[&self.url(&config)], self.operator(&config)?)
+    }
+
+    /// The client of a worker. `--server` may name several nodes, with commas between them. A key
+    /// pair in the environment (`SCHEDULER0_API_KEY` and `SCHEDULER0_API_SECRET`, or files of them)
+    /// is used before the credentials of the node, so that a machine of workers needs no others.
+    pub(super) fn worker_client(&self) -> anyhow::Result<Client> {
+        let config = self.load_for_client()?;
+        let urls = self.url(&config);
+        let urls: Vec<_> = urls.split(',').map(str::trim).collect();
+        let found = |variable| {
+            let found = config::from_environment(variable, |name| std::env::var(name).ok());
+            found.map_err(Failure::Usage)
+        };
+        let login = match (found("SCHEDULER0_API_KEY")?, found("SCHEDULER0_API_SECRET")?) {
+            (Some(key), Some(secret)) => ClientLogin::Pair { key, secret },
+            (None, None) => self.operator(&config)?,
+            _ => {
+                let message = "SCHEDULER0_API_KEY and SCHEDULER0_API_SECRET: set both, or neither";
+                return Err(Failure::Usage(message.to_owned()).into());
+            }
+        };
+        self.client_of(&config, &urls, login)
+    }
+
+    fn operator(&self, config: &Config) -> anyhow::Result<ClientLogin> {
+        let keys = self.keys(config).map_err(|e| unlock::advice(e, &self.url(config)))?;
+        Ok(ClientLogin::of(&keys))
+    }
+
+    /// A client for these nodes, and for the configured ones if no flag names a node.
+    fn client_of(
+        &self,
+        config: &Config,
+        urls: &[&str],
+        login: ClientLogin,
+    ) -> anyhow::Result<Client> {
         let others = config.replicas.iter().filter(|r| r.node_id != config.node_id);
-        let others: Vec<&str> = others.map(|r| r.address.as_str()).collect();
-        Client::new(&url, &others, &keys)
+        let others = others.map(|r| r.address.as_str()).filter(|_| self.server.is_none());
+        let all: Vec<&str> = urls.iter().copied().chain(others).collect();
+        Client::with_login(&all, login)
     }
 }
 

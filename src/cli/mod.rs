@@ -6,6 +6,7 @@
 //!                      │
 //!                      ├──────> create, list, runs, explain, remove, status ─> client ─HTTP─> node
 //!                      ├──────> start, dev ──> crate::node        (runs a node in this process)
+//!                      ├──────> worker ──HTTP──> a node           (runs a command for each run)
 //!                      └──────> next                              (needs no node)
 //! ```
 //!
@@ -42,6 +43,7 @@ pub mod start;
 mod status;
 mod unlock;
 mod visible;
+mod worker;
 mod workers;
 
 pub use commands::{Cli, Command};

@@ -8,7 +8,7 @@ use clap::Parser;
 use super::output::{self, Format, Output};
 use super::{
     Cli, Command, Failure, backup, bench, cluster, create, credential, explain, hardening, init,
-    list, next, probe, recover, remove, reset, runs, start, status, workers,
+    list, next, probe, recover, remove, reset, runs, start, status, worker, workers,
 };
 use crate::disk::modes;
 use crate::telemetry;
@@ -48,6 +48,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
             recover::run(flags, global, output)
         }
         Command::Next(flags) => next::run(flags, output),
+        Command::Worker(flags) => worker::run(flags, global, output),
+        Command::WorkerKeeper => worker::keeper::run(),
         Command::Bench(flags) => bench::run(flags, global, output),
         Command::Restore(flags) => backup::restore(flags, global, output),
         Command::Version => version(output),

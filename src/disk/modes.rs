@@ -11,6 +11,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The name of the file that holds the node's secrets.
 pub(crate) const SECRET_FILE: &str = ".scheduler0";
@@ -26,10 +27,23 @@ const STATE: &[&str] = &["identity", "raft", "snapshots", "state.db", "journal",
 /// Other names and prefixes in a data folder.
 const BESIDE: &[&str] = &["lock", "backups", "client"];
 
+/// The umask that the process was started with, once [`set_umask`] has replaced it.
+static UMASK_BEFORE: OnceLock<rustix::fs::Mode> = OnceLock::new();
+
 /// Keeps everything that this process makes from now on, itself or through SQLite and libraries,
-/// for its owner only. Holds for the whole process and for programs that it starts.
+/// for its owner only. Holds for the whole process and for programs that it starts, until
+/// [`give_back_umask`].
 pub(crate) fn set_umask() {
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(OTHERS));
+    let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(OTHERS));
+    let _ = UMASK_BEFORE.set(before);
+}
+
+/// Puts the umask back that the process was started with. For a process that writes no files of its
+/// own, and starts programs of its user.
+pub(crate) fn give_back_umask() {
+    if let Some(before) = UMASK_BEFORE.get() {
+        rustix::process::umask(*before);
+    }
 }
 
 /// Options that make files for their owner only.
