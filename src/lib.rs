@@ -53,6 +53,10 @@
 //!   keeps its run until it reports, or until the deadline of the run ([`model::run`]).
 //! - A job with an `amqp` target has a message for each occurrence. Messages of one shard, instant
 //!   and exchange travel as one chunk, and the broker's confirms say what became of each.
+//! - A job whose target is a queue is performed by a worker. In place of step 4 its occurrences are
+//!   *offered*: a worker *claims* them, and the claim is in the journal before it is answered. What
+//!   nobody claims within a second becomes a pending row. The run ends by the worker's report, or
+//!   counts as lost when its heartbeats stop ([`worker`], "supervision").
 //! - A destination with an open breaker or without a free place takes nothing. Its occurrences are
 //!   deferred: pending rows whose number of attempts does not change.
 //! - One-offs that are due at commit, and manual runs, are pending rows from the beginning.

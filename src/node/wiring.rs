@@ -122,6 +122,7 @@ impl Wiring {
         let stated = stated_watermarks(&unforgotten);
         let holder = Holder::new(config.node_id, self.instance, self.process.boot, term, stated);
         let guard = LeaseGuard::new(config.node_id, holder, self.time.clone());
+        let nudge = Arc::new(Notify::new());
         let worker = Arc::new(Worker::start(
             worker::Options {
                 node: config.node_id,
@@ -143,6 +144,11 @@ impl Wiring {
                 time: self.time.clone(),
                 metrics: self.metrics.clone(),
                 register: self.register(),
+                journal_grew: {
+                    let nudge = nudge.clone();
+                    // The next renewal says how far the journal is.
+                    Arc::new(move || nudge.notify_one())
+                },
                 runtime: self.callbacks.clone(),
             },
         ));
@@ -169,7 +175,6 @@ impl Wiring {
             },
         });
         let draining = Arc::new(AtomicBool::new(false));
-        let nudge = Arc::new(Notify::new());
         let memory = Arc::new(AtomicU8::new(0));
         let lease_state = watch::Sender::new(LeaseState::default());
 

@@ -56,6 +56,9 @@ pub struct Deps<B, H, L> {
     pub metrics: Arc<Metrics>,
     /// The occurrences that earlier processes of this node died with.
     pub register: PoisonRegister,
+    /// Tells the leader that the journal has grown, so that its collector comes. Called at most
+    /// every 20 ms.
+    pub journal_grew: Arc<dyn Fn() + Send + Sync>,
     /// The runtime of senders and readers. The engine runs where `start` is called.
     pub runtime: Runtime,
 }

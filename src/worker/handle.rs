@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use tokio::sync::{Mutex, broadcast, mpsc, watch};
+use tokio::sync::{Mutex, broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::deps::{Deps, Options};
@@ -15,7 +15,7 @@ use super::send::{
     AdaptiveLimits, Admission, CleanExit, Defaults, HangingCalls, Sender, SenderView,
     cancel_deleted,
 };
-use super::supervision::Supervision;
+use super::supervision::{self, Inbox, Supervision, Task};
 use crate::clock::SchedulerTime;
 use crate::command::Change;
 use crate::store::meta;
@@ -51,8 +51,14 @@ impl Worker {
         let status = Arc::new(Status::default());
         let broken = Arc::new(AtomicBool::new(false));
         let clean_exit = deps.register.clean_exit();
-        let (supervision, _inbox) = Supervision::new(options.node, Arc::clone(&deps.time));
-        let engine = tokio::spawn(run(options, deps, Arc::clone(&status), stopped.clone()));
+        let (supervision, inbox) = Supervision::new(options.node, Arc::clone(&deps.time));
+        let engine = tokio::spawn(run(
+            options,
+            deps,
+            Arc::clone(&status),
+            (supervision.clone(), inbox),
+            stopped.clone(),
+        ));
         let task = tokio::spawn(attend(engine, stopped, Arc::clone(&broken)));
         Self {
             stop,
@@ -66,7 +72,10 @@ impl Worker {
 
     /// The engine's last published status.
     pub fn status(&self) -> WorkerStatus {
-        self.status.get()
+        let core = self.supervision.core();
+        let (offers, taken) = core.totals();
+        let status = self.status.get();
+        WorkerStatus { offers, taken, working: status.working || core.is_busy(), ..status }
     }
 
     /// The supervisor of worker runs, which gateways ask.
@@ -114,11 +123,12 @@ pub(super) async fn attend(
     );
 }
 
-/// Puts engine and senders together, and runs the engine to its end.
+/// Puts engine, senders and supervision together, and runs the engine to its end.
 async fn run<B: StateStore, H: Dispatcher, L: Lease>(
     options: Options,
     deps: Deps<B, H, L>,
     status: Arc<Status>,
+    (supervision, inbox): (Supervision, Inbox),
     mut stop: watch::Receiver<bool>,
 ) {
     let mut changes = deps.store.changes();
@@ -130,6 +140,7 @@ async fn run<B: StateStore, H: Dispatcher, L: Lease>(
     let hanging_calls = Arc::new(HangingCalls::default());
     let clock = Arc::clone(deps.time.clock());
     let max_queue = options.max_queue.max(1);
+    let (runtime, kinds) = (deps.runtime.clone(), deps.dispatcher.executors().clone());
     let sender = Arc::new(Sender {
         store: deps.store.clone(),
         in_flight_limits: AdaptiveLimits::new(max_queue, deps.dispatcher.max_in_flight()),
@@ -154,13 +165,41 @@ async fn run<B: StateStore, H: Dispatcher, L: Lease>(
         hanging_calls: Arc::clone(&hanging_calls),
         in_flight: AtomicU64::new(0),
         runtime: deps.runtime,
-        events: send_events,
+        events: send_events.clone(),
+        handovers: supervision.handovers(),
         urgent: Arc::default(),
     });
+    let parts = supervision::Parts {
+        node: options.node,
+        store: deps.store.clone(),
+        lease: Arc::clone(&sender.lease),
+        journal: deps.journal.clone(),
+        kinds,
+        plans: Arc::clone(&sender.plans),
+        defaults: sender.defaults,
+        time: Arc::clone(&sender.time),
+        metrics: Arc::clone(&sender.metrics),
+        engine: send_events,
+        journal_grew: deps.journal_grew,
+    };
+    let (feed, stopping) = (changes.resubscribe(), stop.clone());
+    let (end, ended) = oneshot::channel();
+    let core = Arc::clone(supervision.core());
+    let mut task = runtime.spawn(async move {
+        Task::start(parts, &supervision, feed).run(inbox, stopping, ended).await;
+    });
     let rows = PendingRows::from_journal(&deps.unforgotten);
-    let engine = Engine::new(&options, sender, deps.journal, rows, status, events);
+    let engine = Engine::new(&options, sender, deps.journal, core, rows, status, events);
     let watch = tokio::spawn(cancel_deleted(deps.store, hanging_calls, clock));
-    engine.run(changes, send_events_rx, events_rx, stop).await;
+    tokio::select! {
+        () = engine.run(changes, send_events_rx, events_rx, stop) => {
+            // Its entries are behind those of the engine. It may have ended by itself.
+            let _ = end.send(());
+            let _ = task.await;
+        }
+        // Without it no dispatch to workers ends: it panicked, or the runtime ends.
+        _ = &mut task => {}
+    }
     watch.abort();
 }
 

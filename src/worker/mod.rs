@@ -13,9 +13,15 @@
 //!  │ queue: what      │  │ send: do it                     │
 //!  │ groups of jobs   │  │ reads the jobs as they are now, │
 //!  │ by due instant   │  │ builds requests, makes calls    │
-//!  └──────────────────┘  └───┬─────────────────────────────┘
-//!                            │ before the first byte of each request
-//!                        ┌───▼─────────────────────────────┐
+//!  └──────────────────┘  └───┬────────────────────┬────────┘
+//!                            │                    │ a queue of workers
+//!                            │     ┌──────────────▼────────┐
+//!                            │     │ supervision: who has  │<── claims, heartbeats
+//!                            │     │ it, who is silent     │
+//!                            │     └──────────────┬────────┘
+//!                            │ before the first   │ before each claim is
+//!                            │ byte of a request  │ journaled and answered
+//!                        ┌───▼────────────────────▼────────┐
 //!                        │ lease: may I                    │
 //!                        │ the lease, promises, watermarks │
 //!                        └─────────────────────────────────┘
@@ -23,9 +29,10 @@
 //!
 //! The node starts one [`Worker`] with its [`Deps`]. The worker reads the replicated state, and its
 //! results reach that state through the journal, which the leader's collector reads. The worker
-//! itself proposes one command only: `BeginRun`, before it sends a request whose runs must not
-//! overlap. All work is level-triggered: after a lost notification, a failed task or a new lease
-//! the engine looks at the state as it is.
+//! itself proposes two commands only: `BeginRun`, before it sends or hands out what must not
+//! overlap with other runs of its job, and `ReportRuns`, for runs whose worker is silent. Gateways
+//! ask its [`Supervision`] for runs. All work is level-triggered: after a lost notification, a
+//! failed task or a new lease the engine looks at the state as it is.
 //!
 //! The protocol that an owner of shards follows, with its named rules, is in `DESIGN.md` beside
 //! this file.
@@ -37,9 +44,7 @@ pub mod lease;
 mod ports;
 pub mod queue;
 mod send;
-#[allow(dead_code, reason = "its task comes with the next change")]
 mod supervision;
-#[allow(dead_code, unused_imports, reason = "the engine will call it; only tests do so far")]
 mod supervisor;
 #[cfg(test)]
 mod tests;

@@ -9,9 +9,10 @@ use crate::model::attempt::JournalEntry;
 /// The number of bytes read at a time.
 const READ_BYTES: usize = 4 << 20;
 
-/// The entries that the journal holds and the cluster has not recorded yet. Blocks. Fails when an
+/// The entries that the journal holds and the cluster has not recorded yet, with their sequence
+/// numbers. Blocks. Fails when an
 /// entry cannot be read, since what it settles would be done again.
-pub(super) fn unforgotten(journal: &Journal) -> Result<Vec<JournalEntry>, String> {
+pub(super) fn unforgotten(journal: &Journal) -> Result<Vec<(u64, JournalEntry)>, String> {
     let mut entries = Vec::new();
     let mut after = journal.state().forgotten;
     loop {
@@ -26,12 +27,14 @@ pub(super) fn unforgotten(journal: &Journal) -> Result<Vec<JournalEntry>, String
             };
         };
         after = page.first + last;
-        entries.extend(page.entries);
+        entries.extend((page.first..).zip(page.entries));
     }
 }
 
 /// As [`unforgotten`], on a thread of its own that nothing else keeps busy.
-pub(super) async fn read_unforgotten(journal: Journal) -> Result<Vec<JournalEntry>, String> {
+pub(in crate::worker) async fn read_unforgotten(
+    journal: Journal,
+) -> Result<Vec<(u64, JournalEntry)>, String> {
     let (answer, read) = oneshot::channel();
     let thread = std::thread::Builder::new().name("journal-read".to_owned());
     let spawned = thread.spawn(move || {
@@ -58,7 +61,7 @@ mod tests {
         for at in 0..300 {
             journal.append(vec![entry(at)]).await.unwrap();
         }
-        let all: Vec<_> = (0..300).map(entry).collect();
+        let all: Vec<_> = (1..).zip((0..300).map(entry)).collect();
         assert_eq!(read_unforgotten(journal.clone()).await.unwrap(), all);
         journal.forget(journal.state().incarnation, 100);
         assert_eq!(read_unforgotten(journal.clone()).await.unwrap(), all[100..]);

@@ -44,7 +44,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
         self.sender.runtime.spawn(async move {
             // Read before the store: an entry that the journal forgets meanwhile is in the store.
             let own: Arc<Vec<JournalEntry>> = match read_unforgotten(journal).await {
-                Ok(own) => Arc::new(own),
+                Ok(own) => Arc::new(own.into_iter().map(|(_, entry)| entry).collect()),
                 Err(error) => {
                     for (key, generation, ..) in asked {
                         // The engine is gone only when the process ends.

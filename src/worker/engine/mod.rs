@@ -28,6 +28,7 @@ mod state;
 mod status;
 mod tracker;
 
+pub(super) use journal_read::read_unforgotten;
 pub(super) use pending::PendingRows;
 pub(super) use state::Engine;
 pub(super) use status::Status;

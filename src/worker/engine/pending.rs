@@ -184,6 +184,18 @@ impl PendingRows {
         self.shards.entry(shard).or_default().insert(id);
     }
 
+    /// Notes an entry about a row that the supervisor has written to the own journal.
+    pub(super) fn note_journaled(&mut self, entry: &JournalEntry) {
+        let Some((id, shard, done)) = RowResult::of_entry(entry) else { return };
+        let Some(row) = self.known.get_mut(&id) else { return };
+        row.done.push(done);
+        let next_at = row.pending.next_at;
+        if let Some(waiting) = self.waiting.get_mut(&shard) {
+            waiting.remove(&(next_at, id));
+        }
+        self.place(id);
+    }
+
     /// The instant of the next row that `ours` accepts.
     pub(super) fn next(&self, ours: impl Fn(ShardId, Millis) -> bool) -> Option<Millis> {
         self.first(ours).map(|(at, ..)| at)

@@ -187,3 +187,37 @@ fn what_is_on_offer_or_taken_by_the_own_journal_is_not_sent_again() {
         assert_eq!(found, sent, "an offer of another epoch settles nothing, a claim does");
     }
 }
+
+#[test]
+fn what_a_worker_has_of_a_row_is_sent_under_no_epoch_and_an_offer_counts_under_its_own() {
+    let mut rows = PendingRows::default();
+    rows.set_ownerships(BTreeSet::from([(3, 7)]));
+    rows.reread(3, vec![pair(100)]);
+    assert_eq!(pop(&mut rows), Some(vec![1, 2]));
+    let retry = Retry { max: 0, delay: 0, factor: 1_000, max_delay: 0 };
+    let offer = |job| Offer {
+        project: 1,
+        shard: 3,
+        epoch: 7,
+        due: 5,
+        scheduled: 5,
+        run: 0,
+        attempt: 2,
+        pending: Some(1),
+        members: Members::from_sorted([job]),
+        terms: RunTerms::new(BusKind::Embedded, 9, retry),
+    };
+    rows.note_journaled(&JournalEntry::Offered(offer(1)));
+    rows.note_journaled(&JournalEntry::Offered(offer(2)));
+    rows.piece_finished(1, None);
+    rows.reread(3, vec![pair(100)]);
+    assert_eq!(pop(&mut rows), None, "the store will move it");
+    // It is claimed when the dispatch is over already.
+    let (phase, worker, started) = (Phase::Running, "w".to_owned(), 9);
+    let taken = Taken { offer: offer(1), phase, worker, started };
+    rows.note_journaled(&JournalEntry::Taken(taken));
+    rows.drop_shard(3);
+    rows.set_ownerships(BTreeSet::from([(3, 9)]));
+    rows.reread(3, vec![pair(100)]);
+    assert_eq!(pop(&mut rows), Some(vec![2]), "only that of the claim counts");
+}

@@ -47,6 +47,10 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
         if entries.is_empty() {
             // Nothing came of it that has to be recorded.
             self.settle_results(results);
+            if last {
+                // The last statement follows now: no event would remind of it.
+                self.flush(last);
+            }
             return;
         }
         self.appending = true;
@@ -91,8 +95,9 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
             }
             let now = self.tracker.ownership_of(head.key.0, head.due);
             if let (Some(left), Some(key)) = (left, now.filter(|key| *key != head.key)) {
-                // A dead letter or a deferral under a past epoch (the epoch rule): the present
-                // range takes the occurrence up again.
+                // A dead letter, a deferral or an offer under a past epoch (the epoch rule): the
+                // present range takes the occurrence up again. The load leaves out what a worker
+                // has taken.
                 self.tracker.withdrawn(head.key.0, head.instants(), &left);
                 self.load(&[key]);
             } else {
@@ -128,7 +133,9 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
             let (shard, epoch) = key;
             let Some(ownership) = self.tracker.ownership(key) else { continue };
             let mut most = self.lease.max_watermark(shard, &ownership);
-            if ownership.closing && !self.rows.is_clear(shard, ownership.until) {
+            let is_drained =
+                || self.rows.is_clear(shard, ownership.until) && self.core.is_drained(shard, epoch);
+            if ownership.closing && !is_drained() {
                 most = most.min(ownership.until - 1);
             }
             let undispatched = self.queue.get_mut(key).and_then(ShardQueue::undispatched);

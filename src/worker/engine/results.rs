@@ -23,8 +23,8 @@ pub(in crate::worker) struct Results {
 #[derive(Debug)]
 pub(super) struct FinishedWork {
     pub(super) head: Arc<Head>,
-    /// The members of a first attempt that became a dead letter or were deferred: the epoch rule
-    /// decides about them.
+    /// The members of a first attempt that became a dead letter, were deferred or were offered: the
+    /// epoch rule decides about them.
     pub(super) left: Option<Members>,
     /// The results for its pending row.
     pub(super) done: Vec<RowResult>,
@@ -41,6 +41,13 @@ impl Results {
             records.iter().filter(|record| record.pending.is_some()).map(RowResult::of).collect();
         self.finished.push(FinishedWork { head, left, done });
         self.records.extend(records);
+    }
+
+    /// Adds a piece of work whose members the supervisor has journaled, as offered or as taken.
+    pub(super) fn add_offered(&mut self, head: Arc<Head>, members: Members) {
+        // Of a row the engine is told each entry.
+        let left = head.row.is_none().then_some(members);
+        self.finished.push(FinishedWork { head, left, done: Vec::new() });
     }
 
     /// Adds the record of an interval of skipped occurrences that began at `since`.

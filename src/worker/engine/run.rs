@@ -160,6 +160,8 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
                 loading: self.loading.len() as u64,
                 due,
                 rows: self.rows.waiting(),
+                offers: 0, // the handle of the worker knows
+                taken: 0,
                 built: self.sender.in_flight_limits.built() as u64,
                 in_flight: self.sender.in_flight.load(Ordering::Relaxed),
                 working: self.reading || self.appending || self.building > 0,

@@ -22,6 +22,16 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
                 self.results.add_finished(head, records);
                 return false;
             }
+            SendEvent::Offered { head, members } => {
+                self.results.add_offered(head, members);
+                return false;
+            }
+            SendEvent::Journaled(entries) => {
+                for entry in &entries {
+                    self.rows.note_journaled(entry);
+                }
+                return false;
+            }
             SendEvent::Finished { head, back: Some(work), .. } => self.requeue(&head, &work),
             SendEvent::Recorded(head) => match head.row {
                 Some((id, _)) => self.await_row_read(head.key.0, id),

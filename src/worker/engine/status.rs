@@ -21,7 +21,12 @@ pub struct WorkerStatus {
     pub built: u64,
     /// Requests that are on their way.
     pub in_flight: u64,
-    /// True if the engine is reading, building requests or writing to the journal at this moment.
+    /// Occurrences that wait for a worker at this node.
+    pub offers: u64,
+    /// Runs that workers have from this node.
+    pub taken: u64,
+    /// True if the engine is reading, building requests or writing to the journal at this moment,
+    /// or the supervisor is.
     pub working: bool,
     /// The log time up to which all changes are in the queue.
     pub caught_up_to: Millis,

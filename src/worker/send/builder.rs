@@ -10,9 +10,10 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::defaults::Defaults;
+use super::offer_terms::OfferTerms;
 use super::poison::PoisonRegister;
 use super::prepared::{Prepared, UnsentReason};
-use super::route::{ByTerms, DeliveryMode, Route, Routes, Terms};
+use super::route::{ByTerms, DeliveryMode, Route, Routes, SingleTerms, Terms};
 use super::skip_cause::{SkipCause, skip_cause};
 use super::work::Head;
 use crate::delivery::batch::Instant;
@@ -196,11 +197,7 @@ impl RequestBuilder<'_> {
         for mut group in sorted.groups.into_iter().filter(|group| !group.jobs.is_empty()) {
             let (project, once) = (group.route.project, group.route.once);
             let ids = || group.jobs.iter().map(|(row, ..)| row.id).collect::<Vec<_>>();
-            let blocked = match &group.route.mode {
-                DeliveryMode::Offer(..) => Some("it hands nothing to workers"),
-                _ => group.route.obstacle(),
-            };
-            let blocked = blocked.map(|why| Obstacle::Node(why.to_owned()));
+            let blocked = group.route.obstacle().map(|why| Obstacle::Node(why.to_owned()));
             let closed = blocked.map(|why| (head.due, why)).or_else(|| (self.closed)(&group.route));
             if let Some((until, obstacle)) = closed {
                 let same = |(known, at, why, _): &&mut Deferred| {
@@ -216,16 +213,18 @@ impl RequestBuilder<'_> {
             }
             let route = Arc::clone(&group.route);
             match &route.mode {
-                DeliveryMode::Blocked(..) | DeliveryMode::Offer(..) => {} // put off above
+                DeliveryMode::Blocked(..) => {} // it is put off above
                 DeliveryMode::Undeliverable(why) => {
                     let why = UnsentReason::Over(Verdict::Dead, Some(why.clone()));
                     done.unsent(project, once, ids(), why);
                 }
-                DeliveryMode::Single(_, single)
-                    if single.overlap != Overlap::Allow && !head.forced && !self.begun =>
+                DeliveryMode::Single(_, SingleTerms { overlap, .. })
+                | DeliveryMode::Offer(_, OfferTerms { overlap, .. })
+                    if *overlap != Overlap::Allow && !head.forced && !self.begun =>
                 {
                     done.needs_run.push((Arc::clone(&group.route), ids()));
                 }
+                DeliveryMode::Offer(..) => done.offers.push((Arc::clone(&group.route), ids())),
                 DeliveryMode::Single(target, _) => {
                     let room = (self.room)(&group.route, group.jobs.len());
                     // Without a place it would be written in vain.

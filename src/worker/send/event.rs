@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::work::{Head, Work};
-use crate::model::attempt::AttemptRecord;
+use crate::model::attempt::{AttemptRecord, JournalEntry};
+use crate::model::members::Members;
 
 /// A report of a sender.
 #[derive(Debug)]
@@ -19,6 +20,16 @@ pub(in crate::worker) enum SendEvent {
         /// The part that was not sent.
         back: Option<Work>,
     },
+    /// A piece is over: its members wait for workers, or have been taken by them, and the own
+    /// journal says so.
+    Offered {
+        /// The work that it was a piece of.
+        head: Arc<Head>,
+        /// The jobs.
+        members: Members,
+    },
+    /// Entries about pending rows that the supervisor has written to the own journal.
+    Journaled(Vec<JournalEntry>),
     /// A piece is over, and the store has its result already.
     Recorded(Arc<Head>),
     /// By the store a piece is over or another sender's: the engine must read it again.
@@ -31,6 +42,8 @@ impl SendEvent {
     /// Says whether the engine must look at once. Other reports may gather while it writes to the
     /// journal: only the next write waits for them.
     pub(super) fn is_urgent(&self) -> bool {
-        !matches!(self, Self::Started(_) | Self::Finished { back: None, .. })
+        let may_gather = matches!(self, Self::Offered { .. } | Self::Journaled(_))
+            || matches!(self, Self::Started(_) | Self::Finished { back: None, .. });
+        !may_gather
     }
 }

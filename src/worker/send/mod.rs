@@ -7,6 +7,7 @@
 //!              │         for each target     │         ├── destination full: defer
 //!              │                             │         └── a reply that names each job: parts
 //!              │                             └── lease, first byte, answer
+//!              ├── a queue of workers: offer (to the supervision)
 //!              └── no place yet: wait (admission, adaptive limit), run must not overlap: BeginRun
 //! ```
 //!
@@ -24,6 +25,7 @@ mod defer;
 mod event;
 mod hanging_calls;
 mod isolate;
+mod offer;
 mod offer_terms;
 mod parts;
 mod permits;
@@ -44,8 +46,12 @@ pub(super) use admission::Admission;
 pub(super) use defaults::Defaults;
 pub(super) use event::SendEvent;
 pub(super) use hanging_calls::{HangingCalls, cancel_deleted};
+pub(super) use offer_terms::OfferTerms;
 pub(super) use poison::CleanExit;
 pub use poison::PoisonRegister;
+pub(super) use route::{DeliveryMode, Routes, Terms};
 pub(super) use sender::Sender;
+pub(super) use skip_cause::skip_cause_now;
 pub(super) use view::SenderView;
-pub(super) use work::{Head, Work};
+pub(super) use wait::BEGUN_TIMEOUT;
+pub(super) use work::{Handover, Head, Work};

@@ -44,6 +44,8 @@ pub(super) struct Prepared {
     pub(super) requests: Vec<BuiltRequest>,
     /// Jobs that need `BeginRun` first.
     pub(super) needs_run: Vec<(Arc<Route>, Vec<JobId>)>,
+    /// Jobs that are offered to workers, ascending.
+    pub(super) offers: Vec<(Arc<Route>, Vec<JobId>)>,
     /// Jobs without a place at their destination, ascending: a request for each, or a batch.
     pub(super) no_place: Vec<(Arc<Route>, Vec<JobId>)>,
     /// Jobs that are not sent.

@@ -200,6 +200,13 @@ impl Terms {
         }
     }
 
+    /// The behaviour of an occurrence while another run of its job is under way; `None` where that
+    /// is not asked.
+    pub(in crate::worker) fn overlap(&self) -> Option<Overlap> {
+        let single = self.single().map(|single| single.overlap);
+        single.or_else(|| Some(self.offer()?.overlap))
+    }
+
     /// The terms on which occurrences are offered to workers, if the target is a queue.
     pub(in crate::worker) fn offer(&self) -> Option<&OfferTerms> {
         match &self.mode {

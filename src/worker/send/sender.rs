@@ -4,6 +4,7 @@
 //!   begin ──> build ──> send (call) ──> response ──> engine
 //!               ├── no place ──> wait_for_place ──┐
 //!               ├── not certain ──> recheck ──────┤
+//!               ├── a queue ──> offer ──> supervision
 //!               └── no overlap ──> begin_run ─────┴──> build, with permits
 //! ```
 //!
@@ -30,7 +31,7 @@ use super::poison::PoisonRegister;
 use super::prepared::{Prepared, UnsentReason};
 use super::route::Route;
 use super::view::SenderView;
-use super::work::{Head, Work};
+use super::work::{Handover, Head, Work};
 use crate::clock::SchedulerTime;
 use crate::metrics::Metrics;
 use crate::model::attempt::AttemptRecord;
@@ -68,6 +69,8 @@ pub(in crate::worker) struct Sender<B, H, L> {
     /// The runtime of senders, which is not the core runtime.
     pub(in crate::worker) runtime: tokio::runtime::Handle,
     pub(in crate::worker) events: mpsc::UnboundedSender<SendEvent>,
+    /// The supervision, which takes what is offered to workers.
+    pub(in crate::worker) handovers: mpsc::Sender<Handover>,
     /// Notified after an urgent event.
     pub(in crate::worker) urgent: Arc<Notify>,
 }
@@ -141,6 +144,11 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
                     let piece = work.only(&[id]);
                     tokio::spawn(Arc::clone(self).begin_run(piece, Arc::clone(&route), edition));
                 }
+            }
+            for (route, ids) in prepared.offers {
+                self.report(SendEvent::Started(Arc::clone(&head)));
+                let piece = work.only(&ids);
+                tokio::spawn(Arc::clone(self).offer(piece, route, edition, permits.begun));
             }
             let mut backlog = Backlog::default();
             for (route, ids) in prepared.no_place {

@@ -41,6 +41,10 @@ const BEGUN_MS: u64 = 60_000;
 /// The time beyond its timeouts after which a silent sender's run counts as lost, in milliseconds.
 const SLACK_MS: Millis = 5_000;
 
+/// The time beyond the timeout of an attempt after which a run that only began counts as lost, in
+/// milliseconds.
+pub(in crate::worker) const BEGUN_TIMEOUT: Millis = BEGUN_MS as Millis + SLACK_MS;
+
 /// Pause between two looks at log time, in milliseconds.
 const UNDECIDED_MS: u64 = 250;
 
@@ -161,7 +165,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
     pub(super) async fn begin_run(self: Arc<Self>, piece: Work, route: Arc<Route>, edition: u64) {
         let head = Arc::clone(&piece.head);
         self.until_due(&head).await;
-        let (Some((job, _)), Some(single)) = (piece.jobs.first(), route.single()) else {
+        let (Some((job, _)), Some(overlap)) = (piece.jobs.first(), route.overlap()) else {
             return self.finish_piece(&head, Vec::new(), None);
         };
         if self.view.is_stale(edition, &[*job]) {
@@ -177,8 +181,8 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
             due: head.due,
             attempt: head.attempt,
             pending: head.row.map(|(id, _)| id),
-            overlap: single.overlap,
-            timeout: route.timeout.saturating_add(BEGUN_MS as Millis + SLACK_MS),
+            overlap,
+            timeout: route.timeout.saturating_add(BEGUN_TIMEOUT),
             retry: route.retry,
         };
         // The queue keeps whoever waits until it is served.

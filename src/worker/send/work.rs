@@ -9,6 +9,7 @@ use crate::model::postponement::{Obstacle, Postponement};
 use crate::model::shard::OwnershipKey;
 use crate::model::{JobId, Millis, ProjectId};
 use crate::worker::queue::{Instants, Plan, Ticket};
+use crate::worker::supervisor::Dispatch;
 
 /// The common part of all requests of a work: one instant of one ownership range, or one pending
 /// row.
@@ -102,6 +103,15 @@ pub(in crate::worker) struct Work {
     pub(in crate::worker) head: Arc<Head>,
     /// The jobs.
     pub(in crate::worker) jobs: Vec<(JobId, u32)>,
+}
+
+/// A piece of work that a sender hands over to the supervisor, which reports its end to the engine.
+#[derive(Debug)]
+pub(in crate::worker) struct Handover {
+    /// The occurrences. The supervision gives the dispatch its number.
+    pub(in crate::worker) dispatch: Dispatch,
+    /// The piece.
+    pub(in crate::worker) piece: Work,
 }
 
 impl Work {

@@ -19,7 +19,7 @@ pub(in crate::worker) struct Core {
     supervisor: Mutex<Supervisor>,
     /// The task runs and takes questions.
     runs: AtomicBool,
-    /// Effects that are being carried out.
+    /// Effects that other threads carry out: reads and writes of the journal.
     busy: AtomicU64,
     offers: AtomicU64,
     taken: AtomicU64,
@@ -68,7 +68,7 @@ impl Core {
         self.busy.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Says whether entries are written, or claims or shards read, at this moment.
+    /// Says whether entries are written, or shards read, at this moment.
     pub(in crate::worker) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::SeqCst) > 0
     }

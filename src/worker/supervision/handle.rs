@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::core::Core;
-use super::requests::{AskedClaim, Handover, Inbox, Outbox, Request, inbox};
+use super::requests::{AskedClaim, Inbox, Outbox, Request, inbox};
 use crate::clock::SchedulerTime;
 use crate::model::NodeId;
 use crate::model::claim::{
@@ -14,6 +14,7 @@ use crate::model::claim::{
     WorkerHeartbeat,
 };
 use crate::model::run::Occurrence;
+use crate::worker::send::Handover;
 
 /// The most hints that wait for a gateway that is slow to take them. It misses older ones, and asks
 /// by itself from time to time.

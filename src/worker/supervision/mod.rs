@@ -1,9 +1,45 @@
-//! The task around the supervisor, as gateways see it: [`Supervision`] takes their questions, and
-//! [`Core`](self::core) keeps the pure [`Supervisor`](super::supervisor::Supervisor) that answers
-//! them behind a lock. Nothing here decides what becomes of a run.
+//! The task around the supervisor: it brings the pure [`Supervisor`](super::supervisor::Supervisor)
+//! what happens, and carries out what it asks for.
+//!
+//! ```text
+//!   senders ─ Handover ──┐                      ┌── writer ───> own journal ──> leader is told
+//!   gateways ─ Request ──┤                      ├── lookup ───> jobs, rows, BeginRun
+//!   (Supervision)        ├──> task: one step ───┼── reader ───> offers, runs, loads
+//!   change feed ─ reader ┤    after the other   ├── proposer ─> log: runs that are lost
+//!   results of effects ──┘                      └── answers, hints, reports to the engine
+//! ```
+//!
+//! `handle` starts it beside the engine, on the runtime of the senders. Reads of the store are made
+//! one after the other and delivered in the order of the change feed; entries are written in the
+//! order in which they were asked for. Whatever waits is taken in before each tick. Nothing here
+//! decides what becomes of a run.
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `handle` | [`Supervision`]: what gateways ask |
+//! | `core` | the supervisor behind its lock, as the engine and gateways see it |
+//! | `task` | the loop: one step after the other |
+//! | `carry_out` | the way of an effect to whoever carries it out |
+//! | `requests`, `answers`, `done` | questions under way, and the data that answers carry |
+//! | `reader`, `news` | what the change feed names, and loads of shards |
+//! | `lookup`, `prepare` | members of a claim as the store has them now; leave to begin |
+//! | `writer`, `proposer` | entries of the own journal; proposals |
 
+mod answers;
+mod carry_out;
 mod core;
+mod done;
 mod handle;
+mod lookup;
+mod news;
+mod prepare;
+mod proposer;
+mod reader;
 mod requests;
+mod task;
+mod writer;
 
+pub(super) use self::core::Core;
 pub use handle::{NotRunning, Supervision};
+pub(super) use requests::Inbox;
+pub(super) use task::{Parts, Task};

@@ -1,15 +1,14 @@
-//! What is asked of the supervision task, and where it waits until the task takes it. The handle and
-//! the senders of the worker put it in; all queues are bounded.
+//! What is asked of the supervision task, and where it waits until the task takes it. The handle
+//! and the senders of the worker put it in; all queues are bounded.
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::model::NodeId;
 use crate::model::claim::{ClaimRequest, ClaimedRun, QueueWant, ReportNotice, WorkerHeartbeat};
 use crate::model::run::Occurrence;
-use crate::worker::send::Work;
-use crate::worker::supervisor::Dispatch;
+use crate::worker::send::Handover;
 
-/// The most claims, other questions, and handovers that wait each. Who comes then waits for a place.
+/// The most claims, other questions, and handovers that wait. Who comes then waits for a place.
 const WAITING: usize = 1_024;
 
 /// A claim, and the way to whoever waits for its answer.
@@ -26,16 +25,6 @@ pub(super) enum Request {
     Reports(Vec<ReportNotice>),
     /// Workers wait at a gateway.
     Want(NodeId, Vec<QueueWant>),
-}
-
-/// Occurrences that a sender hands over to the supervisor, and the piece of work that they are. The
-/// engine hears of its end.
-#[derive(Debug)]
-pub(in crate::worker) struct Handover {
-    /// The dispatch. The task gives it its number.
-    pub(in crate::worker) dispatch: Dispatch,
-    /// The piece of work.
-    pub(in crate::worker) piece: Work,
 }
 
 /// The places where questions wait for the task.

@@ -205,6 +205,7 @@ pub(crate) enum Event {
         ends: bool,
     },
     /// The connection to the bus of a queue came, or went.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the only bus so far is never away"))]
     Bus {
         /// The queue.
         queue: QueueId,

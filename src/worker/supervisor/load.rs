@@ -216,19 +216,20 @@ impl Supervisor {
         offer: Option<OfferRow>,
         out: &mut Vec<Effect>,
     ) {
-        if let Some(offer) = offer {
-            self.put_row(offer, out);
-        } else {
-            self.offers.remove_row(id);
-            for hand in self.hands.values_mut() {
-                hand.members.retain(|of, popped| {
-                    let stays = popped.source.pending != Some(id) || popped.dispatch.is_some();
-                    if !stays {
-                        self.in_hand.remove(of);
-                    }
-                    stays
-                });
-            }
+        let members = offer.as_ref().map(|offer| offer.row.members.clone());
+        for hand in self.hands.values_mut() {
+            hand.members.retain(|of, popped| {
+                let is_its = popped.source.pending == Some(id) && popped.dispatch.is_none();
+                let waits = members.as_ref().is_some_and(|members| members.contains(of.job));
+                if is_its && !waits {
+                    self.in_hand.remove(of);
+                }
+                !is_its || waits
+            });
+        }
+        match offer {
+            Some(offer) => self.put_row(offer, out),
+            None => drop(self.offers.remove_row(id)),
         }
     }
 

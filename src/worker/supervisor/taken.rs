@@ -144,10 +144,6 @@ impl TakenRuns {
         }
         unseen
     }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Occurrence, &TakenRun)> {
-        self.runs.iter().map(|(of, run)| (*of, run))
-    }
 }
 
 #[cfg(test)]

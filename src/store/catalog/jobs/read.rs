@@ -1,6 +1,8 @@
 //! Jobs by id, by a client's id, by shard. The worker reads rows to build its queue and payloads to
 //! build requests, the api reads whole jobs.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::row::{COLUMNS, JobRow, Payload, read_job, read_row};
@@ -159,6 +161,25 @@ pub fn payloads(
         }
     }
     Ok((found, None))
+}
+
+/// The client's ids of those of these jobs that have one.
+pub fn external_ids(
+    conn: &Connection,
+    members: &Members,
+) -> rusqlite::Result<BTreeMap<JobId, String>> {
+    let mut found = BTreeMap::new();
+    let mut select = conn.prepare_cached(
+        "SELECT id, external_id FROM jobs
+         WHERE id >= ?1 AND id < ?2 AND external_id IS NOT NULL ORDER BY id",
+    )?;
+    for (first, n) in members.runs() {
+        let mut rows = select.query([first as i64, (first + n) as i64])?;
+        while let Some(row) = rows.next()? {
+            found.insert(id_at(row, 0)?, row.get(1)?);
+        }
+    }
+    Ok(found)
 }
 
 /// The lapsed one-offs: those that do not fire and were due at `until` or before. Earliest first,

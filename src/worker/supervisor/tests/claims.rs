@@ -302,3 +302,52 @@ fn one_waiting_gateway_is_told_of_what_comes_and_the_others_a_little_later() {
     assert_eq!(hinted(&effects), [2, 3]);
     assert_eq!(hinted(&fixture.pass(200)), Vec::<u64>::new(), "nothing has changed");
 }
+
+#[test]
+fn a_member_that_leaves_its_row_while_it_is_looked_up_is_not_handed_out() {
+    let mut fixture = SupervisorFixture::new();
+    let read = |members: &[u64]| {
+        let offer = Some(Box::new(row(5, 1, members.iter().copied())));
+        Event::OfferRead { id: 5, offer }
+    };
+    fixture.step(read(&[1, 2, 3]));
+    let claim = fixture.claim(2);
+    let effects = fixture.step(Event::Claim(claim));
+    let [Effect::Prepare { claim, parts }] = effects.as_slice() else { panic!("{effects:?}") };
+    // A client has cancelled the first one.
+    fixture.step(read(&[2, 3]));
+    let (claim, parts) = (*claim, SupervisorFixture::prepared(parts));
+    let effects = fixture.step(Event::Prepared { claim, parts });
+    let [taken] = &taken(&effects)[..] else { panic!("{effects:?}") };
+    assert_eq!(taken.offer.members, Members::from_sorted([2]));
+}
+
+#[test]
+fn what_is_not_to_be_performed_any_more_is_journaled_as_that() {
+    let mut fixture = SupervisorFixture::new();
+    fixture.dispatch(1, source(DUE, 7), 1..=3, None);
+    let claim = fixture.claim(3);
+    let effects = fixture.step(Event::Claim(claim));
+    let [Effect::Prepare { claim, parts }] = effects.as_slice() else { panic!("{effects:?}") };
+    let found = Prepared {
+        skipped: vec![(vec![1], SkipReason::Paused)],
+        rerouted: vec![2],
+        later: vec![3],
+        ..Prepared::new(parts[0].source.clone())
+    };
+    let effects = fixture.step(Event::Prepared { claim: *claim, parts: vec![found] });
+    let ends: Vec<_> = entries(&effects)
+        .into_iter()
+        .filter_map(|entry| match entry {
+            JournalEntry::Attempt(record) => Some((record.members, record.verdict)),
+            _ => None,
+        })
+        .collect();
+    let at = 1_000_000 + fixture.boot.cast_signed();
+    let (first, second) = (Members::from_sorted([1]), Members::from_sorted([2]));
+    let skipped = Verdict::Skipped(SkipReason::Paused);
+    assert_eq!(ends, [(first, skipped), (second, Verdict::Postponed { at })]);
+    let effects = fixture.carry_out(effects);
+    assert!(!effects.contains(&Effect::Finished { dispatch: 1 }), "the third waits on");
+    assert_eq!(fixture.take(9), [3]);
+}

@@ -1,0 +1,118 @@
+//! The preparation of a claim: its members are looked up in one read, and where runs of a job must
+//! not overlap, the cluster is asked for leave to begin each. Each claim is prepared by itself.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use tokio::sync::{Semaphore, mpsc};
+
+use super::done::Done;
+use super::lookup::{FoundPart, FoundParts, Lookup};
+use super::writer::pause;
+use crate::clock::SchedulerTime;
+use crate::command::{Command, Outcome};
+use crate::model::run::{BeginRun, Begun};
+use crate::telemetry::LogLimit;
+use crate::worker::ports::StateStore;
+use crate::worker::supervisor::{ClaimId, Part, Prepared};
+
+/// The most questions under way whether a run may begin.
+const MAX_BEGINNING: usize = 64;
+/// The longest wait for the answer to one, in milliseconds. The run keeps its place if it was
+/// granted, so that the next claim gets it.
+const BEGIN_MS: u64 = 2_000;
+
+/// What prepares claims; see the head of this file.
+pub(super) struct Preparer<B> {
+    store: B,
+    lookup: Lookup,
+    time: Arc<SchedulerTime>,
+    done: mpsc::UnboundedSender<Done>,
+    beginning: Semaphore,
+}
+
+impl<B: StateStore> Preparer<B> {
+    pub(super) fn new(
+        store: B,
+        lookup: Lookup,
+        time: Arc<SchedulerTime>,
+        done: mpsc::UnboundedSender<Done>,
+    ) -> Self {
+        Self { store, lookup, time, done, beginning: Semaphore::new(MAX_BEGINNING) }
+    }
+
+    /// Prepares the parts of a claim, with at most so many bytes of data, and tells the task.
+    pub(super) async fn prepare(
+        self: Arc<Self>,
+        claim: ClaimId,
+        parts: Vec<Part>,
+        max_bytes: usize,
+    ) {
+        static LINES: LogLimit<()> = LogLimit::new();
+        let parts = Arc::new(parts);
+        let (lookup, asked) = (self.lookup.clone(), Arc::clone(&parts));
+        let found = self.store.read(move |conn| lookup.look_up(conn, &asked, max_bytes)).await;
+        let FoundParts { parts, data } = found.unwrap_or_else(|error| {
+            if let Some(unsaid) = LINES.admit(()) {
+                tracing::error!(%error, unsaid, "jobs of a claim cannot be read; they wait on");
+            }
+            unread(&parts)
+        });
+        let parts = join_all(parts.into_iter().map(|part| self.begin(part))).await;
+        // The task is gone only at its end.
+        let _ = self.done.send(Done::Prepared { claim, parts, data });
+    }
+
+    /// Asks for leave where it is needed.
+    async fn begin(&self, part: FoundPart) -> Prepared {
+        let FoundPart { mut prepared, asking } = part;
+        let asked = asking
+            .into_iter()
+            .map(async |(job, begin, terms)| (job, terms, self.may_begin(begin).await));
+        for (job, terms, begun) in join_all(asked).await {
+            match begun {
+                Some(Begun::Go) => {
+                    let its = prepared.ready.iter_mut().find(|(_, known)| *known == terms);
+                    match its {
+                        Some((jobs, _)) => jobs.push(job),
+                        None => prepared.ready.push((vec![job], terms)),
+                    }
+                }
+                // It is skipped, parked, or another's: the change feed says which.
+                Some(Begun::Skipped | Begun::Queued | Begun::NotYours) => {}
+                None => prepared.later.push(job),
+            }
+        }
+        prepared.ready.iter_mut().for_each(|(jobs, _)| jobs.sort_unstable());
+        prepared.later.sort_unstable();
+        prepared
+    }
+
+    /// Asks whether a run may begin; `None` while nobody answers.
+    async fn may_begin(&self, begin: BeginRun) -> Option<Begun> {
+        // The semaphore is never closed.
+        let _turn = self.beginning.acquire().await.ok()?;
+        let job = begin.occurrence.job;
+        tokio::select! {
+            asked = self.store.propose(Command::BeginRun(begin)) => match asked {
+                Ok(Outcome::Begun(begun)) => Some(begun),
+                other => {
+                    let why = other.map_or_else(|error| error, |outcome| outcome.to_string());
+                    tracing::debug!(job, %why, "a claimed run cannot begin yet");
+                    None
+                }
+            },
+            () = pause(&self.time, BEGIN_MS) => None,
+        }
+    }
+}
+
+/// What is said of parts that could not be read: all of it waits on.
+fn unread(parts: &[Part]) -> FoundParts {
+    let later = |part: &Part| {
+        let mut prepared = Prepared::new(Arc::clone(&part.source));
+        prepared.later.clone_from(&part.jobs);
+        FoundPart { prepared, asking: Vec::new() }
+    };
+    FoundParts { parts: parts.iter().map(later).collect(), ..FoundParts::default() }
+}
