@@ -34,8 +34,9 @@ impl TakenRun {
 }
 
 impl Supervisor {
-    /// Takes in a heartbeat. A run that is on offer, under the attempt that it would get, was
-    /// claimed from an owner that died with the claim: its worker keeps it (*adoption*).
+    /// Takes in a heartbeat. Only an owner answers a run as heard (*heard by the owner*): of others
+    /// it says that it knows nothing. A run that is on offer, under the attempt that it would get,
+    /// was claimed from an owner that died with the claim: its worker keeps it (*adoption*).
     pub(super) fn take_heartbeat(
         &mut self,
         at: &Moment<'_>,
@@ -46,12 +47,17 @@ impl Supervisor {
         let (mut unknown, mut adopted) = (Vec::new(), BTreeMap::new());
         for beat in runs {
             let of = beat.of;
+            let is_owner = self.may_answer(at, of);
             if let Some(run) = self.taken.get_mut(of) {
-                if run.fits(beat.attempt, &worker) {
+                let fits = run.fits(beat.attempt, &worker);
+                if fits {
                     run.heard = at.now.boot;
                     run.has_spoken = true;
                     let attempt = run.attempt;
                     self.note_progress(attempt, beat);
+                }
+                if !fits || !is_owner {
+                    unknown.push(of);
                 }
                 continue;
             }
@@ -74,6 +80,16 @@ impl Supervisor {
             self.prepare(ADOPTIONS | self.last_adoption, hand, out);
         }
         out.push(Effect::Heard { heartbeat: id, unknown });
+    }
+
+    /// Says whether nobody else can be the owner of a run: the lease is usable, and the shard is not
+    /// promised away. Where another owner may be there already, that one judges the silence of the
+    /// worker, who must not go on because this one has heard it.
+    fn may_answer(&self, at: &Moment<'_>, of: Occurrence) -> bool {
+        let shard = shard_of(of.job);
+        let current = self.shards.get(&shard).and_then(|ranges| ranges.current.as_ref());
+        at.lease.usable_since().is_some()
+            && current.is_some_and(|range| !at.lease.is_promised(shard, range.epoch))
     }
 
     fn adopt(&mut self, at: &Moment<'_>, worker: &str, beat: &Beat) -> Option<Popped> {

@@ -53,6 +53,41 @@ fn words_of_another_attempt_or_worker_are_no_sign_of_life() {
     assert_eq!(lost(&fixture.pass(5_400)), [1]);
 }
 
+fn heard(unknown: bool) -> [Effect; 1] {
+    let unknown = if unknown { vec![of(1)] } else { Vec::new() };
+    [Effect::Heard { heartbeat: 1, unknown }]
+}
+
+#[test]
+fn only_an_owner_says_that_it_has_heard_a_run() {
+    let mut fixture = with_a_run();
+    assert_eq!(fixture.beat(1, 1, "w"), heard(false));
+    fixture.lease.since = None;
+    assert_eq!(fixture.beat(1, 1, "w"), heard(true), "another node may be the owner");
+    fixture.lease.since = Some(fixture.boot);
+    fixture.lease.promised.insert((0, EPOCH));
+    assert_eq!(fixture.beat(1, 1, "w"), heard(true), "the next owner may be there");
+    fixture.lease.promised.clear();
+    assert_eq!(fixture.beat(1, 1, "w"), heard(false));
+}
+
+#[test]
+fn a_heartbeat_that_does_not_count_here_is_a_sign_of_life_all_the_same() {
+    let mut fixture = with_a_run();
+    fixture.pass(10_000);
+    fixture.lease.promised.insert((0, EPOCH));
+    assert_eq!(fixture.beat(1, 1, "w"), heard(true));
+    assert_eq!(lost(&fixture.pass(59_800)), Vec::<u64>::new());
+    assert_eq!(lost(&fixture.pass(400)), [1]);
+}
+
+#[test]
+fn a_heartbeat_of_another_attempt_or_worker_was_not_heard() {
+    let mut fixture = with_a_run();
+    assert_eq!(fixture.beat(1, 2, "w"), heard(true));
+    assert_eq!(fixture.beat(1, 1, "v"), heard(true));
+}
+
 #[test]
 fn without_a_lease_nothing_is_judged_and_with_the_next_one_everybody_has_a_full_timeout() {
     let mut fixture = with_a_run();
