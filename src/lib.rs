@@ -18,6 +18,7 @@
 //! | [`cluster`] | propose, read, change feed, membership, leadership |
 //! | [`raft`], [`peer`] | openraft's log, state machine and snapshots; messages between nodes |
 //! | [`executor`] | kinds of target, each in a folder: how requests are written and sent |
+//! | [`bus`] | runs handed out to workers over brokers, and what the workers say |
 //! | [`delivery`] | what an executor is; turns, limits and breakers of calls of all kinds |
 //! | [`command`] | the only vocabulary of replicated change, and the one place that applies it |
 //! | [`store`], [`journal`] | the replicated state in SQLite; this node's results on its own disk |
@@ -88,6 +89,7 @@
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod bus;
 pub mod cli;
 pub mod clock;
 pub mod cluster;

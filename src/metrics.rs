@@ -5,6 +5,7 @@
 //! [`Metrics::encode`] at `/metrics`. Counting is a few atomic additions, whatever the size of a
 //! batch. No metric holds a secret, a URL with its path, or anything for each job.
 
+mod bus;
 mod calls;
 mod lag;
 mod process;
@@ -17,6 +18,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+pub use bus::BusMetrics;
 pub use calls::{Calls, Destination};
 pub use lag::{Lag, Quantiles};
 pub use publish::PublishMetrics;
@@ -44,6 +46,8 @@ pub struct Metrics {
     pub messages: PublishMetrics,
     /// The runs that workers perform.
     pub runs: RunMetrics,
+    /// The bus of worker runs.
+    pub bus: BusMetrics,
     requests: Family<Request, Counter>,
     auth_failures: Family<Failure, Counter>,
     reads_refused: Family<Reason, Counter>,
@@ -149,6 +153,8 @@ impl Metrics {
         let messages = PublishMetrics::default();
         messages.register(&mut registry);
         let runs = RunMetrics::register(&mut registry);
+        let bus = BusMetrics::default();
+        bus.register(&mut registry);
         let requests = Family::<Request, Counter>::default();
         registry.register("http_requests", "API requests answered", requests.clone());
         let auth_failures = Family::<Failure, Counter>::default();
@@ -221,6 +227,7 @@ impl Metrics {
             calls,
             messages,
             runs,
+            bus,
             requests,
             auth_failures,
             reads_refused,

@@ -78,6 +78,8 @@ fn each_metric_is_documented_and_each_documented_one_is_there() {
     metrics.read_refused("full");
     metrics.applied("tick", 1);
     metrics.messages.published("amqp://a:5672/", "confirmed", 1);
+    metrics.bus.set_up("amqp://a:5672", true);
+    metrics.bus.message("status", "ok");
     let text = metrics.encode();
     let kind = |line: &str| {
         let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;

@@ -23,7 +23,7 @@ const LAYERS: &[&[&str]] = &[
     &["config", "secret", "tls", "clock", "metrics", "telemetry", "disk", "listen"],
     &["journal", "store"],
     &["command"],
-    &["delivery", "executor"],
+    &["delivery", "executor", "bus"],
     &["raft", "peer"],
     &["cluster"],
     &["coordinator", "worker", "gateway"],

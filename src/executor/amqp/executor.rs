@@ -41,16 +41,7 @@ impl AmqpExecutor {
         keys: Arc<Keys>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let pool = ConnectOptions {
-            guard: options.guard.clone(),
-            member_guard: Arc::clone(&options.member_guard),
-            lookup: Arc::clone(&options.lookup),
-            places: Arc::default(),
-            by_proxy: options.proxy.is_some(),
-            connect_timeout: options.connect_timeout,
-            metrics,
-            clock,
-        };
+        let pool = ConnectOptions::of(options, metrics, clock);
         Self::of(Parts {
             publisher: Box::new(Pool::new(pool)),
             secrets: SecretCache::new(keys),

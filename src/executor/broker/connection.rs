@@ -163,7 +163,6 @@ impl BrokerConnection {
     }
 
     /// Waits until it has ended.
-    #[expect(dead_code, reason = "the bus of worker runs waits for it")]
     pub(crate) async fn ended(&self) {
         // The sender is part of this connection, so this waits until it has ended.
         let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
@@ -303,7 +302,6 @@ impl BrokerConnection {
     }
 
     /// Notes that the broker answers what is asked on it: if it ends, the next one is opened soon.
-    #[expect(dead_code, reason = "the bus of worker runs notes it")]
     pub(crate) fn note_worked(&self) {
         self.traffic.worked.store(true, Ordering::SeqCst);
     }

@@ -1,6 +1,6 @@
-//! A channel that a chunk holds alone, with its places. Publishers make it, `publish` uses it. Where a
-//! chunk ends before all is confirmed, the channel is closed, or else its connection is cut: what
-//! is not written yet must not leave later (*no late message*, `connection`).
+//! A channel that a chunk holds alone, with its places. Publishers make it, `publish` uses it.
+//! Where a chunk ends before all is confirmed, the channel is closed, or else its connection is
+//! cut: what is not written yet must not leave later (*no late message*, `connection`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

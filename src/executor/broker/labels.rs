@@ -1,5 +1,5 @@
-//! The labels of messages: what each message states about itself in its headers. The kind `amqp` and
-//! the bus add them right before a message goes.
+//! The labels of messages: what each message states about itself in its headers. The kind `amqp`
+//! and the bus add them right before a message goes.
 
 use serde_json::{Map, Value};
 

@@ -1,5 +1,5 @@
-//! Messages as they are written. Their makers are the kind `amqp` and the bus, `publish` sends them.
-//! Data only.
+//! Messages as they are written. Their makers are the kind `amqp` and the bus, `publish` sends
+//! them. Data only.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};

@@ -1,7 +1,7 @@
 //! Connections to brokers that speak AMQP 0-9-1, for everybody who talks to one: the kind of target
-//! `amqp`, and the bus of worker runs. A connection is opened past the guards, watched, cut and made
-//! anew here, and messages are published with confirms. Nothing here knows of jobs, runs, shards or
-//! leases, and nothing is published a second time.
+//! `amqp`, and the bus of worker runs. A connection is opened past the guards, watched, cut and
+//! made anew here, and messages are published with confirms. Nothing here knows of jobs, runs,
+//! shards or leases, and nothing is published a second time.
 //!
 //! | files | what they do |
 //! |---|---|
@@ -31,3 +31,5 @@ pub(crate) mod role;
 mod runtime;
 mod transport;
 pub(crate) mod values;
+
+pub(crate) use inbound::MAX_BODY;

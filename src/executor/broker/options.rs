@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::places::ConnectionPlaces;
 use crate::clock::Clock;
+use crate::executor::http::Options;
 use crate::executor::outbound::guard::TargetGuard;
 use crate::executor::outbound::lookup::Lookup;
 use crate::executor::outbound::member_guard::MemberGuard;
@@ -35,6 +36,20 @@ pub(crate) struct ConnectOptions {
 }
 
 impl ConnectOptions {
+    /// The options of connections of a node, from those of its callbacks.
+    pub(crate) fn of(options: &Options, metrics: PublishMetrics, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            guard: options.guard.clone(),
+            member_guard: Arc::clone(&options.member_guard),
+            lookup: Arc::clone(&options.lookup),
+            places: Arc::default(),
+            by_proxy: options.proxy.is_some(),
+            connect_timeout: options.connect_timeout,
+            metrics,
+            clock,
+        }
+    }
+
     /// Options that allow all addresses.
     #[cfg(test)]
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {

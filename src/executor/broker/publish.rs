@@ -59,7 +59,6 @@ pub(crate) enum Admission {
     /// It may.
     Goes,
     /// It may not, and others may.
-    #[expect(dead_code, reason = "the bus of worker runs answers so")]
     Stays,
     /// Neither it nor what follows may.
     Ends,

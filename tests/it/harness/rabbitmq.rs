@@ -1,5 +1,5 @@
 //! A real broker: `RabbitMQ` with a folder, ports and a node name of its own, on the loopback. The
-//! unit tests of `executor::amqp` include this file, too. A broker takes some five seconds to
+//! unit tests of `executor::amqp` and `bus` include this file, too. A broker takes five seconds to
 //! start, so the tests of a process share one ([`shared`]), each with a virtual host of its own; a
 //! test that raises alarms or kills the broker starts its own.
 //!

@@ -1,5 +1,5 @@
 //! A proxy of TCP between a client and a broker, which cuts and swallows as the test says. The unit
-//! tests of `executor::amqp` include this file, too.
+//! tests of `executor::amqp` and `bus` include this file, too.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
