@@ -79,6 +79,8 @@ pub(super) fn occurrence(conn: &Connection, name: RunName) -> rusqlite::Result<O
 
 #[cfg(test)]
 mod tests {
+    use Advice::{Cancel, GoOn, Gone};
+
     use super::*;
     use crate::model::attempt::{AttemptRecord, Occurrences, Verdict};
     use crate::model::delivery::Retry;
@@ -148,7 +150,6 @@ mod tests {
         let advice = |worker: &str, job, attempt| {
             store.read(|conn| advise(conn, worker, (of(job), attempt))).unwrap()
         };
-        use Advice::{Cancel, GoOn, Gone};
         for (worker, job, attempt, wanted) in [
             ("w", 1, 2, GoOn),
             ("w", 1, 1, Gone),

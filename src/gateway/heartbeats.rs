@@ -148,7 +148,9 @@ impl Gateway {
         let mut runs = Vec::new();
         for (of, live) in join_all(asked).await.into_iter().flatten() {
             runs.extend(live);
-            of.iter().for_each(|of| _ = unanswered.remove(of));
+            for of in of {
+                unanswered.remove(&of);
+            }
         }
         LiveRuns { runs, unanswered }
     }

@@ -114,8 +114,8 @@ impl KnownOffers {
         self.0.entry(node).or_default().asking += most;
     }
 
-    /// Notes that a node handed out `taken` runs of the queue, in answer to a claim for `most`. Only
-    /// hints up to that number were known then. `none` says that the claim got nothing at all.
+    /// Notes that a node handed out `taken` runs of the queue, in answer to a claim for `most`.
+    /// Only hints up to that number were known then. `none` says that the claim got nothing at all.
     pub(super) fn end_ask(
         &mut self,
         node: NodeId,
@@ -140,8 +140,9 @@ impl KnownOffers {
 
     /// Notes that a node did not answer for a while.
     pub(super) fn note_silent(&mut self, node: NodeId, now: u64) {
-        let at = self.0.get_mut(&node).filter(|at| at.is_live(now));
-        at.into_iter().for_each(|at| at.note_fruitless(now));
+        if let Some(at) = self.0.get_mut(&node).filter(|at| at.is_live(now)) {
+            at.note_fruitless(now);
+        }
     }
 
     /// The nodes that are to be told that somebody waits, which is noted.

@@ -1,5 +1,5 @@
-//! The supervisors of the cluster as the gateway's port: this node's own one directly, the others by
-//! peer messages. A peer message that gets no answer in time counts as none.
+//! The supervisors of the cluster as the gateway's port: this node's own one directly, the others
+//! by peer messages. A peer message that gets no answer in time counts as none.
 
 use std::time::Duration;
 

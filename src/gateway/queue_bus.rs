@@ -1,5 +1,5 @@
-//! The bus of a queue: an executor whose occurrences workers come for. `own_replica` asks for claims,
-//! `app` for views.
+//! The bus of a queue: an executor whose occurrences workers come for. `own_replica` asks for
+//! claims, `app` for views.
 
 use crate::delivery::registry::Registry;
 use crate::model::call_target::CallTarget;

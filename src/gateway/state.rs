@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::FutureExt;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::bundles::Bundles;
@@ -133,8 +132,8 @@ impl Gateway {
         Ok(found)
     }
 
-    /// The occurrences that the names of runs mean, in their order; `None` for a manual run that the
-    /// store does not have. Only for manual runs it is read.
+    /// The occurrences that the names of runs mean, in their order; `None` for a manual run that
+    /// the store does not have. Only for manual runs it is read.
     ///
     /// # Errors
     ///
@@ -217,8 +216,10 @@ impl Inner {
     /// Waits until the gateway stops.
     pub(super) fn stopped(&self) -> impl Future<Output = ()> + use<> {
         let mut stops = self.stops.subscribe();
-        // The sender lives as long as the gateway does.
-        async move { stops.wait_for(|stops| *stops).await.map_or((), |_| ()) }.fuse()
+        async move {
+            // The sender lives as long as the gateway does.
+            let _ = stops.wait_for(|stops| *stops).await;
+        }
     }
 
     /// The nodes that may be asked now, this one among them.

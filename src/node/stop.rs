@@ -33,8 +33,9 @@ enum Readiness {
 
 impl Node {
     /// The graceful stop: says that it is none to ask any more, lets workers go that wait for runs,
-    /// releases the shards, finishes what is due, hands the leadership on, waits until the cluster has the results, and goes. Each
-    /// step is bounded, and none waits for nodes that are gone or about to go themselves.
+    /// releases the shards, finishes what is due, hands the leadership on, waits until the cluster
+    /// has the results, and goes. Each step is bounded, and none waits for nodes that are gone or
+    /// about to go themselves.
     pub async fn stop(mut self) {
         tracing::info!("stopping: releasing shards");
         self.draining.store(true, Ordering::SeqCst);
