@@ -41,3 +41,4 @@ mod unread;
 mod virtual_time;
 mod webhooks;
 mod worker;
+mod workers;
