@@ -80,6 +80,8 @@ fn each_metric_is_documented_and_each_documented_one_is_there() {
     metrics.messages.published("amqp://a:5672/", "confirmed", 1);
     metrics.bus.set_up("amqp://a:5672", true);
     metrics.bus.message("status", "ok");
+    let queue = "emails".to_owned();
+    metrics.runs.set_queues([QueueFigures { queue, offers: 1, taken: 1, oldest_seconds: 1 }]);
     let text = metrics.encode();
     let kind = |line: &str| {
         let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
