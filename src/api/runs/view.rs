@@ -50,6 +50,9 @@ pub(crate) struct RunView {
     next_attempt_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deadline: Option<String>,
+    /// `false` where its owner did not say in time how it is at this moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<Vec<ExecutionView>>,
 }
@@ -79,6 +82,7 @@ pub(crate) fn view(run: RunRecord) -> RunView {
         error: run.error,
         next_attempt_at: run.next_attempt_at.map(rfc3339),
         deadline: run.deadline.map(rfc3339),
+        live: run.live,
         attempts: None,
     }
 }

@@ -12,6 +12,7 @@ use crate::app::state::App;
 use crate::command::{Command, Outcome, Rejection, RejectionKind, Reported};
 use crate::model::Millis;
 use crate::model::attempt::bounded;
+use crate::model::claim::ReportNotice;
 use crate::model::run::{Occurrence, Report};
 use crate::model::run_report::RunState;
 
@@ -64,6 +65,12 @@ impl App {
         report: Report,
     ) -> Result<Option<RunState>, Error> {
         let rows = report == Report::Cancel;
+        if let Some(gateway) = self.gateway().filter(|_| !rows) {
+            // A sign of life for the supervisor of a worker's run.
+            let (worker, ends) = (String::new(), report != Report::Heartbeat);
+            let notice = ReportNotice { occurrence, attempt: 0, worker, ends };
+            gateway.note_reports(vec![notice]).await;
+        }
         let command = Command::ReportRun { occurrence, report };
         let mut told = self.propose(actor, command.clone()).await?;
         if is_missing(&told) && (0..RECENT_MS).contains(&(self.now() - occurrence.scheduled)) {

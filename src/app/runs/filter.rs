@@ -1,5 +1,6 @@
 //! The runs that a list is asked for.
 
+use super::record::RunRecord;
 use crate::app::error::Error;
 use crate::model::run_report::RunState;
 use crate::model::{JobId, Millis, ProjectId};
@@ -65,5 +66,19 @@ impl RunFilter {
     /// Tells whether a state matches.
     pub(super) fn wants(&self, state: RunState) -> bool {
         if self.states.is_empty() { !state.is_end() } else { self.states.contains(&state) }
+    }
+
+    /// Tells whether a run matches, but for its queue.
+    pub(super) fn matches(&self, run: &RunRecord) -> bool {
+        let before = |bound: Option<Millis>, at: Option<Millis>| {
+            bound.is_none_or(|bound| at.is_some_and(|at| at < bound))
+        };
+        self.wants(run.state)
+            && self.job.is_none_or(|job| run.occurrence.job == job)
+            && self.project.is_none_or(|project| run.project == project)
+            && self.worker.as_ref().is_none_or(|worker| run.worker.as_ref() == Some(worker))
+            && before(self.created_before, Some(run.due))
+            && before(self.started_before, run.started)
+            && before(self.heartbeat_before, run.heard)
     }
 }

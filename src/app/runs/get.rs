@@ -34,7 +34,9 @@ impl App {
             let Some(found) = occurrence_record(conn, of, now)? else { return Ok(None) };
             details(&mut RunRecords::new(conn)?, found)
         });
-        found.await?.ok_or_else(missing_run)
+        let mut found = found.await?.ok_or_else(missing_run)?;
+        self.lay_over(std::slice::from_mut(&mut found.run)).await;
+        Ok(found)
     }
 }
 

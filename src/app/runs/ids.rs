@@ -3,10 +3,7 @@
 
 use rusqlite::Connection;
 
-use crate::app::actor::Actor;
-use crate::app::authz::{Action, Resource, authorize};
 use crate::app::error::Error;
-use crate::app::state::App;
 use crate::model::attempt::{occurrence_id, parse_execution_id};
 use crate::model::run::Occurrence;
 use crate::model::run_id::{RunName, parse_run_id};
@@ -24,22 +21,6 @@ pub(in crate::app) fn named(conn: &Connection, id: &str) -> rusqlite::Result<Opt
     }
     let of = parse_execution_id(id).filter(|of| i64::try_from(of.job).is_ok());
     Ok(of.filter(|of| occurrence_id(cluster, *of) == id))
-}
-
-impl App {
-    /// Finds the occurrences that ids name, in their order; `None` for an id that names none.
-    ///
-    /// # Errors
-    ///
-    /// `TooSlow` or `Busy` when it cannot be read in time.
-    pub async fn find_runs(
-        &self,
-        actor: &Actor,
-        ids: Vec<String>,
-    ) -> Result<Vec<Option<Occurrence>>, Error> {
-        authorize(actor, Action::RunsReport, Resource::Any)?;
-        self.read(actor, move |conn| ids.iter().map(|id| named(conn, id)).collect()).await
-    }
 }
 
 /// No run has an id.

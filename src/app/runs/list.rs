@@ -60,6 +60,7 @@ impl App {
     ) -> Result<RunPage, Error> {
         authorize(actor, Action::RunsRead, Resource::of_project(filter.project))?;
         filter.check()?;
+        let wanted = filter.clone();
         let found = self.read(actor, move |conn| {
             let queue = match &filter.queue {
                 Some(name) => match executors::id_by_name(conn, name)? {
@@ -70,10 +71,14 @@ impl App {
             };
             list(conn, &filter, queue, limit, after).map(Some)
         });
-        found.await?.ok_or_else(|| {
+        let mut page = found.await?.ok_or_else(|| {
             Error::not_found("queue cannot be found: see GET /executors for their names")
                 .field("queue")
-        })
+        })?;
+        self.lay_over(&mut page.runs).await;
+        // What has gone on meanwhile does not match any more.
+        page.runs.retain(|run| wanted.matches(run));
+        Ok(page)
     }
 }
 
@@ -136,7 +141,7 @@ impl Selection<'_> {
     /// Adds a run that matches. Returns whether there is room for more.
     fn add(&mut self, run: Option<RunRecord>, place: RunPlace) -> bool {
         self.left = self.left.saturating_sub(1);
-        self.runs.extend(run.filter(|run| self.fits(run)));
+        self.runs.extend(run.filter(|run| self.filter.matches(run)));
         let ends = self.runs.len() >= self.limit || self.left == 0;
         if ends {
             self.next = Some(place);
@@ -254,21 +259,6 @@ impl Selection<'_> {
             return Ok(None);
         }
         self.records.of_end(end)
-    }
-
-    /// Tells whether a run matches the filter, but for its queue.
-    fn fits(&self, run: &RunRecord) -> bool {
-        let filter = self.filter;
-        let before = |bound: Option<Millis>, at: Option<Millis>| {
-            bound.is_none_or(|bound| at.is_some_and(|at| at < bound))
-        };
-        filter.wants(run.state)
-            && filter.job.is_none_or(|job| run.occurrence.job == job)
-            && filter.project.is_none_or(|project| run.project == project)
-            && filter.worker.as_ref().is_none_or(|worker| run.worker.as_ref() == Some(worker))
-            && before(filter.created_before, Some(run.due))
-            && before(filter.started_before, run.started)
-            && before(filter.heartbeat_before, run.heard)
     }
 }
 

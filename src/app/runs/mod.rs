@@ -7,6 +7,7 @@ mod get;
 pub(in crate::app) mod ids;
 mod list;
 mod names;
+mod overlay;
 mod record;
 mod report;
 mod standing;

@@ -57,6 +57,37 @@ pub struct RunRecord {
     pub next_attempt_at: Option<Millis>,
     /// The instant at which it is given up, cancelled or lost, as things stand.
     pub deadline: Option<Millis>,
+    /// `false` where its owner did not say how it is at this moment; `None` where nobody keeps it.
+    pub live: Option<bool>,
+}
+
+impl RunRecord {
+    /// A run of which nothing is known.
+    pub(super) fn new(cluster: u128, occurrence: Occurrence) -> Self {
+        Self {
+            cluster,
+            occurrence,
+            project: 0,
+            job_name: None,
+            queue: None,
+            bus: None,
+            state: RunState::Pending,
+            reason: None,
+            attempt: 1,
+            worker: None,
+            due: occurrence.scheduled,
+            started: None,
+            ended: None,
+            heard: None,
+            progress: None,
+            message: None,
+            result: None,
+            error: None,
+            next_attempt_at: None,
+            deadline: None,
+            live: None,
+        }
+    }
 }
 
 /// Makes records of runs. Names are read once each.
@@ -186,27 +217,7 @@ impl<'c> RunRecords<'c> {
             Some(queue) => (Some(queue.name), queue.bus),
             None => (None, Some(BusKind::Http)),
         };
-        Ok(RunRecord {
-            cluster: self.cluster,
-            occurrence,
-            project,
-            job_name,
-            queue,
-            bus,
-            state,
-            reason: None,
-            attempt: 1,
-            worker: None,
-            due,
-            started: None,
-            ended: None,
-            heard: None,
-            progress: None,
-            message: None,
-            result: None,
-            error: None,
-            next_attempt_at: None,
-            deadline: None,
-        })
+        let blank = RunRecord::new(self.cluster, occurrence);
+        Ok(RunRecord { project, job_name, queue, bus, state, due, ..blank })
     }
 }

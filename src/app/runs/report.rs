@@ -22,6 +22,7 @@ use crate::app::authz::{Action, Resource, authorize};
 use crate::app::error::Error;
 use crate::app::state::App;
 use crate::command::{RejectionKind, Reported};
+use crate::model::claim::ReportNotice;
 use crate::model::run::Occurrence;
 use crate::model::run_report::{RunReport, RunState, Said};
 use crate::store::meta;
@@ -188,6 +189,10 @@ impl App {
         if reports.is_empty() {
             return again;
         }
+        if let Some(gateway) = self.gateway() {
+            // A sign of life for the supervisor, whatever becomes of it.
+            gateway.note_reports(reports.iter().filter_map(notice).collect()).await;
+        }
         let told = self.reports.tell(actor.into(), reports).await;
         for (one, told) in open.into_iter().zip(told) {
             match told {
@@ -204,6 +209,17 @@ impl App {
         }
         again
     }
+}
+
+/// The notice of a report for the supervisor of its run; `None` for what no worker said.
+fn notice(report: &RunReport) -> Option<ReportNotice> {
+    let ends = match report.said {
+        Said::Started { .. } => false,
+        Said::Done { .. } | Said::Failed { .. } | Said::Cancelled | Said::Released => true,
+        Said::Lost { .. } | Said::Cancel { .. } => return None,
+    };
+    let RunReport { occurrence, attempt, ref worker, .. } = *report;
+    Some(ReportNotice { occurrence, attempt, worker: worker.clone(), ends })
 }
 
 /// The answer to a report that was carried out or refused.

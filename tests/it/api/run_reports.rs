@@ -17,7 +17,7 @@ use scheduler0::store::{meta, pending};
 use serde_json::{Value, json};
 
 use crate::harness::runs::{offer, taken, terms};
-use crate::harness::{Answer, ApiFixture, RunsFixture, poll_interval};
+use crate::harness::{Answer, ApiFixture, LIMIT, RunsFixture, poll_interval};
 
 async fn cluster_id(api: &ApiFixture) -> u128 {
     api.cluster().read(meta::cluster_id).await.unwrap().unwrap()
@@ -138,6 +138,16 @@ async fn a_list_of_reports_is_answered_one_by_one() {
         assert_eq!(short(answer), (status, state.to_owned(), field.to_owned()), "{answer}");
     }
     assert_eq!((&answers[0]["id"], &answers[1]["id"]), (&json!(one), &json!("nobody")));
+    // The owner heard of what was proposed.
+    let owner = runs.api.workers.clone();
+    let of = runs.of(1, 0);
+    let heard = async {
+        while !owner.reports().iter().any(|told| told.occurrence == of && told.ends) {
+            poll_interval().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, heard).await.unwrap();
+    assert!(owner.reports().iter().all(|told| told.worker == "w" && told.attempt < 3));
     assert_eq!(answers[0]["runId"].as_str().unwrap().len(), 24);
     let shown = runs.api.get(&format!("/api/v1/runs/{one}")).await;
     assert_eq!(shown.json["data"]["result"], "{\"mails\":3}");

@@ -6,10 +6,11 @@ use scheduler0::command::{Command, Outcome};
 use scheduler0::model::attempt::{
     AttemptRecord, JournalEntry, Occurrences, ResultOrigin, SkipReason, Verdict,
 };
+use scheduler0::model::claim::LiveRun;
 use scheduler0::model::delivery::Overlap;
 use scheduler0::model::members::Members;
 use scheduler0::model::offer::{Offer, RunProgress};
-use scheduler0::model::run::{Accepted, BeginRun, Begun, Occurrence};
+use scheduler0::model::run::{Accepted, BeginRun, Begun, Occurrence, Phase};
 use scheduler0::model::run_report::Said;
 use scheduler0::model::shard::shard_of;
 use scheduler0::model::time::{parse_rfc3339, rfc3339};
@@ -210,6 +211,44 @@ async fn a_run_is_found_by_either_id_and_shown_with_its_attempts() {
         let missing = runs.api.get(&format!("/api/v1/runs/{unknown}")).await;
         assert_eq!(missing.status, 404, "{unknown}: {}", missing.json);
     }
+}
+
+#[tokio::test]
+async fn what_the_owner_knows_is_shown_before_it_is_recorded() {
+    let mut runs = RunsFixture::new().await;
+    let (offered, taken) = (runs.of(1, 0), runs.of(2, 0));
+    runs.offer(offered).await;
+    runs.take(taken, "w").await;
+    let live = |of: Occurrence, phase, progress| LiveRun {
+        occurrence: of,
+        attempt: 1,
+        phase: Some(phase),
+        worker: "w2".into(),
+        heard_ms_ago: Some(1),
+        progress,
+        message: None,
+    };
+    let known = vec![
+        live(offered, Phase::Running, None),
+        LiveRun { worker: "w".into(), ..live(taken, Phase::Cancelling, Some(70)) },
+    ];
+    runs.api.workers.know(Some(known));
+    let expected = rows(&[(2, 0, "cancelling"), (1, 0, "running")]);
+    let mut shown = list(&runs, "").await;
+    shown.sort_by(|one, other| other.cmp(one));
+    assert_eq!(shown, expected);
+    let one = runs.api.get("/api/v1/runs?jobId=1").await.json["data"]["runs"][0].clone();
+    assert_eq!((&one["worker"], &one["live"]), (&json!("w2"), &json!(true)), "{one}");
+    let id = one["id"].as_str().unwrap();
+    let same = runs.api.get(&format!("/api/v1/runs/{id}")).await.json["data"].clone();
+    assert_eq!((&same["state"], &same["worker"]), (&json!("running"), &json!("w2")));
+    assert_eq!(list(&runs, "?state=pending").await, [], "it was taken meanwhile");
+    let other = runs.api.get("/api/v1/runs?worker=w").await.json["data"]["runs"][0].clone();
+    assert_eq!(other["progress"], 70, "{other}");
+    // An owner that says nothing delays an answer for a moment.
+    runs.api.workers.know(None);
+    let one = runs.api.get("/api/v1/runs?jobId=1").await.json["data"]["runs"][0].clone();
+    assert_eq!((&one["state"], &one["live"]), (&json!("pending"), &json!(false)), "{one}");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::FutureExt;
 use scheduler0::gateway::{Answer, NodeWorkers, Notices, Supervisors};
 use scheduler0::model::claim::{
-    ClaimRequest, ClaimedRun, LiveRun, QueueCounts, QueueHint, WorkerHeartbeat,
+    ClaimRequest, ClaimedRun, LiveRun, QueueCounts, QueueHint, ReportNotice, WorkerHeartbeat,
 };
 use scheduler0::model::delivery::Retry;
 use scheduler0::model::run::Occurrence;
@@ -28,6 +28,10 @@ struct Inner {
     beats: Mutex<Vec<WorkerHeartbeat>>,
     /// The occurrences that it does not know.
     unknown: Mutex<BTreeSet<Occurrence>>,
+    /// The runs as it knows them; `None` while it does not answer.
+    live: Mutex<Option<Vec<LiveRun>>>,
+    /// The reports that it was told of.
+    reports: Mutex<Vec<ReportNotice>>,
 }
 
 impl MemorySupervisor {
@@ -39,6 +43,8 @@ impl MemorySupervisor {
             claims: Mutex::default(),
             beats: Mutex::default(),
             unknown: Mutex::default(),
+            live: Mutex::new(Some(Vec::new())),
+            reports: Mutex::default(),
         }))
     }
 
@@ -68,6 +74,16 @@ impl MemorySupervisor {
     /// Forgets a run, or knows it again.
     pub(crate) fn forget(&self, of: Occurrence) {
         self.0.unknown.lock().unwrap().insert(of);
+    }
+
+    /// Knows these runs; with `None` it does not say.
+    pub(crate) fn know(&self, live: Option<Vec<LiveRun>>) {
+        *self.0.live.lock().unwrap() = live;
+    }
+
+    /// The reports so far that it was told of.
+    pub(crate) fn reports(&self) -> Vec<ReportNotice> {
+        self.0.reports.lock().unwrap().clone()
     }
 
     /// The claims so far.
@@ -131,12 +147,17 @@ impl Supervisors for MemorySupervisor {
     }
 
     fn notify(&self, _: NodeId, notices: Notices) -> Answer<()> {
+        self.0.reports.lock().unwrap().extend(notices.reports);
         notices.wants.into_iter().for_each(|want| self.hint(want.queue));
         async { Ok(()) }.boxed()
     }
 
-    fn live(&self, _: NodeId, _: Vec<Occurrence>) -> Answer<Vec<LiveRun>> {
-        async { Ok(Vec::new()) }.boxed()
+    fn live(&self, _: NodeId, of: Vec<Occurrence>) -> Answer<Vec<LiveRun>> {
+        let Some(live) = self.0.live.lock().unwrap().clone() else {
+            return std::future::pending().boxed();
+        };
+        let live = live.into_iter().filter(|run| of.contains(&run.occurrence)).collect();
+        async { Ok(live) }.boxed()
     }
 
     fn view(&self, _: NodeId) -> Answer<NodeWorkers> {
