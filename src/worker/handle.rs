@@ -72,10 +72,10 @@ impl Worker {
 
     /// The engine's last published status.
     pub fn status(&self) -> WorkerStatus {
-        let core = self.supervision.core();
-        let (offers, taken) = core.totals();
+        let supervisor = self.supervision.supervisor();
+        let (offers, taken) = supervisor.totals();
         let status = self.status.get();
-        WorkerStatus { offers, taken, working: status.working || core.is_busy(), ..status }
+        WorkerStatus { offers, taken, working: status.working || supervisor.is_busy(), ..status }
     }
 
     /// The supervisor of worker runs, which gateways ask.
@@ -184,12 +184,12 @@ async fn run<B: StateStore, H: Dispatcher, L: Lease>(
     };
     let (feed, stopping) = (changes.resubscribe(), stop.clone());
     let (end, ended) = oneshot::channel();
-    let core = Arc::clone(supervision.core());
+    let supervisor = Arc::clone(supervision.supervisor());
     let mut task = runtime.spawn(async move {
         Task::start(parts, &supervision, feed).run(inbox, stopping, ended).await;
     });
     let rows = PendingRows::from_journal(&deps.unforgotten);
-    let engine = Engine::new(&options, sender, deps.journal, core, rows, status, events);
+    let engine = Engine::new(&options, sender, deps.journal, supervisor, rows, status, events);
     let watch = tokio::spawn(cancel_deleted(deps.store, hanging_calls, clock));
     tokio::select! {
         () = engine.run(changes, send_events_rx, events_rx, stop) => {

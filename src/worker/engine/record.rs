@@ -133,8 +133,10 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
             let (shard, epoch) = key;
             let Some(ownership) = self.tracker.ownership(key) else { continue };
             let mut most = self.lease.max_watermark(shard, &ownership);
-            let is_drained =
-                || self.rows.is_clear(shard, ownership.until) && self.core.is_drained(shard, epoch);
+            let is_drained = || {
+                self.rows.is_clear(shard, ownership.until)
+                    && self.supervisor.is_drained(shard, epoch)
+            };
             if ownership.closing && !is_drained() {
                 most = most.min(ownership.until - 1);
             }

@@ -20,7 +20,7 @@ use crate::worker::deps::Options;
 use crate::worker::ports::{Dispatcher, Lease, StateStore};
 use crate::worker::queue::{DueQueue, Pauses, Plans};
 use crate::worker::send::{Sender, SenderView};
-use crate::worker::supervision::Core;
+use crate::worker::supervision::SharedSupervisor;
 
 /// The engine: one task owns it, so nothing in it needs a lock.
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, not a state in disguise")]
@@ -36,7 +36,7 @@ pub(in crate::worker) struct Engine<B, H, L> {
     pub(super) status: Arc<Status>,
     pub(super) sender: Arc<Sender<B, H, L>>,
     /// The supervisor of worker runs, whose part of a closing range must be over as well.
-    pub(super) core: Arc<Core>,
+    pub(super) supervisor: Arc<SharedSupervisor>,
     /// The misfire grace of jobs that name none, in milliseconds.
     pub(super) grace: Millis,
     pub(super) max_queue: usize,
@@ -88,7 +88,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
         options: &Options,
         sender: Arc<Sender<B, H, L>>,
         journal: Journal,
-        core: Arc<Core>,
+        supervisor: Arc<SharedSupervisor>,
         rows: PendingRows,
         status: Arc<Status>,
         events: mpsc::UnboundedSender<Event>,
@@ -104,7 +104,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
             plans: Arc::clone(&sender.plans),
             status,
             sender,
-            core,
+            supervisor,
             grace: options.misfire_grace.as_millis() as Millis,
             max_queue: options.max_queue.max(1),
             queue: DueQueue::default(),

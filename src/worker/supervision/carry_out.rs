@@ -21,7 +21,7 @@ impl<B: StateStore, L: Lease> Task<B, L> {
     pub(super) fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Load { shard, epoch } => {
-                self.core.begin_effect();
+                self.supervisor.begin_effect();
                 self.wish(Wish::Load(shard, epoch));
             }
             Effect::ReadRuns(runs) => self.wish(Wish::Runs(runs)),
@@ -31,7 +31,7 @@ impl<B: StateStore, L: Lease> Task<B, L> {
                 tokio::spawn(self.preparer.clone().prepare(claim, parts, max_bytes));
             }
             Effect::Append { id, entries } => {
-                self.core.begin_effect();
+                self.supervisor.begin_effect();
                 // The writer ends with the task.
                 let _ = self.appends.send((id, entries));
             }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::core::Core;
 use super::requests::{AskedClaim, Inbox, Outbox, Request, inbox};
+use super::shared::SharedSupervisor;
 use crate::clock::SchedulerTime;
 use crate::model::NodeId;
 use crate::model::claim::{
@@ -30,7 +30,7 @@ pub struct NotRunning;
 pub struct Supervision(Arc<Inner>);
 
 struct Inner {
-    core: Arc<Core>,
+    supervisor: Arc<SharedSupervisor>,
     outbox: Outbox,
     hints: broadcast::Sender<(NodeId, QueueHint)>,
     time: Arc<SchedulerTime>,
@@ -40,8 +40,9 @@ impl Supervision {
     /// A supervisor that is not running yet, and the place where questions wait for it.
     pub(in crate::worker) fn new(node: NodeId, time: Arc<SchedulerTime>) -> (Self, Inbox) {
         let (outbox, inbox) = inbox();
-        let (core, hints) = (Arc::new(Core::new(node)), broadcast::Sender::new(HINTS));
-        (Self(Arc::new(Inner { core, outbox, hints, time })), inbox)
+        let supervisor = Arc::new(SharedSupervisor::new(node));
+        let hints = broadcast::Sender::new(HINTS);
+        (Self(Arc::new(Inner { supervisor, outbox, hints, time })), inbox)
     }
 
     /// Claims runs for a worker. Never waits for work: the answer is empty when nothing waits. The
@@ -90,7 +91,7 @@ impl Supervision {
     pub async fn live(&self, of: Vec<Occurrence>) -> Result<Vec<LiveRun>, NotRunning> {
         self.check()?;
         let boot = self.0.time.clock().boot();
-        let supervisor = self.0.core.lock();
+        let supervisor = self.0.supervisor.lock();
         Ok(of.into_iter().filter_map(|of| supervisor.live(of, boot)).collect())
     }
 
@@ -98,15 +99,15 @@ impl Supervision {
     #[expect(clippy::unused_async, reason = "gateways ask their peers in the same way")]
     pub async fn queues(&self) -> Result<Vec<QueueCounts>, NotRunning> {
         self.check()?;
-        Ok(self.0.core.lock().queues())
+        Ok(self.0.supervisor.lock().queues())
     }
 
     fn check(&self) -> Result<(), NotRunning> {
-        if self.0.core.runs() { Ok(()) } else { Err(NotRunning) }
+        if self.0.supervisor.runs() { Ok(()) } else { Err(NotRunning) }
     }
 
-    pub(in crate::worker) fn core(&self) -> &Arc<Core> {
-        &self.0.core
+    pub(in crate::worker) fn supervisor(&self) -> &Arc<SharedSupervisor> {
+        &self.0.supervisor
     }
 
     /// The place where senders put what waits for a worker.
@@ -121,6 +122,8 @@ impl Supervision {
 
 impl std::fmt::Debug for Supervision {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Supervision").field("runs", &self.0.core.runs()).finish_non_exhaustive()
+        f.debug_struct("Supervision")
+            .field("runs", &self.0.supervisor.runs())
+            .finish_non_exhaustive()
     }
 }

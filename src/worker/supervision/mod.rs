@@ -17,7 +17,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `handle` | [`Supervision`]: what gateways ask |
-//! | `core` | the supervisor behind its lock, as the engine and gateways see it |
+//! | `shared` | the supervisor behind its lock, as the engine and gateways see it |
 //! | `task` | the loop: one step after the other |
 //! | `carry_out` | the way of an effect to whoever carries it out |
 //! | `requests`, `answers`, `done` | questions under way, and the data that answers carry |
@@ -27,7 +27,6 @@
 
 mod answers;
 mod carry_out;
-mod core;
 mod done;
 mod handle;
 mod lookup;
@@ -36,10 +35,11 @@ mod prepare;
 mod proposer;
 mod reader;
 mod requests;
+mod shared;
 mod task;
 mod writer;
 
-pub(super) use self::core::Core;
 pub use handle::{NotRunning, Supervision};
 pub(super) use requests::Inbox;
+pub(super) use shared::SharedSupervisor;
 pub(super) use task::{Parts, Task};

@@ -12,7 +12,6 @@ use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::answers::Answers;
-use super::core::Core;
 use super::done::Done;
 use super::handle::Supervision;
 use super::lookup::Lookup;
@@ -20,6 +19,7 @@ use super::prepare::Preparer;
 use super::proposer::Proposer;
 use super::reader::{Reader, Wish};
 use super::requests::{AskedClaim, Inbox, Request};
+use super::shared::SharedSupervisor;
 use super::writer::{Appending, Writer, tell_growth};
 use crate::clock::SchedulerTime;
 use crate::command::Change;
@@ -66,7 +66,7 @@ pub(in crate::worker) struct Parts<B, L> {
 
 /// The task; see the head of this file.
 pub(in crate::worker) struct Task<B, L> {
-    pub(super) core: Arc<Core>,
+    pub(super) supervisor: Arc<SharedSupervisor>,
     pub(super) store: B,
     pub(super) lease: Arc<L>,
     pub(super) journal: Journal,
@@ -143,7 +143,7 @@ impl<B: StateStore, L: Lease> Task<B, L> {
         tasks.spawn(writer.run());
         tasks.spawn(tell_growth(grew, parts.journal_grew, Arc::clone(&time)));
         Self {
-            core: Arc::clone(supervision.core()),
+            supervisor: Arc::clone(supervision.supervisor()),
             proposer: Proposer::start(store.clone(), Arc::clone(&parts.metrics)),
             store,
             lease,
@@ -174,7 +174,7 @@ impl<B: StateStore, L: Lease> Task<B, L> {
     ) {
         let clock = Arc::clone(self.time.clock());
         let (mut next_tick, mut ends) = (clock.boot(), None);
-        self.core.set_runs(true);
+        self.supervisor.set_runs(true);
         loop {
             let now = clock.boot();
             if !self.stopping && *stop.borrow() {
@@ -188,7 +188,7 @@ impl<B: StateStore, L: Lease> Task<B, L> {
                 next_tick = now + TICK_MS;
             }
             if let Some(until) = ends
-                && (self.core.lock().is_at_rest() || now >= until)
+                && (self.supervisor.lock().is_at_rest() || now >= until)
             {
                 break;
             }
@@ -213,7 +213,7 @@ impl<B: StateStore, L: Lease> Task<B, L> {
                 _ = &mut end, if ends.is_none() => ends = Some(clock.boot() + END_MS),
             }
         }
-        self.core.set_runs(false);
+        self.supervisor.set_runs(false);
         // None of them has a hand on the journal any more when the worker is stopped.
         self.parts.shutdown().await;
     }
@@ -240,8 +240,8 @@ impl<B: StateStore, L: Lease> Task<B, L> {
 
     fn tick(&mut self) {
         self.step(Event::Tick);
-        let queues = self.core.lock().queues();
-        self.core.publish(&queues);
+        let queues = self.supervisor.lock().queues();
+        self.supervisor.publish(&queues);
         let now = self.time.now();
         self.metrics.runs.set_queues(queues.into_iter().map(|counts| QueueFigures {
             queue: self.names.get(&counts.queue).cloned().unwrap_or_default(),
@@ -255,7 +255,7 @@ impl<B: StateStore, L: Lease> Task<B, L> {
     /// Makes a step at this moment, and carries out what follows.
     pub(super) fn step(&mut self, event: Event) {
         let effects = {
-            let mut supervisor = self.core.lock();
+            let mut supervisor = self.supervisor.lock();
             let lease = WorkerLease { lease: &*self.lease, stopping: self.stopping };
             let now = Now { boot: self.time.clock().boot(), sched: self.time.now() };
             let has_room = self.journal.state().has_room;
@@ -272,13 +272,13 @@ impl<B: StateStore, L: Lease> Task<B, L> {
                 let is_written = matches!(event, Event::Appended { .. });
                 self.step(event);
                 if is_written {
-                    self.core.end_effect();
+                    self.supervisor.end_effect();
                 }
             }
             Done::Names(names) => self.names = names,
             Done::Loaded(loaded) => {
                 self.step(Event::Loaded(loaded));
-                self.core.end_effect();
+                self.supervisor.end_effect();
             }
             Done::Prepared { claim, parts, data } => {
                 self.answers.add_data(claim, data);

@@ -3,8 +3,9 @@
 //!
 //! One lock makes the last statement of a closing range right (*drained*). Each step asks the lease
 //! whether a shard is promised away while it holds the lock, and the engine asks
-//! [`Core::is_drained`] under the same lock, long after the promise was made. A claim that was
-//! popped before the promise is seen there as under way; one that comes later sees the promise.
+//! [`SharedSupervisor::is_drained`] under the same lock, long after the promise was made. A claim
+//! that was popped before the promise is seen there as under way; one that comes later sees the
+//! promise.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +16,7 @@ use crate::model::shard::ShardId;
 use crate::worker::supervisor::Supervisor;
 
 /// The supervisor of a node, shared; see the head of this file.
-pub(in crate::worker) struct Core {
+pub(in crate::worker) struct SharedSupervisor {
     supervisor: Mutex<Supervisor>,
     /// The task runs and takes questions.
     runs: AtomicBool,
@@ -25,7 +26,7 @@ pub(in crate::worker) struct Core {
     taken: AtomicU64,
 }
 
-impl Core {
+impl SharedSupervisor {
     /// A supervisor that knows nothing yet, and whose task does not run.
     pub(super) fn new(node: NodeId) -> Self {
         Self {
