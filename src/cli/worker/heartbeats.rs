@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 use super::held::{HeartbeatAnswer, HeartbeatEntry, HeartbeatNews};
 use super::nodes::NoAnswer;
@@ -32,11 +33,12 @@ pub(super) async fn send_all(state: Arc<WorkerState>) {
     // The call before was answered, so that the deadlines can bear a wait.
     let mut is_answered = false;
     loop {
-        state.held.some().await;
+        state.held.named().await;
         let due = interval(&state);
         let is_quiet = is_answered && state.held.has_news() < Some(HeartbeatNews::Awaited);
         let may_wait = !state.waits_refused.load(Ordering::Relaxed);
         let wait = if is_quiet && may_wait { due } else { Duration::ZERO };
+        let begun = Instant::now();
         let call = call(&state, wait, due, &mut refusal);
         let answer = if wait.is_zero() {
             Some(call.await)
@@ -53,6 +55,11 @@ pub(super) async fn send_all(state: Arc<WorkerState>) {
                 if !may_wait {
                     // The time passes here instead of at the node.
                     let _ = tokio::time::timeout(due, interrupted(&state)).await;
+                } else if !wait.is_zero() {
+                    // While a run is to stop, calls are answered at once.
+                    let rest = NEWS_INTERVAL.min(due).saturating_sub(begun.elapsed());
+                    let _ =
+                        tokio::time::timeout(rest, state.held.news(HeartbeatNews::Awaited)).await;
                 }
             }
             Some(Err(NoAnswer { retry_after })) => {

@@ -85,6 +85,12 @@ impl HeldRun {
     fn directive(&self) -> Directive {
         *self.directive.borrow()
     }
+
+    /// Returns whether heartbeats name the run. What is over elsewhere, or was stopped because
+    /// nobody answered, is this worker's no more.
+    fn is_named(&self) -> bool {
+        !matches!(self.directive(), Directive::Gone | Directive::Unanswered)
+    }
 }
 
 impl HeldRuns {
@@ -177,6 +183,17 @@ impl HeldRuns {
         }
     }
 
+    /// Waits until heartbeats have some run to name.
+    pub(super) async fn named(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.runs().values().any(HeldRun::is_named) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Waits for news of a kind, or of one that wins over it.
     pub(super) async fn news(&self, least: HeartbeatNews) {
         loop {
@@ -196,7 +213,7 @@ impl HeldRuns {
             (false, _) => Some(HeartbeatNews::Unheard),
             (true, _) => held.is_new.then_some(HeartbeatNews::Progress),
         };
-        runs.values().filter_map(news).max()
+        runs.values().filter(|held| held.is_named()).filter_map(news).max()
     }
 
     /// The runs for a heartbeat, whose progress counts as told from now on.
@@ -206,7 +223,7 @@ impl HeldRuns {
             let progress = held.progress.clone();
             HeartbeatEntry { id: id.clone(), attempt: held.attempt, progress }
         };
-        self.runs().iter_mut().map(entry).collect()
+        self.runs().iter_mut().filter(|(_, held)| held.is_named()).map(entry).collect()
     }
 
     /// The shortest heartbeat timeout, in milliseconds; `None` where nobody expects heartbeats.

@@ -47,6 +47,7 @@ fn an_answer_counts_for_the_attempt_that_was_asked_about() {
     assert_eq!(*told.borrow(), Directive::Go);
     held.take_answer(&held.for_heartbeat(), 0, &gone("a"));
     assert_eq!(*told.borrow(), Directive::Gone);
+    assert!(held.for_heartbeat().is_empty(), "it is this worker's no more");
 }
 
 #[test]

@@ -42,7 +42,7 @@ async fn is_gone(file: &Path) {
 async fn a_cancelled_command_gets_the_time_to_end() {
     let marks = Marks::new();
     let script = marks.script(
-        "trap 'touch DIR/cleaned; exit 0' TERM; touch DIR/begun; while :; do sleep 0.05; done",
+        "trap 'sleep 0.2; touch DIR/cleaned; exit 0' TERM; touch DIR/begun; while :; do sleep 0.05; done",
     );
     let fixture = Fixture::start(&script, 1, vec![run("a", "", "1m")]).await;
     made(&marks.path("begun")).await;
@@ -51,6 +51,9 @@ async fn a_cancelled_command_gets_the_time_to_end() {
     });
     assert_eq!(fixture.reported("a").await["state"], "cancelled");
     assert!(marks.path("cleaned").exists());
+    // Each answer comes at once meanwhile. That is no reason to ask without end.
+    let heartbeats = fixture.stub.known().heartbeats.len();
+    assert!(heartbeats < 30, "{heartbeats} heartbeats");
 }
 
 /// A command that ignores SIGTERM, and a process of its own that does.
