@@ -15,11 +15,12 @@ use crate::api::http::route_prefix::RoutePrefix;
 use crate::api::state::AppState;
 
 /// The documents by their paths in the repository, so that the links between them work.
-const DOCUMENTS: [(&str, &str); 4] = [
+const DOCUMENTS: [(&str, &str); 5] = [
     ("/README.md", include_str!("../../README.md")),
     ("/docs/jobs.md", include_str!("../../docs/jobs.md")),
     ("/docs/operations.md", include_str!("../../docs/operations.md")),
     ("/docs/messages.md", include_str!("../../docs/messages.md")),
+    ("/docs/workers.md", include_str!("../../docs/workers.md")),
 ];
 
 #[derive(Serialize)]

@@ -41,4 +41,5 @@ mod unread;
 mod virtual_time;
 mod webhooks;
 mod worker;
+mod worker_command;
 mod workers;
