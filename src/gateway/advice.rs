@@ -9,7 +9,7 @@ use crate::model::members::Members;
 use crate::model::run::{Occurrence, Phase};
 use crate::model::run_id::RunName;
 use crate::model::shard::shard_of;
-use crate::store::{attempts, jobs, pending, plans, runs};
+use crate::store::{attempts, jobs, open_runs, pending, plans, runs};
 
 /// The longest jitter, in milliseconds, over which an end is sought under other due instants than
 /// the scheduled one. (An occurrence of a longer one is told by its run row as long as it has one.)
@@ -65,15 +65,12 @@ fn is_over(conn: &Connection, of: Occurrence) -> rusqlite::Result<bool> {
     Ok(attempts::end_of(conn, of, of.scheduled, latest)?.is_some())
 }
 
-/// The occurrence that the name of a run means; `None` for a manual run that is neither under way
-/// nor waits.
+/// The occurrence that the name of a run means; `None` for a manual run of which the store has
+/// nothing.
 pub(super) fn occurrence(conn: &Connection, name: RunName) -> rusqlite::Result<Option<Occurrence>> {
     match name {
         RunName::Planned { job, scheduled } => Ok(Some(Occurrence { job, scheduled, run: 0 })),
-        RunName::Manual { job, .. } => {
-            let runs = runs::of_job(conn, job)?;
-            Ok(runs.into_iter().map(|run| run.occurrence).find(|of| name.names(*of)))
-        }
+        RunName::Manual { job, run } => open_runs::manual(conn, job, run),
     }
 }
 
@@ -181,6 +178,25 @@ mod tests {
         within(&mut writer, |tx| runs::put(tx, &known));
         let found = |name| store.read(|conn| occurrence(conn, name)).unwrap();
         assert_eq!(found(RunName::Manual { job: 1, run: 26 }), Some(manual));
+        // Between two attempts, and after the end: it is not unknown, but somebody else's or over.
+        let advice = |name, attempt| {
+            let of = found(name).unwrap();
+            store.read(|conn| advise(conn, "w", (of, attempt))).unwrap()
+        };
+        let (waits, over) =
+            (RunName::Manual { job: 2, run: 30 }, RunName::Manual { job: 3, run: 31 });
+        within(&mut writer, |tx| {
+            let row = Pending::new(1, shard_of(2), 50, Members::from_sorted([2]));
+            pending::insert(tx, &Pending { id: 9, attempt: 2, run: 30, ..row })?;
+            let members = Members::from_sorted([3]);
+            let (project, shard, epoch) = (1, shard_of(3), 1);
+            let of = Occurrences { project, shard, epoch, due: 50, scheduled: 50, members };
+            let record =
+                AttemptRecord { run: 31, ..AttemptRecord::attempt(of, Verdict::Delivered) };
+            attempts::insert(tx, 1, 1, false, 70, &record)
+        });
+        assert_eq!((advice(waits, 1), advice(waits, 2)), (Advice::Gone, Advice::GoOn));
+        assert_eq!(advice(over, 1), Advice::Gone);
         assert_eq!(found(RunName::Manual { job: 1, run: 27 }), None);
         assert_eq!(found(RunName::Planned { job: 1, scheduled: 50 }), Some(of(1)));
     }

@@ -101,7 +101,21 @@ impl Replica for OwnReplica {
     }
 
     fn occurrences(&self, names: Vec<RunName>) -> Reading<Vec<Option<Occurrence>>> {
-        self.read(move |conn| names.into_iter().map(|name| occurrence(conn, name)).collect())
+        let own = self.clone();
+        async move {
+            let mut all = Vec::with_capacity(names.len());
+            for part in names.chunks(RUNS_AT_ONCE) {
+                let part = part.to_vec();
+                let read = own.read(move |conn| {
+                    part.into_iter()
+                        .map(|name| occurrence(conn, name))
+                        .collect::<Result<Vec<_>, _>>()
+                });
+                all.extend(read.await?);
+            }
+            Ok(all)
+        }
+        .boxed()
     }
 
     fn give_back(&self, reports: Vec<RunReport>) -> BoxFuture<'static, ()> {
@@ -111,8 +125,11 @@ impl Replica for OwnReplica {
 
 /// Proposes reports, and again those whose claim the store does not have yet. What cannot be given
 /// back is lost when its first heartbeat is missing.
-async fn give_back(cluster: Cluster, mut reports: Vec<RunReport>) {
+pub(super) async fn give_back(cluster: Cluster, mut reports: Vec<RunReport>) {
     for _ in 0..TRIES {
+        if reports.is_empty() {
+            return;
+        }
         let command = Command::ReportRuns { reports: reports.clone() };
         match cluster.propose(command).await {
             Ok(Outcome::Reports(told)) => {
@@ -122,9 +139,6 @@ async fn give_back(cluster: Cluster, mut reports: Vec<RunReport>) {
                 };
                 let early = reports.into_iter().zip(told).filter(|(_, told)| is_early(told));
                 reports = early.map(|(report, _)| report).collect();
-                if reports.is_empty() {
-                    return;
-                }
             }
             Ok(other) => return tracing::debug!(outcome = %other, "runs were not given back"),
             Err(error) => tracing::debug!(%error, "runs were not given back"),
