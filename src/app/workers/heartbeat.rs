@@ -1,6 +1,7 @@
 //! Heartbeats: a worker says that it and its runs are alive, and hears what it is to stop.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use crate::app::actor::Actor;
 use crate::app::authz::{Action, Resource, authorize};
@@ -78,8 +79,7 @@ impl App {
         });
         let mut found = read(gateway.occurrences(names.collect()).await)?.into_iter();
         let mut record = HeartbeatRecord::default();
-        let mut ids: HashMap<Occurrence, String> = HashMap::new();
-        let mut runs = Vec::with_capacity(all.len());
+        let mut listed = Listed::default();
         for (run, meant) in input.runs.into_iter().zip(all) {
             let of = match meant {
                 Meant::Foreign => {
@@ -89,29 +89,64 @@ impl App {
                 Meant::Run(_, Some(of)) => Some(of),
                 Meant::Run(_, None) => found.next().flatten(),
             };
-            let Some(occurrence) = of else {
-                record.unknown.push(run.id);
-                continue;
-            };
-            runs.push(RunHeartbeat {
-                occurrence,
-                // They were checked.
-                attempt: u32::try_from(run.attempt).unwrap_or(u32::MAX),
-                progress: run.progress.and_then(|percent| u8::try_from(percent).ok()),
-                message: run.message.map(|words| bounded(&words)),
-            });
-            ids.insert(occurrence, run.id);
+            match of {
+                Some(occurrence) => listed.add(occurrence, run),
+                None => record.unknown.push(run.id),
+            }
         }
         let wait = input.wait.unwrap_or(0).cast_unsigned();
-        // A run that is gone is told at once.
-        let wait = if record.gone.is_empty() { wait } else { 0 };
+        // What is gone, or was not heard, is told at once.
+        let wait = if record.gone.is_empty() && record.unknown.is_empty() { wait } else { 0 };
+        let Listed { ids, runs, .. } = listed;
         let beat = WorkerHeartbeat { worker: input.worker, runs };
         let Heard { cancel, gone, unknown } = gateway.heartbeat(beat, wait).await;
-        let named = |all: Vec<Occurrence>| all.into_iter().filter_map(|of| ids.get(&of).cloned());
+        let named = |all: Vec<Occurrence>| {
+            all.into_iter().filter_map(|of| ids.get(&of)).flat_map(|(_, ids)| ids.iter().cloned())
+        };
         record.cancel.extend(named(cancel));
         record.gone.extend(named(gone));
         record.unknown.extend(named(unknown));
         Ok(record)
+    }
+}
+
+/// The runs of a heartbeat, each once: answers name runs, and not attempts.
+#[derive(Default)]
+struct Listed {
+    /// The places in `runs`, and the ids that the client gave.
+    ids: HashMap<Occurrence, (usize, Vec<String>)>,
+    runs: Vec<RunHeartbeat>,
+}
+
+impl Listed {
+    /// Adds an entry. Of several attempts of a run the last one counts: a worker that has it must
+    /// not be told that the run is gone because of an attempt before.
+    fn add(&mut self, occurrence: Occurrence, run: RunAlive) {
+        let RunAlive { id, attempt, progress, message } = run;
+        let beat = RunHeartbeat {
+            occurrence,
+            // They were checked.
+            attempt: u32::try_from(attempt).unwrap_or(u32::MAX),
+            progress: progress.and_then(|percent| u8::try_from(percent).ok()),
+            message: message.map(|words| bounded(&words)),
+        };
+        match self.ids.entry(occurrence) {
+            Entry::Vacant(entry) => {
+                entry.insert((self.runs.len(), vec![id]));
+                self.runs.push(beat);
+            }
+            Entry::Occupied(entry) => {
+                let (place, ids) = entry.into_mut();
+                if !ids.contains(&id) {
+                    ids.push(id);
+                }
+                if let Some(known) =
+                    self.runs.get_mut(*place).filter(|it| it.attempt < beat.attempt)
+                {
+                    *known = beat;
+                }
+            }
+        }
     }
 }
 
@@ -155,6 +190,22 @@ fn bounded(words: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_several_attempts_of_a_run_the_last_one_counts_under_all_its_ids() {
+        let of = |job| Occurrence { job, scheduled: 5, run: 0 };
+        let run = |id: &str, attempt| RunAlive { id: id.into(), attempt, ..RunAlive::default() };
+        let mut listed = Listed::default();
+        for (job, id, attempt) in
+            [(1, "a", 1), (2, "b", 4), (1, "a", 3), (1, "long-a", 2), (2, "b", 3)]
+        {
+            listed.add(of(job), run(id, attempt));
+        }
+        let runs: Vec<_> = listed.runs.iter().map(|run| (run.occurrence, run.attempt)).collect();
+        assert_eq!(runs, [(of(1), 3), (of(2), 4)]);
+        assert_eq!(listed.ids[&of(1)].1, ["a", "long-a"]);
+        assert_eq!(listed.ids[&of(2)].1, ["b"]);
+    }
 
     fn input(run: RunAlive) -> HeartbeatInput {
         HeartbeatInput { worker: "w".into(), runs: vec![RunAlive::default(), run], wait: None }
