@@ -7,9 +7,9 @@ use crate::app::fields::check_text;
 use crate::app::state::App;
 use crate::app::workers::names::{check_worker, read};
 use crate::gateway::WORKERS_LEVEL;
-use crate::model::Millis;
 use crate::model::claim::{ClaimOrder, ClaimRequest, ClaimedRun, MAX_CLAIM};
 use crate::model::run_terms::BusKind;
+use crate::model::{Millis, NodeId};
 use crate::schedule::show_duration;
 
 /// The most queues of a claim.
@@ -98,17 +98,19 @@ impl App {
         }
         let peers = self.cluster.peers();
         let members = self.cluster.members().into_iter().map(|(node, _)| node);
-        let old = members.filter_map(|node| {
-            peers.level(node).filter(|level| *level < WORKERS_LEVEL).map(|level| (node, level))
-        });
-        match old.min() {
-            Some((node, level)) => {
-                let needs = WORKERS_LEVEL;
-                Err(crate::cluster::Error::UpgradePending { node, level, needs }.into())
-            }
-            // No queue exists yet: what is asked for is told to be missing.
-            None => Ok(()),
+        refuse_old(members.filter_map(|node| Some((node, peers.level(node)?))))
+    }
+}
+
+/// Refuses claims while one of these members does not know worker runs, and names it. Where all do,
+/// or nothing is known of them, no queue exists yet: what is asked for is told to be missing.
+fn refuse_old(members: impl Iterator<Item = (NodeId, u32)>) -> Result<(), Error> {
+    match members.filter(|(_, level)| *level < WORKERS_LEVEL).min() {
+        Some((node, level)) => {
+            let needs = WORKERS_LEVEL;
+            Err(crate::cluster::Error::UpgradePending { node, level, needs }.into())
         }
+        None => Ok(()),
     }
 }
 
@@ -153,6 +155,15 @@ fn no_queue(name: &str) -> Error {
 mod tests {
     use super::*;
     use crate::app::error::ErrorKind;
+
+    #[test]
+    fn a_member_that_is_too_old_is_named() {
+        let refused = refuse_old([(1, 4), (3, 2), (2, 3)].into_iter()).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::UpgradePending);
+        assert!(refused.detail().contains("node 2"), "{refused}");
+        assert!(refuse_old([(1, 4), (2, 5)].into_iter()).is_ok());
+        assert!(refuse_old(std::iter::empty()).is_ok());
+    }
 
     #[test]
     fn a_claim_says_what_is_wrong_with_it() {

@@ -243,7 +243,7 @@ async fn queues_and_workers_are_listed() {
 }
 
 #[tokio::test]
-async fn an_old_member_keeps_workers_out() {
+async fn before_the_first_queue_a_claim_is_told_that_there_is_none() {
     // A node alone raises its level as soon as somebody needs that; a queue is the first who does.
     let api = ApiFixture::build_at_level(Arc::new(SystemClock), 3).await;
     let refused = claim(&api, json!({"workerId": "w", "queues": ["emails"], "wait": 0})).await;
