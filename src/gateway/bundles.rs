@@ -3,7 +3,7 @@
 //! messages to a node that does not answer wait for each other, and for nobody else.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::oneshot;
 
@@ -12,49 +12,89 @@ use crate::model::NodeId;
 
 /// The most calls to a node that are under way at a time.
 const CALLS: u32 = 4;
-/// The most messages to a node that wait for a call.
-const WAITING: usize = 8_192;
 
 /// Makes a call: as many answers as messages, in their order.
 type Call<Req, Resp> = Arc<dyn Fn(NodeId, Vec<Req>) -> Answer<Vec<Resp>> + Send + Sync>;
-/// A message with the way of its answer.
-type Message<Req, Resp> = (Req, oneshot::Sender<Result<Resp, Unanswered>>);
+/// The way of an answer.
+type Way<Resp> = oneshot::Sender<Result<Resp, Unanswered>>;
+
+/// A message that waits for a call.
+struct Message<Req, Resp> {
+    message: Req,
+    answer: Way<Resp>,
+    /// Goes when nobody waits for the answer any more, where `answer` does not say so.
+    wanted: Option<Weak<()>>,
+}
+
+/// The bounds of the messages of one kind, by what they weigh.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds<Req> {
+    /// The weight of a message.
+    pub(super) weight: fn(&Req) -> usize,
+    /// The most in one call; one message is always in it.
+    pub(super) in_call: usize,
+    /// The most that waits for a call to one node.
+    pub(super) waiting: usize,
+}
 
 /// The messages of one kind.
 pub(super) struct Bundles<Req, Resp>(Arc<Inner<Req, Resp>>);
 
 struct Inner<Req, Resp> {
     call: Call<Req, Resp>,
-    weight: fn(&Req) -> usize,
-    most: usize,
+    bounds: Bounds<Req>,
     nodes: Mutex<BTreeMap<NodeId, Lane<Req, Resp>>>,
 }
 
 struct Lane<Req, Resp> {
     waiting: VecDeque<Message<Req, Resp>>,
+    weight: usize,
     under_way: u32,
 }
 
 impl<Req: Send + 'static, Resp: Send + 'static> Bundles<Req, Resp> {
-    /// Bundles of messages that weigh at most so much together; one message is always in it.
+    /// Bundles within these bounds.
     pub(super) fn new(
-        (weight, most): (fn(&Req) -> usize, usize),
+        bounds: Bounds<Req>,
         call: impl Fn(NodeId, Vec<Req>) -> Answer<Vec<Resp>> + Send + Sync + 'static,
     ) -> Self {
-        Self(Arc::new(Inner { call: Arc::new(call), weight, most, nodes: Mutex::default() }))
+        Self(Arc::new(Inner { call: Arc::new(call), bounds, nodes: Mutex::default() }))
     }
 
     /// Sends a message to a node and waits for its answer. A message whose sender has gone is not
     /// sent.
     pub(super) async fn send(&self, to: NodeId, message: Req) -> Result<Resp, Unanswered> {
+        self.send_if(to, message, None).await
+    }
+
+    /// The same, for a sender that goes on waiting when the one that it asks for has gone: without
+    /// `wanted` the message is not sent either.
+    pub(super) async fn send_while(
+        &self,
+        to: NodeId,
+        message: Req,
+        wanted: Weak<()>,
+    ) -> Result<Resp, Unanswered> {
+        self.send_if(to, message, Some(wanted)).await
+    }
+
+    async fn send_if(
+        &self,
+        to: NodeId,
+        message: Req,
+        wanted: Option<Weak<()>>,
+    ) -> Result<Resp, Unanswered> {
         let (answer, answered) = oneshot::channel();
+        let Bounds { weight, waiting, .. } = self.0.bounds;
         let begins = {
             let mut nodes = self.0.nodes();
             let lane = nodes.entry(to).or_default();
-            if lane.waiting.len() >= WAITING {
-                return Err(Unanswered::Crowded);
+            let weight = weight(&message);
+            if !lane.waiting.is_empty() && lane.weight + weight > waiting {
+                return Err(Unanswered::NotAsked);
             }
-            lane.waiting.push_back((message, answer));
+            lane.weight += weight;
+            lane.waiting.push_back(Message { message, answer, wanted });
             let begins = lane.under_way < CALLS;
             lane.under_way += u32::from(begins);
             begins
@@ -68,7 +108,7 @@ impl<Req: Send + 'static, Resp: Send + 'static> Bundles<Req, Resp> {
 
 impl<Req, Resp> Default for Lane<Req, Resp> {
     fn default() -> Self {
-        Self { waiting: VecDeque::new(), under_way: 0 }
+        Self { waiting: VecDeque::new(), weight: 0, under_way: 0 }
     }
 }
 
@@ -98,25 +138,26 @@ impl<Req: Send, Resp: Send> Inner<Req, Resp> {
     }
 
     /// The next bundle; `None` ends this call.
-    fn next(
-        &self,
-        to: NodeId,
-    ) -> Option<(Vec<Req>, Vec<oneshot::Sender<Result<Resp, Unanswered>>>)> {
+    fn next(&self, to: NodeId) -> Option<(Vec<Req>, Vec<Way<Resp>>)> {
         let mut nodes = self.nodes();
         let lane = nodes.get_mut(&to)?;
-        let (mut messages, mut answers, mut room) = (Vec::new(), Vec::new(), self.most);
-        while let Some((message, answer)) = lane.waiting.pop_front() {
-            let weight = (self.weight)(&message);
-            if answer.is_closed() {
-                continue;
-            }
-            if !messages.is_empty() && weight > room {
-                lane.waiting.push_front((message, answer));
+        let (mut messages, mut answers) = (Vec::new(), Vec::new());
+        let mut room = self.bounds.in_call;
+        while let Some(first) = lane.waiting.pop_front() {
+            let weight = (self.bounds.weight)(&first.message);
+            let is_wanted = first.is_wanted();
+            if is_wanted && !messages.is_empty() && weight > room {
+                lane.waiting.push_front(first);
                 break;
             }
+            lane.weight = lane.weight.saturating_sub(weight);
+            if !is_wanted {
+                let _ = first.answer.send(Err(Unanswered::Unwanted));
+                continue;
+            }
             room = room.saturating_sub(weight);
-            messages.push(message);
-            answers.push(answer);
+            messages.push(first.message);
+            answers.push(first.answer);
         }
         if messages.is_empty() {
             lane.under_way -= 1;
@@ -129,6 +170,13 @@ impl<Req: Send, Resp: Send> Inner<Req, Resp> {
     }
 }
 
+impl<Req, Resp> Message<Req, Resp> {
+    fn is_wanted(&self) -> bool {
+        let has_gone = |wanted: &Weak<()>| wanted.strong_count() == 0;
+        !self.answer.is_closed() && !self.wanted.as_ref().is_some_and(has_gone)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
@@ -137,12 +185,14 @@ mod tests {
 
     use super::*;
 
+    const BOUNDS: Bounds<u32> = Bounds { weight: |_| 1, in_call: 100, waiting: 1_000 };
+
     /// Bundles whose calls are shown, and answered with their messages when a permit is given.
     fn bundles() -> (Bundles<u32, u32>, mpsc::UnboundedReceiver<(NodeId, usize)>, Arc<Semaphore>) {
         let (show, shown) = mpsc::unbounded_channel();
         let permits = Arc::new(Semaphore::new(0));
         let given = Arc::clone(&permits);
-        let bundles = Bundles::new((|_| 1, 100), move |to, messages: Vec<u32>| {
+        let bundles = Bundles::new(BOUNDS, move |to, messages: Vec<u32>| {
             let (show, given) = (show.clone(), Arc::clone(&given));
             async move {
                 show.send((to, messages.len())).unwrap();
@@ -193,16 +243,54 @@ mod tests {
         assert_eq!(bundles.send(3, 8).await, Ok(8));
     }
 
+    #[tokio::test]
+    async fn what_waits_for_a_node_is_bounded_by_its_weight() {
+        let call = |_, _| std::future::pending().boxed();
+        let bounds = Bounds { weight: |n: &u32| *n as usize, ..BOUNDS };
+        let bundles = Bundles::<u32, u32>::new(bounds, call);
+        let mut busy: Vec<_> = (0..CALLS).map(|_| Box::pin(bundles.send(2, 5_000))).collect();
+        for send in &mut busy {
+            assert!(send.now_or_never().is_none());
+            tokio::task::yield_now().await;
+        }
+        let mut waits = [600, 400].map(|n| Box::pin(bundles.send(2, n)));
+        assert!(waits.iter_mut().all(|send| send.now_or_never().is_none()));
+        assert_eq!(bundles.send(2, 1).now_or_never(), Some(Err(Unanswered::NotAsked)));
+        assert!(bundles.send(3, 1).now_or_never().is_none(), "another node is free");
+    }
+
+    #[tokio::test]
+    async fn a_message_that_nobody_wants_any_more_is_not_sent() {
+        let (bundles, mut shown, permits) = bundles();
+        let mut busy: Vec<_> = (0..CALLS).map(|n| Box::pin(bundles.send(2, n))).collect();
+        for send in &mut busy {
+            assert!(send.now_or_never().is_none());
+            assert_eq!(shown.recv().await, Some((2, 1)));
+        }
+        let wanted = Arc::new(());
+        let mut sends = [20, 21].map(|n| {
+            let wanted = if n == 20 { Arc::new(()) } else { Arc::clone(&wanted) };
+            Box::pin(bundles.send_while(2, n, Arc::downgrade(&wanted)))
+        });
+        assert!(sends.iter_mut().all(|send| send.now_or_never().is_none()));
+        permits.add_permits(100);
+        let [gone, there] = sends;
+        assert_eq!((gone.await, there.await), (Err(Unanswered::Unwanted), Ok(21)));
+        assert_eq!(shown.recv().await, Some((2, 1)), "one was sent");
+        drop(wanted);
+    }
+
     #[test]
     fn a_heavy_message_travels_alone() {
         let call = |_, messages| async { Ok(messages) }.boxed();
-        let bundles = Bundles::<u32, u32>::new((|n| *n as usize, 100), call);
+        let bounds = Bounds { weight: |n: &u32| *n as usize, ..BOUNDS };
+        let bundles = Bundles::<u32, u32>::new(bounds, call);
         let waiting: VecDeque<_> =
             [60, 30, 20, 500, 10].into_iter().map(|n| (n, oneshot::channel())).collect();
-        let (mut kept, mut lane) = (Vec::new(), Lane { waiting: VecDeque::new(), under_way: 1 });
+        let (mut kept, mut lane) = (Vec::new(), Lane { under_way: 1, ..Lane::default() });
         for (n, (answer, answered)) in waiting {
             kept.push(answered);
-            lane.waiting.push_back((n, answer));
+            lane.waiting.push_back(Message { message: n, answer, wanted: None });
         }
         bundles.0.nodes().insert(2, lane);
         let bundled = std::iter::from_fn(|| bundles.0.next(2).map(|(messages, _)| messages));

@@ -196,6 +196,21 @@ impl ClaimQueue {
         queues.iter().for_each(|queue| self.wake(*queue, now));
     }
 
+    /// Notes that a node was not asked after all, since the claim has gone.
+    pub(super) fn withdraw_ask(
+        &mut self,
+        (queues, most): (&[QueueId], u32),
+        node: NodeId,
+        now: u64,
+    ) {
+        for id in queues {
+            if let Some(queue) = self.queues.get_mut(id) {
+                queue.known.withdraw_ask(node, most.into());
+            }
+        }
+        queues.iter().for_each(|queue| self.wake(*queue, now));
+    }
+
     /// Notes that a node did not answer a claim for a while.
     pub(super) fn note_silent(&mut self, queues: &[QueueId], node: NodeId, now: u64) {
         for id in queues {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::claim_queue::{QueueId, Ticket};
+use super::replica::released;
 use super::state::{Gateway, Inner, NoPlace};
+use super::supervisors::Unanswered;
 use crate::model::NodeId;
 use crate::model::claim::{ClaimRequest, ClaimedRun};
-use crate::model::run_report::{RunReport, Said};
 
 /// The time for which a claim without a wait lets hints come in, where it names a queue that this
 /// node knows nothing of, in milliseconds.
@@ -17,10 +18,14 @@ const FIRST_LOOK: u64 = 100;
 /// The longest time for which a claim waits for the answer of one node, in milliseconds: others may
 /// have something. Runs that come later are given back.
 const PATIENCE: u64 = 5_000;
+/// The same of a claim with a key, whose runs are not given back. It goes to no other node then.
+const KEYED_PATIENCE: u64 = 15_000;
 
 impl Gateway {
     /// Claims runs for a worker, and waits for them for so many milliseconds. The queues are
-    /// distinct. None where nothing came, or the node is about to stop.
+    /// distinct. None where nothing came, the node is about to stop, a claim with the same key came
+    /// meanwhile, or a node kept a claim with a key waiting: its repetition gets what that node
+    /// has handed out.
     ///
     /// # Errors
     ///
@@ -29,12 +34,14 @@ impl Gateway {
         let inner = &self.0;
         let begun = inner.now();
         inner.seen().note_claim(&ask.worker, &ask.queues, begun);
+        let mut repeatable = inner.repeats.begin(&ask);
         let claim = Claiming::begin(inner, ask);
         let mut end = begun.saturating_add(wait_ms);
         let mut place = None;
         let mut is_first = true;
         loop {
             let mut nodes = inner.claims().nodes_for(claim.ticket, inner.now());
+            let mut until = end;
             if std::mem::take(&mut is_first) {
                 claim.add_first(&mut nodes);
                 if !inner.claims().is_told(&claim.ask.queues, begun) {
@@ -43,19 +50,24 @@ impl Gateway {
                     inner.claims().ask_for_hints(&claim.ask.queues);
                     inner.work.notify_one();
                 }
+                // A claim that does not wait asks all of them, too: the first may have nothing
+                // left.
+                until = end.max(begun + PATIENCE);
             }
             for node in nodes {
-                let runs = claim.ask(node).await;
-                if !runs.is_empty() {
-                    return Ok(runs);
+                let told = claim.ask(node).await;
+                match told {
+                    Some(runs) if !runs.is_empty() => return Ok(runs),
+                    None if claim.ask.key.is_some() => return Ok(Vec::new()),
+                    _ => {}
                 }
-                if inner.stops() || inner.now() > end {
+                if inner.stops() || repeatable.is_repeated() || inner.now() > until {
                     break;
                 }
             }
             inner.claims().ask_for_hints(&claim.ask.queues);
             inner.work.notify_one();
-            if inner.stops() || inner.now() >= end {
+            if inner.stops() || repeatable.is_repeated() || inner.now() >= end {
                 return Ok(Vec::new());
             }
             if place.is_none() {
@@ -66,6 +78,8 @@ impl Gateway {
             inner.work.notify_one();
             tokio::select! {
                 biased;
+                // It may have been woken as well: its guard wakes the next one then.
+                () = repeatable.repeated() => return Ok(Vec::new()),
                 _ = woken => {}
                 () = inner.stopped() => return Ok(Vec::new()),
                 () = inner.clock.sleep_until(end) => {}
@@ -103,41 +117,39 @@ impl<'a> Claiming<'a> {
         }
     }
 
-    /// Asks a node, for a while. The question goes on without this.
-    async fn ask(&self, node: NodeId) -> Vec<ClaimedRun> {
+    /// Asks a node, for a while. The question goes on without this. `None` where that node gave no
+    /// answer, and may have handed something out.
+    async fn ask(&self, node: NodeId) -> Option<Vec<ClaimedRun>> {
         let (inner, ask) = (Arc::clone(self.inner), self.ask.clone());
+        let mut patience = PATIENCE;
         if let Some(key) = &ask.key {
             inner.seen().note_key(&ask.worker, key, node, inner.now());
+            patience = KEYED_PATIENCE;
         }
         let hint = inner.claims().begin_ask(self.ticket, node, inner.now());
         let (answer, answered) = oneshot::channel();
-        let returns = Returns { inner: Arc::clone(&inner), ask: ask.clone(), answered };
+        let wanted = Arc::new(());
+        let is_wanted = Arc::downgrade(&wanted);
+        let returns =
+            Returns { inner: Arc::clone(&inner), ask: ask.clone(), answered, _wanted: wanted };
         tokio::spawn(async move {
-            let runs = if node == inner.supervisors.own() {
+            let told = if node == inner.supervisors.own() {
                 let told = inner.supervisors.claim(node, vec![ask.clone()]).await;
-                told.map(|mut told| told.pop().unwrap_or_default())
+                told.map(|mut told| told.pop().flatten())
             } else {
-                inner.claim_calls.send(node, ask.clone()).await
+                inner.claim_calls.send_while(node, ask.clone(), is_wanted).await
             };
-            let runs = runs.unwrap_or_else(|error| {
-                tracing::debug!(node, %error, "a node did not answer a claim");
-                Vec::new()
-            });
-            let taken: Vec<QueueId> = runs.iter().map(|run| run.terms.executor).collect();
-            let claim = (ask.queues.as_slice(), ask.max);
-            inner.claims().end_ask(claim, node, hint, &taken, inner.now());
-            if let Err(runs) = answer.send(runs) {
-                inner.give_back(&ask, runs).await;
+            let told = inner.end_ask(&ask, (node, hint), told);
+            if let Err(told) = answer.send(told) {
+                inner.give_back(&ask, told.unwrap_or_default()).await;
             }
         });
-        let until = self.inner.now() + PATIENCE;
-        let runs = returns.until(until).await;
+        let told = returns.until(self.inner.now() + patience).await;
         self.inner.claims().stop_asking(self.ticket);
-        let Some(runs) = runs else {
+        if told.is_none() {
             self.inner.claims().note_silent(&self.ask.queues, node, self.inner.now());
-            return Vec::new();
-        };
-        runs
+        }
+        told.flatten()
     }
 }
 
@@ -152,16 +164,18 @@ impl Drop for Claiming<'_> {
 struct Returns {
     inner: Arc<Inner>,
     ask: ClaimRequest,
-    answered: oneshot::Receiver<Vec<ClaimedRun>>,
+    answered: oneshot::Receiver<Option<Vec<ClaimedRun>>>,
+    /// What is not sent when this has gone stays unsent.
+    _wanted: Arc<()>,
 }
 
 impl Returns {
     /// Waits for the answer, until an instant at most.
-    async fn until(mut self, until: u64) -> Option<Vec<ClaimedRun>> {
+    async fn until(mut self, until: u64) -> Option<Option<Vec<ClaimedRun>>> {
         let inner = Arc::clone(&self.inner);
         tokio::select! {
             biased;
-            runs = &mut self.answered => Some(runs.unwrap_or_default()),
+            told = &mut self.answered => Some(told.unwrap_or_default()),
             () = inner.clock.sleep_until(until) => None,
         }
     }
@@ -170,26 +184,46 @@ impl Returns {
 impl Drop for Returns {
     fn drop(&mut self) {
         self.answered.close();
-        let Ok(runs) = self.answered.try_recv() else { return };
+        let Ok(Some(runs)) = self.answered.try_recv() else { return };
         let (inner, ask) = (Arc::clone(&self.inner), self.ask.clone());
         tokio::spawn(async move { inner.give_back(&ask, runs).await });
     }
 }
 
 impl Inner {
-    /// Gives back runs of a claim whose client has gone. One with a key may be repeated, and gets
-    /// the same runs then.
+    /// Notes what came of a question to a node: the runs, or `None` where that is not known.
+    fn end_ask(
+        &self,
+        ask: &ClaimRequest,
+        (node, hint): (NodeId, u64),
+        told: Result<Option<Vec<ClaimedRun>>, Unanswered>,
+    ) -> Option<Vec<ClaimedRun>> {
+        let claim = (ask.queues.as_slice(), ask.max);
+        let told = match told {
+            Ok(told) => told,
+            Err(Unanswered::Unwanted) => {
+                self.claims().withdraw_ask(claim, node, self.now());
+                return Some(Vec::new());
+            }
+            Err(error) => {
+                tracing::debug!(node, %error, "a node did not answer a claim");
+                (error == Unanswered::NotAsked).then(Vec::new)
+            }
+        };
+        let runs = told.iter().flatten();
+        let taken: Vec<QueueId> = runs.map(|run| run.terms.executor).collect();
+        self.claims().end_ask(claim, node, hint, &taken, self.now());
+        told
+    }
+
+    /// Gives back runs of a claim whose client has gone.
     async fn give_back(&self, ask: &ClaimRequest, runs: Vec<ClaimedRun>) {
-        if runs.is_empty() || ask.key.is_some() {
+        let reports = released(ask, runs);
+        if reports.is_empty() {
             return;
         }
-        tracing::debug!(worker = ask.worker, runs = runs.len(), "a claim was given up: given back");
-        let reports = runs.into_iter().map(|run| RunReport {
-            occurrence: run.occurrence,
-            attempt: run.attempt,
-            worker: ask.worker.clone(),
-            said: Said::Released,
-        });
-        self.replica.give_back(reports.collect()).await;
+        let runs = reports.len();
+        tracing::debug!(worker = ask.worker, runs, "a claim was given up: given back");
+        self.replica.give_back(reports).await;
     }
 }

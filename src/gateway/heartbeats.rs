@@ -5,7 +5,6 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::replica::Advice;
 use super::state::Gateway;
@@ -39,38 +38,46 @@ pub struct LiveRuns {
 }
 
 impl Gateway {
-    /// Takes a heartbeat of a worker. Where there is nothing to stop it waits for an order to stop
-    /// for so many milliseconds, if there is a place to wait in.
+    /// Takes a heartbeat of a worker. Where there is nothing to stop, and all runs were heard, it
+    /// waits for an order to stop for so many milliseconds, if there is a place to wait in.
     pub async fn heartbeat(&self, beat: WorkerHeartbeat, wait_ms: u64) -> Heard {
         let inner = &self.0;
         let end = inner.now().saturating_add(wait_ms);
         inner.seen().note_heartbeat(&beat.worker, beat.runs.len(), inner.now());
-        let place = (wait_ms > 0 && !inner.stops()).then(|| inner.place()).flatten();
+        let waits = wait_ms > 0 && !inner.stops();
+        let place = waits.then(|| inner.place_of_runs(beat.runs.len())).flatten();
         let runs: Vec<_> = beat.runs.iter().map(|run| (run.occurrence, run.attempt)).collect();
         let worker = beat.worker.clone();
-        let watched = place.map(|place: OwnedSemaphorePermit| {
+        let watched = place.map(|place| {
             let of = runs.iter().map(|(of, _)| *of).collect();
-            (place, inner.watches.add(of))
+            (place, inner.watches.add(&worker, of))
         });
-        let (mut heard, unknown) =
+        let (mut heard, mut unknown) =
             tokio::join!(self.advise(&worker, runs.clone()), self.pass_on(beat));
+        let gone: BTreeSet<_> = heard.gone.iter().collect();
+        unknown.retain(|of| !gone.contains(of));
         if let Some((_place, watch)) = watched {
-            while heard.cancel.is_empty() && heard.gone.is_empty() {
+            // What nobody has heard the worker must know at once: it does not count.
+            while unknown.is_empty() && heard.cancel.is_empty() && heard.gone.is_empty() {
                 tokio::select! {
-                    () = watch.changed() => heard = self.advise(&worker, runs.clone()).await,
+                    changed = watch.changed() => {
+                        let runs = runs.iter().copied().filter(|(of, _)| changed.contains(of));
+                        heard = self.advise(&worker, runs.collect()).await;
+                    }
                     () = inner.clock.sleep_until(end) => break,
                     () = inner.stopped() => break,
                 }
             }
         }
-        let gone: BTreeSet<_> = heard.gone.iter().collect();
-        let unknown = unknown.into_iter().filter(|of| !gone.contains(of)).collect();
         Heard { unknown, ..heard }
     }
 
     /// Reads what a worker is to stop.
     async fn advise(&self, worker: &str, runs: Vec<(Occurrence, u32)>) -> Heard {
         let mut heard = Heard::default();
+        if runs.is_empty() {
+            return heard;
+        }
         let advised = self.0.replica.advise(worker, runs.clone()).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "what becomes of the runs of a worker cannot be read");
             Vec::new()
@@ -125,6 +132,7 @@ impl Gateway {
 
     /// Tells the owners of reports that are on their way into the store.
     pub async fn note_reports(&self, reports: Vec<ReportNotice>) {
+        self.0.watches.note_reports(&reports);
         for (owner, reports) in self.by_owner(reports, |report| report.occurrence).await {
             for report in reports {
                 self.0.notices.add_report(owner, report);

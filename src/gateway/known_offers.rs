@@ -138,6 +138,13 @@ impl KnownOffers {
         }
     }
 
+    /// Notes that a claim for so many was not sent to a node.
+    pub(super) fn withdraw_ask(&mut self, node: NodeId, most: u64) {
+        if let Some(at) = self.0.get_mut(&node) {
+            at.asking = at.asking.saturating_sub(most);
+        }
+    }
+
     /// Notes that a node did not answer for a while.
     pub(super) fn note_silent(&mut self, node: NodeId, now: u64) {
         if let Some(at) = self.0.get_mut(&node).filter(|at| at.is_live(now)) {

@@ -8,6 +8,12 @@ use crate::model::claim::{QueueCounts, QueueHint, QueueWant, ReportNotice};
 /// The level of the first program that knows worker runs: a node below it is not asked.
 pub const WORKERS_LEVEL: u32 = 4;
 
+/// The most claims in one call. Each may bring a megabyte of data.
+pub(super) const MOST_CLAIMS: usize = 32;
+/// The most runs in one call, in heartbeats, reports or questions; each takes at most some 300
+/// bytes. As many wants and hints are in one.
+pub(super) const MOST_RUNS: usize = 10_000;
+
 /// The notices from one gateway to a node: for its supervisor, or for its gateway. A notice that is
 /// lost costs time and nothing else.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +53,6 @@ pub struct NodeWorkers {
     pub queues: Vec<QueueCounts>,
     /// The number of claims that wait at its gateway for runs of a queue.
     pub waiting: Vec<(u64, u32)>,
-    /// The workers that its gateway heard of.
+    /// The workers that its gateway heard of; none where they were not asked for.
     pub workers: Vec<SeenWorker>,
 }

@@ -22,6 +22,7 @@
 //! | `supervisors`, `replica` | the ports: other nodes, this node's own state |
 //! | `known_offers`, `claim_queue` | which claims wait, and what is known of offers: plain data |
 //! | `bundles`, `notices` | how messages to a node share calls |
+//! | `repeats` | claims with keys that are under way |
 //! | `state`, `run` | the state, the task beside it |
 //! | `claims`, `heartbeats`, `watch`, `views` | what callers ask for |
 //! | `advice`, `queue_bus` | what the store says of runs and queues |
@@ -42,6 +43,7 @@ mod peer_routes;
 mod peers;
 
 mod queue_bus;
+mod repeats;
 mod replica;
 mod run;
 mod seen;

@@ -4,12 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::messages::Notices;
+use super::messages::{MOST_RUNS, Notices};
 use crate::model::NodeId;
 use crate::model::claim::{QueueHint, QueueWant, ReportNotice};
-
-/// The most reports to a node that wait to be told.
-const REPORTS: usize = 10_000;
 
 #[derive(Default)]
 struct Gathered {
@@ -31,20 +28,29 @@ impl Gatherer {
     pub(super) fn add_report(&self, to: NodeId, report: ReportNotice) {
         let mut nodes = self.nodes();
         let gathered = nodes.entry(to).or_default();
-        if gathered.reports.len() < REPORTS {
+        if gathered.reports.len() < MOST_RUNS {
             gathered.reports.push(report);
         }
     }
 
     /// Adds wants.
     pub(super) fn add_wants(&self, to: NodeId, wants: Vec<QueueWant>) {
-        let wants = wants.into_iter().map(|want| (want.queue, want));
-        self.nodes().entry(to).or_default().wants.extend(wants);
+        let mut nodes = self.nodes();
+        let gathered = &mut nodes.entry(to).or_default().wants;
+        for want in wants {
+            if gathered.len() < MOST_RUNS {
+                gathered.insert(want.queue, want);
+            }
+        }
     }
 
     /// Adds a hint, in place of an older one of its queue.
     pub(super) fn add_hint(&self, to: NodeId, hint: QueueHint) {
-        self.nodes().entry(to).or_default().hints.insert(hint.queue, hint);
+        let mut nodes = self.nodes();
+        let gathered = &mut nodes.entry(to).or_default().hints;
+        if gathered.len() < MOST_RUNS || gathered.contains_key(&hint.queue) {
+            gathered.insert(hint.queue, hint);
+        }
     }
 
     /// Takes all notices out, but for those to `busy` nodes.

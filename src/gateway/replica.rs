@@ -8,9 +8,10 @@ use tokio::sync::broadcast;
 
 use crate::command::Change;
 use crate::model::NodeId;
+use crate::model::claim::{ClaimRequest, ClaimedRun};
 use crate::model::run::Occurrence;
 use crate::model::run_id::RunName;
-use crate::model::run_report::RunReport;
+use crate::model::run_report::{RunReport, Said};
 use crate::model::run_terms::BusKind;
 
 /// What a worker is to do with a run that it has, as far as the store says.
@@ -59,4 +60,19 @@ pub trait Replica: Send + Sync + 'static {
 
     /// Gives runs back that nobody was told of.
     fn give_back(&self, reports: Vec<RunReport>) -> BoxFuture<'static, ()>;
+}
+
+/// The reports that give runs of a claim back that nobody was told of. A claim with a key may be
+/// repeated and gets the same runs then: of that one there are none.
+pub(super) fn released(ask: &ClaimRequest, runs: Vec<ClaimedRun>) -> Vec<RunReport> {
+    if ask.key.is_some() {
+        return Vec::new();
+    }
+    let reports = runs.into_iter().map(|run| RunReport {
+        occurrence: run.occurrence,
+        attempt: run.attempt,
+        worker: ask.worker.clone(),
+        said: Said::Released,
+    });
+    reports.collect()
 }

@@ -57,10 +57,15 @@ impl SeenWorkers {
         }
     }
 
-    /// Notes that a claim with a key goes to a node.
+    /// Notes that a claim with a key goes to a node. The minute counts from the first time: a claim
+    /// that is repeated for longer at a node that is down goes elsewhere then.
     pub(super) fn note_key(&mut self, worker: &str, key: &str, node: NodeId, now: u64) {
         let key = (worker.to_owned(), key.to_owned());
-        if self.keys.len() < KEYS || self.keys.contains_key(&key) {
+        let known = self.keys.get(&key);
+        if known.is_some_and(|(its, at)| *its == node && at + REMEMBERED > now) {
+            return;
+        }
+        if self.keys.len() < KEYS || known.is_some() {
             self.keys.insert(key, (node, now));
         }
     }
@@ -115,6 +120,7 @@ mod tests {
         let mut seen = SeenWorkers::default();
         seen.note_key("a", "k", 2, 1_000);
         seen.note_key("a", "k", 3, 1_500);
+        seen.note_key("a", "k", 3, 30_000);
         assert_eq!(seen.node_of_key("a", "k", 61_499), Some(3));
         assert_eq!(seen.node_of_key("b", "k", 2_000), None);
         assert_eq!(seen.node_of_key("a", "k", 61_500), None);

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
-use super::bundles::Bundles;
+use super::bundles::{Bounds, Bundles};
 use super::cached::Cached;
 use super::claim_queue::ClaimQueue;
+use super::messages::{MOST_CLAIMS, MOST_RUNS};
 use super::notices::Gatherer;
+use super::repeats::Repeats;
 use super::replica::{KnownQueue, Replica};
 use super::seen::SeenWorkers;
 use super::supervisors::Supervisors;
@@ -21,10 +23,14 @@ use crate::model::run::Occurrence;
 use crate::model::run_id::RunName;
 use crate::model::shard::shard_of;
 
-/// The most claims in one call. Each may bring a megabyte of data.
-const CLAIMS: usize = 32;
-/// The most runs in the heartbeats of one call; each takes at most some 300 bytes.
-const HEARTBEATS: usize = 10_000;
+/// The bounds of the claims to a node.
+const CLAIMS: Bounds<ClaimRequest> = Bounds { weight: |_| 1, in_call: MOST_CLAIMS, waiting: 8_192 };
+/// The bounds of the heartbeats to a node, by runs.
+const HEARTBEATS: Bounds<WorkerHeartbeat> =
+    Bounds { weight, in_call: MOST_RUNS, waiting: 20 * MOST_RUNS };
+/// The runs of heartbeats that wait together, for each place to wait in; a run takes some 300
+/// bytes.
+const RUNS_OF_PLACE: usize = 64;
 /// The most names of queues that are kept.
 const QUEUE_NAMES: usize = 10_000;
 
@@ -42,11 +48,13 @@ pub(super) struct Inner {
     pub(super) replica: Arc<dyn Replica>,
     pub(super) clock: Arc<dyn Clock>,
     claims: Mutex<ClaimQueue>,
-    pub(super) claim_calls: Bundles<ClaimRequest, Vec<ClaimedRun>>,
+    pub(super) claim_calls: Bundles<ClaimRequest, Option<Vec<ClaimedRun>>>,
     pub(super) heartbeat_calls: Bundles<WorkerHeartbeat, Vec<Occurrence>>,
     pub(super) notices: Gatherer,
     pub(super) watches: Watches,
     places: Arc<Semaphore>,
+    run_places: Arc<Semaphore>,
+    pub(super) repeats: Repeats,
     seen: Mutex<SeenWorkers>,
     pub(super) cluster_id: Cached<u128>,
     pub(super) owners: Cached<Arc<Vec<NodeId>>>,
@@ -67,16 +75,19 @@ impl Gateway {
     ) -> Self {
         let (of_claims, of_heartbeats) = (Arc::clone(&supervisors), Arc::clone(&supervisors));
         let claims = ClaimQueue::new(supervisors.own(), nodes(&*supervisors));
+        let most_runs = most_waiting.saturating_mul(RUNS_OF_PLACE).min(Semaphore::MAX_PERMITS);
         Self(Arc::new(Inner {
             clock,
             claims: Mutex::new(claims),
-            claim_calls: Bundles::new((|_| 1, CLAIMS), move |to, asks| of_claims.claim(to, asks)),
-            heartbeat_calls: Bundles::new((runs_of, HEARTBEATS), move |to, beats| {
+            claim_calls: Bundles::new(CLAIMS, move |to, asks| of_claims.claim(to, asks)),
+            heartbeat_calls: Bundles::new(HEARTBEATS, move |to, beats| {
                 of_heartbeats.heartbeat(to, beats)
             }),
             notices: Gatherer::default(),
             watches: Watches::default(),
             places: Arc::new(Semaphore::new(most_waiting)),
+            run_places: Arc::new(Semaphore::new(most_runs)),
+            repeats: Repeats::default(),
             seen: Mutex::default(),
             cluster_id: Cached::default(),
             owners: Cached::default(),
@@ -209,6 +220,14 @@ impl Inner {
         Arc::clone(&self.places).try_acquire_owned().ok()
     }
 
+    /// A place for a heartbeat of so many runs to wait in; `None` where all are taken, or as many
+    /// runs wait as may.
+    pub(super) fn place_of_runs(&self, runs: usize) -> Option<[OwnedSemaphorePermit; 2]> {
+        let runs = u32::try_from(runs).ok()?;
+        let of_runs = Arc::clone(&self.run_places).try_acquire_many_owned(runs).ok()?;
+        Some([self.place()?, of_runs])
+    }
+
     pub(super) fn stops(&self) -> bool {
         *self.stops.borrow()
     }
@@ -229,7 +248,7 @@ impl Inner {
 }
 
 /// The weight of a heartbeat. One without runs is a message, too.
-fn runs_of(beat: &WorkerHeartbeat) -> usize {
+pub(super) fn weight(beat: &WorkerHeartbeat) -> usize {
     beat.runs.len().max(1)
 }
 

@@ -12,12 +12,17 @@ use crate::model::run::Occurrence;
 /// The reason why a node gave no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unanswered {
-    /// It cannot be reached, did not answer in time, or its supervisor is not running.
+    /// It cannot be reached, or did not answer in time. It may have done what it was asked for.
     #[error("the node gave no answer")]
     Silent,
-    /// Too much for that node waits here already.
-    #[error("too many messages wait for the node")]
-    Crowded,
+    /// It did nothing: too much for it waits here already, or its supervisor does not run.
+    #[error(
+        "the node was not asked: too many messages wait for it, or its supervisor does not run"
+    )]
+    NotAsked,
+    /// It was not asked: nobody waits for the answer any more.
+    #[error("nobody waits for the answer of the node")]
+    Unwanted,
 }
 
 /// An answer that is on its way.
@@ -34,8 +39,9 @@ pub trait Supervisors: Send + Sync + 'static {
     /// The hints of this node's supervisor, each with the gateway that it is for.
     fn hints(&self) -> broadcast::Receiver<(NodeId, QueueHint)>;
 
-    /// Claims runs: for each claim those that it gets, which may be none. It never waits for work.
-    fn claim(&self, at: NodeId, asks: Vec<ClaimRequest>) -> Answer<Vec<Vec<ClaimedRun>>>;
+    /// Claims runs: for each claim those that it gets, which may be none; `None` where that took
+    /// too long, and what it got is not known. It never waits for work.
+    fn claim(&self, at: NodeId, asks: Vec<ClaimRequest>) -> Answer<Vec<Option<Vec<ClaimedRun>>>>;
 
     /// Passes heartbeats on: for each the runs of which that supervisor knows nothing.
     fn heartbeat(&self, at: NodeId, beats: Vec<WorkerHeartbeat>) -> Answer<Vec<Vec<Occurrence>>>;
@@ -46,6 +52,7 @@ pub trait Supervisors: Send + Sync + 'static {
     /// Asks for runs as the supervisor knows them, which leaves out those that it does not know.
     fn live(&self, at: NodeId, of: Vec<Occurrence>) -> Answer<Vec<LiveRun>>;
 
-    /// Asks for the view of a node. Of this node it is the queues of its supervisor alone.
-    fn view(&self, at: NodeId) -> Answer<NodeWorkers>;
+    /// Asks for the view of a node, with or without the workers that it heard of. Of this node it
+    /// is the queues of its supervisor alone.
+    fn view(&self, at: NodeId, with_workers: bool) -> Answer<NodeWorkers>;
 }

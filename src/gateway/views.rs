@@ -46,29 +46,30 @@ pub struct ClusterWorkers {
 }
 
 impl Gateway {
-    /// The view of this node, for itself and for others.
-    pub async fn own_view(&self) -> NodeWorkers {
+    /// The view of this node, for itself and for others; without its workers where nobody asks for
+    /// them, since they may be many.
+    pub async fn own_view(&self, with_workers: bool) -> NodeWorkers {
         let inner = &self.0;
-        let own = inner.supervisors.view(inner.supervisors.own()).await;
+        let own = inner.supervisors.view(inner.supervisors.own(), false).await;
         let now = inner.now();
         NodeWorkers {
             queues: own.unwrap_or_default().queues,
             waiting: inner.claims().waiting(),
-            workers: inner.seen().all(now),
+            workers: if with_workers { inner.seen().all(now) } else { Vec::new() },
         }
     }
 
-    /// Asks all nodes for their views.
-    pub async fn cluster_view(&self) -> ClusterWorkers {
+    /// Asks all nodes for their views, with or without the workers that they heard of.
+    pub async fn cluster_view(&self, with_workers: bool) -> ClusterWorkers {
         let inner = &self.0;
         let own = inner.supervisors.own();
         let asked = inner.nodes().into_iter().map(async |node| {
             if node == own {
-                return (node, Some(self.own_view().await));
+                return (node, Some(self.own_view(with_workers).await));
             }
             tokio::select! {
                 biased;
-                view = inner.supervisors.view(node) => (node, view.ok()),
+                view = inner.supervisors.view(node, with_workers) => (node, view.ok()),
                 () = inner.clock.sleep_until(inner.now() + VIEW) => (node, None),
             }
         });

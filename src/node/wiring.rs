@@ -257,8 +257,9 @@ impl Wiring {
             api_beating,
             beating,
         ];
-        let routes =
-            rpc::routes(rpc.clone()).merge(gateway::peer_routes(gateway.clone(), supervisors));
+        let of_gateways =
+            gateway::peer_routes(gateway.clone(), supervisors, self.callbacks.clone());
+        let routes = rpc::routes(rpc.clone()).merge(of_gateways);
         cluster.serve_within(listeners, routes, self.raft_connections);
         Ok(Started {
             cluster,

@@ -75,7 +75,7 @@ impl App {
         page: Page<()>,
     ) -> Result<WorkersRecord, Error> {
         authorize(actor, Action::WorkersRead, Resource::Any)?;
-        let view = self.workers_gateway()?.cluster_view().await;
+        let view = self.workers_gateway()?.cluster_view(true).await;
         let names = self.queues(actor).await?;
         let names: BTreeMap<u64, String> =
             names.into_iter().map(|(queue, _)| (queue.id, queue.name)).collect();
@@ -101,7 +101,7 @@ impl App {
     /// time.
     pub async fn list_queues(&self, actor: &Actor, page: Page<()>) -> Result<QueuesRecord, Error> {
         authorize(actor, Action::WorkersRead, Resource::Any)?;
-        let view = self.workers_gateway()?.cluster_view().await;
+        let view = self.workers_gateway()?.cluster_view(false).await;
         let queues = self.queues(actor).await?;
         let total = queues.len() as u64;
         let queues = part(queues, page)

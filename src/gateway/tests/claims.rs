@@ -124,7 +124,7 @@ async fn a_claim_that_hangs_up_leaves_its_place_to_the_next() {
     net.offer(2, QUEUE, 5, 21);
     assert_eq!(jobs(&net.until(third).await.unwrap().unwrap()), [21]);
     assert_eq!(net.given_back.lock().unwrap().len(), 0);
-    assert!(net.gateway(1).own_view().await.waiting.is_empty());
+    assert!(net.gateway(1).own_view(false).await.waiting.is_empty());
 }
 
 /// A claim that hangs up while a node answers it.
@@ -238,7 +238,7 @@ async fn claims_that_wait_for_nothing_cost_next_to_nothing() {
         })
         .collect();
     net.pass(1_000).await;
-    assert_eq!(net.gateway(1).own_view().await.waiting, [(QUEUE, 5_000)]);
+    assert_eq!(net.gateway(1).own_view(false).await.waiting, [(QUEUE, 5_000)]);
     let before = NODES.map(|node| net.node(node, |it| (it.calls.len(), it.wanted)));
     net.pass_quickly(20_000).await;
     for (node, (calls, wanted)) in NODES.into_iter().zip(before) {
@@ -267,4 +267,63 @@ async fn what_a_node_cannot_hand_out_is_asked_for_seldom_and_had_when_it_can() {
     let began = net.clock.boot();
     assert_eq!(jobs(&net.until(claim).await.unwrap().unwrap()), [20]);
     assert!(net.clock.boot() - began < 6_000);
+}
+
+#[tokio::test]
+async fn a_claim_with_a_key_asks_no_other_node_while_one_may_have_handed_out() {
+    let net = Net::start(100);
+    let gateway = net.gateway(1);
+    net.until(gateway.claim(ask("w"), 0)).await.unwrap();
+    net.offer(2, QUEUE, 0, 20);
+    net.offer(3, QUEUE, 60_000, 30);
+    net.pass(50).await;
+    net.node(2, |it| it.is_silent = true);
+    net.node(3, |it| it.calls.clear());
+    let keyed = ClaimRequest { key: Some("k".into()), ..ask("w") };
+    let got = net.until(net.gateway(1).claim(keyed.clone(), 30_000)).await;
+    assert_eq!(got, Ok(Vec::new()), "the runs of node 2 may be on their way");
+    assert!(net.node(3, |it| it.calls.is_empty()));
+    // Its repetition hears from that node first.
+    net.node(2, |it| it.is_silent = false);
+    assert_eq!(jobs(&net.until(net.gateway(1).claim(keyed, 0)).await.unwrap()), [20]);
+}
+
+#[tokio::test]
+async fn a_claim_that_repeats_another_ends_it() {
+    let net = Net::start(100);
+    let keyed = ClaimRequest { key: Some("k".into()), ..ask("w") };
+    let claim = |ask: ClaimRequest| {
+        let gateway = net.gateway(1);
+        tokio::spawn(async move { gateway.claim(ask, 60_000).await })
+    };
+    let other = claim(ClaimRequest { key: Some("l".into()), ..ask("w") });
+    let older = claim(keyed.clone());
+    net.pass(50).await;
+    let newer = claim(keyed);
+    net.pass(50).await;
+    assert!(!other.is_finished() && !newer.is_finished());
+    assert_eq!(net.until(older).await.unwrap(), Ok(Vec::new()));
+    net.offer(2, QUEUE, 5, 20);
+    net.offer(2, QUEUE, 5, 21);
+    for claim in [other, newer] {
+        assert_eq!(net.until(claim).await.unwrap().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_claim_that_does_not_wait_asks_all_nodes_that_seem_to_have_something() {
+    let net = Net::start(100);
+    let gateway = net.gateway(1);
+    net.until(gateway.claim(ask("w"), 0)).await.unwrap();
+    net.pass(200).await;
+    net.offer(2, QUEUE, 0, 20);
+    net.offer(3, QUEUE, 60_000, 30);
+    net.pass(50).await;
+    // Others were faster, and its answer takes some time.
+    net.node(2, |it| {
+        it.offers.clear();
+        it.is_slow = true;
+    });
+    let runs = net.until(gateway.claim(ask("w"), 0)).await.unwrap();
+    assert_eq!(jobs(&runs), [30]);
 }

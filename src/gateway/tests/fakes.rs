@@ -42,6 +42,8 @@ pub(super) struct Node {
     changed: BTreeSet<u64>,
     /// Never answers.
     pub(super) is_silent: bool,
+    /// Answers claims after 20 ms.
+    pub(super) is_slow: bool,
     /// Answers claims without runs, whatever it has.
     pub(super) is_closed: bool,
     /// Its hints do not arrive.
@@ -63,6 +65,8 @@ pub(super) struct Net {
     hints: broadcast::Sender<(NodeId, NodeId, QueueHint)>,
     changes: broadcast::Sender<Arc<Change>>,
     pub(super) advice: Mutex<BTreeMap<Occurrence, Advice>>,
+    /// The number of runs of each read.
+    pub(super) advised: Mutex<Vec<usize>>,
     pub(super) given_back: Mutex<Vec<RunReport>>,
 }
 
@@ -91,6 +95,7 @@ impl Net {
             hints: broadcast::Sender::new(10_000),
             changes: broadcast::Sender::new(100),
             advice: Mutex::default(),
+            advised: Mutex::default(),
             given_back: Mutex::default(),
         });
         for node in NODES {
@@ -258,7 +263,7 @@ impl Supervisors for Ports {
         broadcast::Sender::new(1).subscribe()
     }
 
-    fn claim(&self, at: NodeId, asks: Vec<ClaimRequest>) -> Answer<Vec<Vec<ClaimedRun>>> {
+    fn claim(&self, at: NodeId, asks: Vec<ClaimRequest>) -> Answer<Vec<Option<Vec<ClaimedRun>>>> {
         let net = Arc::clone(&self.1);
         async move {
             net.node(at, |it| it.calls.push(asks.clone()));
@@ -267,7 +272,10 @@ impl Supervisors for Ports {
             if net.node(at, |it| it.is_silent) {
                 std::future::pending::<()>().await;
             }
-            Ok(asks.iter().map(|ask| net.take(at, ask)).collect())
+            if net.node(at, |it| it.is_slow) {
+                net.clock.sleep_until(net.clock.boot() + 20).await;
+            }
+            Ok(asks.iter().map(|ask| Some(net.take(at, ask))).collect())
         }
         .boxed()
     }
@@ -323,14 +331,14 @@ impl Supervisors for Ports {
         .boxed()
     }
 
-    fn view(&self, at: NodeId) -> Answer<NodeWorkers> {
+    fn view(&self, at: NodeId, with_workers: bool) -> Answer<NodeWorkers> {
         let (own, net) = (self.0, Arc::clone(&self.1));
         async move {
             if net.node(at, |it| it.is_silent) {
                 std::future::pending::<()>().await;
             }
             if at != own {
-                return Ok(net.gateway(at).own_view().await);
+                return Ok(net.gateway(at).own_view(with_workers).await);
             }
             let queues = net.node(at, |it| {
                 let counts = it.offers.iter().map(|(queue, all)| QueueCounts {
@@ -364,6 +372,7 @@ impl Replica for Ports {
 
     fn advise(&self, _: &str, runs: Vec<(Occurrence, u32)>) -> Reading<Vec<Advice>> {
         let net = Arc::clone(&self.1);
+        net.advised.lock().unwrap().push(runs.len());
         async move {
             let known = net.advice.lock().unwrap();
             let of = |(of, _)| known.get(&of).copied().unwrap_or(Advice::GoOn);

@@ -71,6 +71,60 @@ async fn a_heartbeat_waits_for_an_order_to_stop_and_not_for_anything_else() {
 }
 
 #[tokio::test]
+async fn a_heartbeat_that_waits_reads_what_changed_and_not_what_its_worker_ended() {
+    let net = Net::start(100);
+    let gateway = net.gateway(1);
+    let waits = tokio::spawn(async move { gateway.heartbeat(beat(&JOBS), 20_000).await });
+    net.pass(100).await;
+    let change = |job| Change { runs: vec![run(job)], ..Change::default() };
+    net.change(change(64));
+    net.pass(100).await;
+    assert_eq!(*net.advised.lock().unwrap(), [3, 1]);
+    // Its own report of an end: the store knows it a moment later.
+    let notice = |job, worker: &str| ReportNotice {
+        occurrence: run(job),
+        attempt: 2,
+        worker: worker.into(),
+        ends: true,
+    };
+    net.gateway(1).note_reports(vec![notice(64, "w"), notice(128, "other")]).await;
+    net.advice.lock().unwrap().extend([(run(64), Advice::Gone), (run(128), Advice::Gone)]);
+    net.change(change(64));
+    net.pass(100).await;
+    assert!(!waits.is_finished());
+    net.change(change(128));
+    let heard = net.until(waits).await.unwrap();
+    assert_eq!(heard, Heard { gone: vec![run(128)], ..Heard::default() });
+}
+
+#[tokio::test]
+async fn a_heartbeat_that_was_not_heard_is_answered_at_once() {
+    let net = Net::start(100);
+    net.node(2, |it| it.unknown.insert(run(64)));
+    let began = net.clock.boot();
+    let heard = net.until(net.gateway(1).heartbeat(beat(&JOBS), 20_000)).await;
+    assert_eq!(heard, unknown(vec![run(64)]));
+    assert!(net.clock.boot() - began < 100);
+}
+
+#[tokio::test]
+async fn no_more_runs_wait_than_the_places_are_for() {
+    let net = Net::start(2);
+    let many: Vec<_> = (1..=100).collect();
+    let gateway = net.gateway(1);
+    let first = beat(&many);
+    let waits = tokio::spawn(async move { gateway.heartbeat(first, 20_000).await });
+    net.pass(50).await;
+    let began = net.clock.boot();
+    net.until(net.gateway(1).heartbeat(beat(&many), 20_000)).await;
+    assert!(net.clock.boot() - began < 100, "128 runs may wait at two places");
+    let gateway = net.gateway(1);
+    let few = tokio::spawn(async move { gateway.heartbeat(beat(&JOBS), 20_000).await });
+    net.pass(50).await;
+    assert!(!waits.is_finished() && !few.is_finished());
+}
+
+#[tokio::test]
 async fn a_heartbeat_without_a_place_and_at_a_node_that_stops_is_answered_at_once() {
     let net = Net::start(1);
     let gateway = net.gateway(1);
@@ -120,7 +174,7 @@ async fn the_view_is_the_sum_of_all_nodes_that_answer() {
     net.until(net.gateway(2).heartbeat(beat(&JOBS), 0)).await;
     net.pass(500).await;
     net.until(net.gateway(1).heartbeat(beat(&[0]), 0)).await;
-    let view = net.until(net.gateway(3).cluster_view()).await;
+    let view = net.until(net.gateway(3).cluster_view(true)).await;
     let eight = view.queues[&8];
     assert_eq!((eight.offers, eight.taken, eight.oldest), (3, 2, Some(50)));
     assert_eq!((view.queues[&QUEUE].waiting, view.queues[&QUEUE].oldest), (1, None));
@@ -131,7 +185,7 @@ async fn the_view_is_the_sum_of_all_nodes_that_answer() {
         .collect();
     assert_eq!(workers, [("a", 1, None, &[QUEUE][..]), ("w", 1, Some(1), &[])]);
     net.node(2, |it| it.is_silent = true);
-    let view = net.until(net.gateway(3).cluster_view()).await;
+    let view = net.until(net.gateway(3).cluster_view(true)).await;
     assert_eq!((view.unanswered, view.queues[&8].offers), (vec![2], 1));
     waits.abort();
 }

@@ -82,9 +82,9 @@ impl Supervisor {
         out.push(Effect::Heard { heartbeat: id, unknown });
     }
 
-    /// Says whether nobody else can be the owner of a run: the lease is usable, and the shard is not
-    /// promised away. Where another owner may be there already, that one judges the silence of the
-    /// worker, who must not go on because this one has heard it.
+    /// Says whether nobody else can be the owner of a run: the lease is usable, and the shard is
+    /// not promised away. Where another owner may be there already, that one judges the silence of
+    /// the worker, who must not go on because this one has heard it.
     fn may_answer(&self, at: &Moment<'_>, of: Occurrence) -> bool {
         let shard = shard_of(of.job);
         let current = self.shards.get(&shard).and_then(|ranges| ranges.current.as_ref());

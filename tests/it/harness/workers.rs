@@ -130,8 +130,8 @@ impl Supervisors for MemorySupervisor {
         self.0.hints.subscribe()
     }
 
-    fn claim(&self, _: NodeId, asks: Vec<ClaimRequest>) -> Answer<Vec<Vec<ClaimedRun>>> {
-        let told = asks.into_iter().map(|ask| self.take(ask)).collect();
+    fn claim(&self, _: NodeId, asks: Vec<ClaimRequest>) -> Answer<Vec<Option<Vec<ClaimedRun>>>> {
+        let told = asks.into_iter().map(|ask| Some(self.take(ask))).collect();
         async { Ok(told) }.boxed()
     }
 
@@ -160,7 +160,7 @@ impl Supervisors for MemorySupervisor {
         async { Ok(live) }.boxed()
     }
 
-    fn view(&self, _: NodeId) -> Answer<NodeWorkers> {
+    fn view(&self, _: NodeId, _: bool) -> Answer<NodeWorkers> {
         let offers = self.0.offers.lock().unwrap();
         let queues = offers.iter().map(|(queue, waiting)| QueueCounts {
             queue: *queue,
