@@ -46,6 +46,8 @@ mutations! {
     without_ending_what_is_gone: JobsGone in Moves, 60;
     without_a_most_that_waits: MostWaiting in Calm, 10;
     without_w_waiting_for_the_journal: WatermarkWaits in Storm, 100;
+    #[cfg_attr(not(feature = "slow"), ignore = "slow")]
+    without_hearing_only_as_the_owner: OwnerHears in Storm, 400;
     without_judging_silence: SilenceJudged in Moves, 30;
     #[cfg_attr(not(feature = "slow"), ignore = "slow")]
     without_keeping_what_is_unrecorded: UnrecordedStays in Storm, 400;

@@ -83,7 +83,12 @@ impl World {
                     self.send(Message::Propose(reports));
                 }
             }
-            Effect::Heard { heartbeat, unknown } => self.take_heard(n, heartbeat, &unknown),
+            Effect::Heard { heartbeat, mut unknown } => {
+                if self.lacks(Rule::OwnerHears) {
+                    unknown.retain(|of| self.nodes[n].supervisor.taken.get(*of).is_none());
+                }
+                self.take_heard(n, heartbeat, &unknown);
+            }
             Effect::TellCancel { .. } | Effect::Hint { .. } => {}
         }
     }

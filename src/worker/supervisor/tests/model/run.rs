@@ -25,6 +25,7 @@ impl World {
         let workers = manners.into_iter().enumerate().map(|(n, manner)| Worker {
             name: format!("w{n}"),
             manner,
+            beside: n % 3,
             dead_until: 0,
             runs: BTreeMap::new(),
             claim: None,
@@ -117,7 +118,11 @@ impl World {
             }
             match message {
                 Message::ToNode(n, event) => {
-                    if !self.is_reachable(n) {
+                    let reaches = match self.sender(&event) {
+                        Some(w) => self.reaches(w, n),
+                        None => self.is_reachable(n),
+                    };
+                    if !reaches {
                         continue;
                     }
                     if let Event::Heartbeat(heartbeat) = &event {
@@ -148,13 +153,25 @@ impl World {
         }
     }
 
+    /// The worker whose words these are.
+    fn sender(&self, event: &Event) -> Option<usize> {
+        let name = match event {
+            Event::Claim(claim) => &claim.worker,
+            Event::Heartbeat(heartbeat) => &heartbeat.worker,
+            Event::Reported { worker, .. } => worker,
+            _ => return None,
+        };
+        self.workers.iter().position(|worker| *worker.name == **name)
+    }
+
     /// What goes wrong.
     fn go_wrong(&mut self) {
         let n = self.random.below(3) as usize;
         let long = self.now + 200 + self.random.below(5_000);
         match self.random.below(2_000) {
             0..=3 if self.nodes[n].alive => self.kill(n, long),
-            4..=7 => self.nodes[n].cut_until = long,
+            // Some are cut off for so long that others have their runs.
+            4..=7 => self.nodes[n].cut_until = long + self.random.below(4_000),
             8..=12 => self.nodes[n].frozen_until = self.now + self.random.below(LEASE + 1_000),
             13 | 14 => self.no_leader_until = self.now + self.random.below(4_000),
             _ => {}

@@ -52,8 +52,13 @@ impl World {
         }
     }
 
-    /// The node that a gateway takes for the owner.
-    fn owner(&mut self) -> usize {
+    /// The node that the gateway of a worker takes for the owner. One that is cut off reaches only
+    /// itself.
+    fn owner(&mut self, w: usize) -> usize {
+        let beside = self.workers[w].beside;
+        if self.now < self.nodes[beside].cut_until {
+            return beside;
+        }
         let owner = self.log.shard().owner as usize - 1;
         let errs = self.scenario != Scenario::Calm && self.random.chance(100);
         if errs { self.random.below(self.nodes.len() as u64) as usize } else { owner }
@@ -64,7 +69,7 @@ impl World {
         if worker.claim.is_some() || worker.runs.len() >= 2 || !self.random.chance(120) {
             return;
         }
-        let to = self.owner();
+        let to = self.owner(w);
         let id = self.sent + 1;
         let (name, order) = (self.workers[w].name.as_str().into(), ClaimOrder::Fair);
         let max = 1 + self.random.below(2) as usize;
@@ -89,12 +94,13 @@ impl World {
             self.check_holders(w, handed.of, node);
             let finish = self.now + 100 + self.random.below(4_000);
             let (attempt, answered, from) = (handed.attempt, sent, (node, self.now));
-            let held = Held { attempt, answered, finish, from };
+            let held = Held { attempt, answered, finish, from, is_recorded: false };
             self.workers[w].runs.insert(handed.of, held);
         }
     }
 
-    /// No two workers that stop in time have a run at once, but where the owner of the first died.
+    /// No two workers that stop in time have a run at once, but where the claim of the first died
+    /// with its owner.
     fn check_holders(&mut self, w: usize, of: Occurrence, node: u64) {
         let is_good = |manner| matches!(manner, Manner::Good | Manner::Silent);
         for other in (0..self.workers.len()).filter(|other| *other != w) {
@@ -103,7 +109,8 @@ impl World {
             let stops = self.now >= held.answered + SILENCE || self.now < worker.dead_until;
             let died =
                 self.checks.has_died(held.from.0, held.from.1.saturating_sub(1_000), self.now);
-            if is_good(worker.manner) && !stops && !died {
+            let is_excused = died && !held.is_recorded;
+            if is_good(worker.manner) && !stops && !is_excused {
                 let what = format!("7: {of:?} is held by two, the second from node {node}");
                 self.checks.violate(what);
             }
@@ -115,6 +122,7 @@ impl World {
             return;
         }
         self.workers[w].next_beat = self.now + BEATS;
+        self.note_recorded(w);
         let beat = |(of, held): (&Occurrence, &Held)| Beat {
             of: *of,
             attempt: held.attempt,
@@ -122,11 +130,22 @@ impl World {
             message: None,
         };
         let runs: Vec<_> = self.workers[w].runs.iter().map(beat).collect();
-        let to = self.owner();
+        let to = self.owner(w);
         let id = self.sent + 1;
         self.beats.insert(id, (w, self.now, runs.iter().map(|beat| beat.of).collect()));
         let worker: Arc<str> = self.workers[w].name.as_str().into();
         self.send(Message::ToNode(to, Event::Heartbeat(Heartbeat { id, worker, runs })));
+    }
+
+    /// Notes which of a worker's runs the store has by now.
+    fn note_recorded(&mut self, w: usize) {
+        let (log, worker) = (&self.log, &mut self.workers[w]);
+        for (of, held) in worker.runs.iter_mut().filter(|(_, held)| !held.is_recorded) {
+            held.is_recorded = log.read(|c| runs::get(c, *of)).is_some_and(|run| {
+                let is_its = |kept: &crate::model::run::WorkerRun| *kept.worker == *worker.name;
+                run.attempt == held.attempt && run.worker.as_deref().is_some_and(is_its)
+            });
+        }
     }
 
     /// A heartbeat has come to a node: it counts from here on, whenever the node looks at it.
@@ -147,7 +166,8 @@ impl World {
     pub(super) fn take_heard(&mut self, n: usize, id: u64, unknown: &[Occurrence]) {
         let Some((w, sent, all)) = self.beats.remove(&id) else { return };
         let loses = self.scenario == Scenario::Storm && self.random.chance(50);
-        if loses || !self.is_reachable(n) || self.now < self.workers[w].dead_until {
+        let is_old = !self.is_reachable(n);
+        if loses || !self.reaches(w, n) || self.now < self.workers[w].dead_until {
             return;
         }
         for of in all {
@@ -155,6 +175,9 @@ impl World {
             let Some(held) = self.workers[w].runs.get_mut(&of) else { continue };
             if !unknown.contains(&of) {
                 held.answered = held.answered.max(sent);
+            }
+            if is_old {
+                continue; // its store is old, and knows of no end
             }
             let attempt = held.attempt;
             let run = self.log.read(|c| runs::get(c, of));
@@ -193,7 +216,8 @@ impl World {
     /// A worker reports on a run, again until somebody answers.
     fn report(&mut self, w: usize, of: Occurrence, said: Said) {
         let Some(held) = self.workers[w].runs.get(&of) else { return };
-        if !self.has_leader() {
+        let beside = self.workers[w].beside;
+        if !self.has_leader() || self.now < self.nodes[beside].cut_until {
             return;
         }
         let (attempt, worker) = (held.attempt, self.workers[w].name.clone());
@@ -209,7 +233,7 @@ impl World {
         }
         self.workers[w].runs.remove(&of);
         let worker = self.workers[w].name.as_str().into();
-        let to = self.owner();
+        let to = self.owner(w);
         self.send(Message::ToNode(to, Event::Reported { of, attempt, worker, ends: true }));
     }
 

@@ -60,6 +60,8 @@ pub(super) enum Rule {
     MostWaiting,
     /// The watermark waits for what is not journaled.
     WatermarkWaits,
+    /// A heartbeat is answered as heard by an owner with a lease alone.
+    OwnerHears,
     /// Silent workers lose their runs.
     SilenceJudged,
     /// A run that is journaled and not recorded is not dropped.
@@ -281,11 +283,15 @@ pub(super) struct Held {
     pub(super) finish: u64,
     /// The node that handed it out, and when.
     pub(super) from: (u64, u64),
+    /// The store had it: it does not go when that node dies.
+    pub(super) is_recorded: bool,
 }
 
 pub(super) struct Worker {
     pub(super) name: String,
     pub(super) manner: Manner,
+    /// The node on whose side it is when that one is cut off.
+    pub(super) beside: usize,
     pub(super) dead_until: u64,
     pub(super) runs: BTreeMap<Occurrence, Held>,
     /// The claim that is not answered, and when it was sent.
@@ -353,6 +359,13 @@ impl World {
     /// Says whether a node reaches the leader and the others.
     pub(super) fn is_reachable(&self, node: usize) -> bool {
         self.nodes[node].alive && self.now >= self.nodes[node].cut_until
+    }
+
+    /// Says whether a worker and a node reach each other: both are on the same side of a cut.
+    pub(super) fn reaches(&self, w: usize, n: usize) -> bool {
+        let beside = self.workers[w].beside;
+        let is_cut = |node: usize| self.now < self.nodes[node].cut_until;
+        self.nodes[n].alive && if is_cut(beside) { n == beside } else { !is_cut(n) }
     }
 
     pub(super) fn send(&mut self, message: Message) {
