@@ -20,7 +20,7 @@ type Way<Resp> = oneshot::Sender<Result<Resp, Unanswered>>;
 
 /// A message that waits for a call.
 struct Message<Req, Resp> {
-    message: Req,
+    content: Req,
     answer: Way<Resp>,
     /// Goes when nobody waits for the answer any more, where `answer` does not say so.
     wanted: Option<Weak<()>>,
@@ -94,7 +94,7 @@ impl<Req: Send + 'static, Resp: Send + 'static> Bundles<Req, Resp> {
                 return Err(Unanswered::NotAsked);
             }
             lane.weight += weight;
-            lane.waiting.push_back(Message { message, answer, wanted });
+            lane.waiting.push_back(Message { content: message, answer, wanted });
             let begins = lane.under_way < CALLS;
             lane.under_way += u32::from(begins);
             begins
@@ -144,7 +144,7 @@ impl<Req: Send, Resp: Send> Inner<Req, Resp> {
         let (mut messages, mut answers) = (Vec::new(), Vec::new());
         let mut room = self.bounds.in_call;
         while let Some(first) = lane.waiting.pop_front() {
-            let weight = (self.bounds.weight)(&first.message);
+            let weight = (self.bounds.weight)(&first.content);
             let is_wanted = first.is_wanted();
             if is_wanted && !messages.is_empty() && weight > room {
                 lane.waiting.push_front(first);
@@ -156,7 +156,7 @@ impl<Req: Send, Resp: Send> Inner<Req, Resp> {
                 continue;
             }
             room = room.saturating_sub(weight);
-            messages.push(first.message);
+            messages.push(first.content);
             answers.push(first.answer);
         }
         if messages.is_empty() {
@@ -290,11 +290,11 @@ mod tests {
         let (mut kept, mut lane) = (Vec::new(), Lane { under_way: 1, ..Lane::default() });
         for (n, (answer, answered)) in waiting {
             kept.push(answered);
-            lane.waiting.push_back(Message { message: n, answer, wanted: None });
+            lane.waiting.push_back(Message { content: n, answer, wanted: None });
         }
         bundles.0.nodes().insert(2, lane);
-        let bundled = std::iter::from_fn(|| bundles.0.next(2).map(|(messages, _)| messages));
-        assert!(bundled.eq([vec![60, 30], vec![20], vec![500], vec![10]]));
+        let sent = std::iter::from_fn(|| bundles.0.next(2).map(|(messages, _)| messages));
+        assert!(sent.eq([vec![60, 30], vec![20], vec![500], vec![10]]));
         assert!(bundles.0.nodes().is_empty());
     }
 }

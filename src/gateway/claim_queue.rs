@@ -115,7 +115,9 @@ impl ClaimQueue {
                 State::Waits(_) => _ = queue.waiting.remove(&ticket),
             }
         }
-        claim.queues.iter().for_each(|queue| self.wake(*queue, now));
+        for queue in &claim.queues {
+            self.wake(*queue, now);
+        }
     }
 
     /// The nodes that a claim should ask, in order: of several queues in turns the node with the
@@ -159,7 +161,9 @@ impl ClaimQueue {
             }
         }
         // It may take what one node has, and no longer what the others have.
-        queues.iter().for_each(|queue| self.wake(*queue, now));
+        for queue in &queues {
+            self.wake(*queue, now);
+        }
         self.last_hint
     }
 
@@ -193,7 +197,9 @@ impl ClaimQueue {
                 queue.known.end_ask(node, counts, taken.is_empty(), hint, now);
             }
         }
-        queues.iter().for_each(|queue| self.wake(*queue, now));
+        for queue in queues {
+            self.wake(*queue, now);
+        }
     }
 
     /// Notes that a node was not asked after all, since the claim has gone.
@@ -208,7 +214,9 @@ impl ClaimQueue {
                 queue.known.withdraw_ask(node, most.into());
             }
         }
-        queues.iter().for_each(|queue| self.wake(*queue, now));
+        for queue in queues {
+            self.wake(*queue, now);
+        }
     }
 
     /// Notes that a node did not answer a claim for a while.
@@ -291,7 +299,9 @@ impl ClaimQueue {
         });
         let waited_for = self.queues.iter().filter(|(_, queue)| !queue.waiting.is_empty());
         let ids: Vec<_> = waited_for.map(|(id, _)| *id).collect();
-        ids.into_iter().for_each(|id| self.wake(id, now));
+        for id in ids {
+            self.wake(id, now);
+        }
     }
 
     /// The wants that are to be told now, by node.

@@ -120,7 +120,7 @@ impl KnownOffers {
         &mut self,
         node: NodeId,
         (most, taken): (u64, u64),
-        none: bool,
+        is_empty: bool,
         hint: u64,
         now: u64,
     ) {
@@ -133,7 +133,7 @@ impl KnownOffers {
             return;
         }
         at.count = at.count.saturating_sub(taken);
-        if none && at.count > 0 {
+        if is_empty && at.count > 0 {
             at.note_fruitless(now);
         }
     }

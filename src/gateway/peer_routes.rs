@@ -104,7 +104,9 @@ async fn notice(
     if !wants.is_empty() {
         supervision.want(caller.node, wants);
     }
-    hints.into_iter().for_each(|hint| end.gateway.take_hint(caller.node, hint));
+    for hint in hints {
+        end.gateway.take_hint(caller.node, hint);
+    }
     Ok(Postcard(()))
 }
 

@@ -120,13 +120,12 @@ async fn in_time<Late: Future<Output = ()> + Send>(
             late(runs).await;
         }
     });
-    let told = match tokio::time::timeout(limit, &mut answered).await {
-        Ok(told) => told.unwrap_or(Err(NotRunning)),
-        Err(_) => {
-            answered.close();
-            let Ok(told) = answered.try_recv() else { return Ok(None) };
-            told
-        }
+    let told = if let Ok(told) = tokio::time::timeout(limit, &mut answered).await {
+        told.unwrap_or(Err(NotRunning))
+    } else {
+        answered.close();
+        let Ok(told) = answered.try_recv() else { return Ok(None) };
+        told
     };
     told.map(Some)
 }

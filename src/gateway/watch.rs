@@ -99,7 +99,9 @@ impl Watches {
         for report in reports.iter().filter(|report| report.ends) {
             for number in by_run.get(&report.occurrence).into_iter().flatten() {
                 let one = watches.get_mut(number).filter(|one| one.worker == report.worker);
-                one.into_iter().for_each(|one| _ = one.ended.insert(report.occurrence));
+                if let Some(one) = one {
+                    one.ended.insert(report.occurrence);
+                }
             }
         }
     }

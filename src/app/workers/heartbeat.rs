@@ -100,12 +100,12 @@ impl App {
         let Listed { ids, runs, .. } = listed;
         let beat = WorkerHeartbeat { worker: input.worker, runs };
         let Heard { cancel, gone, unknown } = gateway.heartbeat(beat, wait).await;
-        let named = |all: Vec<Occurrence>| {
+        let with_ids = |all: Vec<Occurrence>| {
             all.into_iter().filter_map(|of| ids.get(&of)).flat_map(|(_, ids)| ids.iter().cloned())
         };
-        record.cancel.extend(named(cancel));
-        record.gone.extend(named(gone));
-        record.unknown.extend(named(unknown));
+        record.cancel.extend(with_ids(cancel));
+        record.gone.extend(with_ids(gone));
+        record.unknown.extend(with_ids(unknown));
         Ok(record)
     }
 }

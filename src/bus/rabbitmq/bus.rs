@@ -75,7 +75,7 @@ impl RabbitMq {
     }
 
     /// The broker of an address, with the settings of its queue.
-    fn find(&self, to: &BusAddress) -> Result<(RabbitmqSettings, TopologyOf), String> {
+    fn find(to: &BusAddress) -> Result<(RabbitmqSettings, TopologyOf), String> {
         let settings = WorkerSettings::of(&to.target)?;
         let Some(settings) = settings.rabbitmq else {
             return Err("the runs of this queue do not go over a broker".to_owned());
@@ -134,7 +134,7 @@ impl Bus for RabbitMq {
     }
 
     fn withdraw(&self, to: &BusAddress, run: &str) {
-        let Ok((settings, _)) = self.find(to) else { return };
+        let Ok((settings, _)) = Self::find(to) else { return };
         let link = lock(&self.0.brokers).get(&settings.broker).map(Arc::clone);
         if let Some(link) = link {
             withdraw(&link, run);
@@ -146,7 +146,7 @@ impl Bus for RabbitMq {
         static LINES: LogLimit<u64> = LogLimit::new();
         let mut by_broker: HashMap<Broker, (ProjectId, Vec<Arc<Listened>>)> = HashMap::new();
         for Attachment { address, next_due: due } in addresses {
-            match self.find(&address) {
+            match Self::find(&address) {
                 Ok((settings, of)) => {
                     let jobs = by_broker.entry(settings.broker);
                     let (_, jobs) = jobs.or_insert_with(|| (address.project, Vec::new()));

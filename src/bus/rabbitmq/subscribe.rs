@@ -30,7 +30,7 @@ pub(super) struct Listened {
 #[derive(Debug)]
 pub(super) enum Incoming {
     /// A message.
-    Delivery(Delivery),
+    Delivery(Box<Delivery>),
     /// The channel has failed.
     Failed(lapin::Error),
     /// The broker has cancelled the consumer, or it was cancelled from here.
@@ -103,7 +103,8 @@ pub(super) async fn subscribe(
 fn deliveries(consumer: Consumer, source: Source) -> Deliveries {
     let last = (source.clone(), Incoming::Ended);
     let each = consumer.map(move |came| {
-        let incoming = came.map_or_else(Incoming::Failed, Incoming::Delivery);
+        let incoming =
+            came.map_or_else(Incoming::Failed, |delivery| Incoming::Delivery(Box::new(delivery)));
         (source.clone(), incoming)
     });
     each.chain(stream::once(std::future::ready(last))).boxed()

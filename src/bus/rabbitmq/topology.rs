@@ -90,13 +90,10 @@ pub(super) async fn declare(
     let parts = parts(name, actions);
     // They are few, so that all are polled in their order, and so are their frames.
     let all = try_join_all(parts.iter().map(|part| make(&channel, part, false)));
-    let refusal = match connection.answered(all).await {
-        Ok(_) => {
-            connection.note_worked();
-            *kept = Some(channel);
-            return Ok(());
-        }
-        Err(refusal) => refusal,
+    let Err(refusal) = connection.answered(all).await else {
+        connection.note_worked();
+        *kept = Some(channel);
+        return Ok(());
     };
     if of_channel(refusal).is_err() {
         return Err(Undeclared::Lost("the connection to the broker was lost".to_owned()));

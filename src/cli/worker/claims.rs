@@ -43,14 +43,14 @@ struct RepeatedClaim {
 /// The node refuses the claims: a queue that does not exist, credentials that are not valid.
 pub(super) async fn claim_all(
     state: &Arc<WorkerState>,
-    mut stage: watch::Receiver<LifeStage>,
+    mut life: watch::Receiver<LifeStage>,
 ) -> Result<(), Failure> {
     let mut pause = RetryPause::new(state.nodes.count());
     let mut claim: Option<RepeatedClaim> = None;
     loop {
         let held = tokio::select! {
             held = state.held.at_most(state.settings.concurrency - 1) => held,
-            () = reached(&mut stage, LifeStage::Stopping) => return Ok(()),
+            () = reached(&mut life, LifeStage::Stopping) => return Ok(()),
         };
         let now = state.clock.boot();
         let under_way = claim.take().filter(|claim| now < claim.sent + KEY_LIFE);
@@ -69,7 +69,7 @@ pub(super) async fn claim_all(
         };
         let answered = tokio::select! {
             answered = rest => answered,
-            () = reached(&mut stage, LifeStage::Stopping) => {
+            () = reached(&mut life, LifeStage::Stopping) => {
                 return give_back_the_last(state, &tried).await;
             }
         };
@@ -88,7 +88,7 @@ pub(super) async fn claim_all(
                 let pause = pause.failed(retry_after);
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
-                    () = reached(&mut stage, LifeStage::Stopping) => {}
+                    () = reached(&mut life, LifeStage::Stopping) => {}
                 }
             }
         }

@@ -24,7 +24,9 @@ pub(super) fn of_run(run: &Assignment, worker: &str) -> Vec<(&'static str, Strin
     ];
     variables.extend(run.external_id.clone().map(|id| ("S0_EXTERNAL_ID", id)));
     // The system refuses a variable with a NUL, and no process would start.
-    variables.iter_mut().for_each(|(_, value)| value.retain(|c| c != '\0'));
+    for (_, value) in &mut variables {
+        value.retain(|c| c != '\0');
+    }
     variables
 }
 

@@ -62,7 +62,8 @@ impl Keeper {
         if told {
             return;
         }
-        let all: String = state.groups.iter().map(|group| format!("+{group}\n")).collect();
+        let lines: Vec<_> = state.groups.iter().map(|group| format!("+{group}\n")).collect();
+        let all = lines.concat();
         state.pipe = match begin(&all) {
             Ok(pipe) => Some(pipe),
             Err(error) => {

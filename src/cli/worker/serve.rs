@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::event_lines::EventLines;
 use super::flags::WorkerFlags;
+use super::held::HeldRuns;
 use super::keeper::Keeper;
 use super::nodes::Nodes;
 use super::state::{WorkerOptions, WorkerState};
@@ -50,12 +51,12 @@ pub(super) async fn serve(
     client: Client,
     lines: Arc<EventLines>,
     keeper: Option<Keeper>,
-    mut stage: watch::Receiver<LifeStage>,
+    mut life: watch::Receiver<LifeStage>,
 ) -> anyhow::Result<()> {
     let (reports, queued) = mpsc::unbounded_channel();
     let state = Arc::new(WorkerState {
         nodes: Nodes::new(client, Arc::clone(&lines)),
-        held: Default::default(),
+        held: HeldRuns::default(),
         clock: Arc::new(SystemClock),
         reports,
         keeper,
@@ -68,7 +69,7 @@ pub(super) async fn serve(
     tokio::spawn(self_fencing::keep(Arc::clone(&state)));
     tokio::spawn(heartbeats::send_all(Arc::clone(&state)));
     tokio::spawn(reports::send_all(Arc::clone(&state), queued));
-    let claimed = claims::claim_all(&state, stage.clone()).await;
+    let claimed = claims::claim_all(&state, life.clone()).await;
     state.held.give_back_unbegun();
     let left = state.held.count();
     if let Err(failure) = &claimed {
@@ -81,14 +82,14 @@ pub(super) async fn serve(
     }
     let was_killed = tokio::select! {
         _ = state.held.at_most(0) => false,
-        () = reached(&mut stage, LifeStage::Killing) => true,
+        () = reached(&mut life, LifeStage::Killing) => true,
     };
     if was_killed {
         state.held.abandon_all();
         let ended = timeout(LAST_REPORTS, state.held.at_most(0));
         tokio::select! {
             _ = ended => {}
-            () = reached(&mut stage, LifeStage::Leaving) => {}
+            () = reached(&mut life, LifeStage::Leaving) => {}
         }
     }
     claimed?;

@@ -62,6 +62,6 @@ impl StopSignals {
 pub(super) async fn reached(stage: &mut watch::Receiver<LifeStage>, least: LifeStage) {
     if stage.wait_for(|stage| *stage >= least).await.is_err() {
         // Nobody advances the stage any more.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

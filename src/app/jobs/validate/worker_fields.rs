@@ -45,16 +45,13 @@ pub(crate) fn show_retry_on(on: RetryOn) -> Vec<&'static str> {
 /// `maxQueue`: a number; 0 is no bound.
 pub(in crate::app::jobs) fn max_queue(json: &str) -> Result<u32, Error> {
     const FIELD: &str = "maxQueue";
-    match value(FIELD, json)?.as_u64() {
-        Some(most @ ..=MOST_WAITING) => Ok(most as u32),
-        _ => {
-            let message = format!(
-                "job maxQueue must be a number from 0 (no bound) to {MOST_WAITING}; null is \
-                 {MAX_WAITING}"
-            );
-            Err(Error::invalid(FIELD, message))
-        }
+    if let Some(most @ ..=MOST_WAITING) = value(FIELD, json)?.as_u64() {
+        return Ok(most as u32);
     }
+    let message = format!(
+        "job maxQueue must be a number from 0 (no bound) to {MOST_WAITING}; null is {MAX_WAITING}"
+    );
+    Err(Error::invalid(FIELD, message))
 }
 
 /// `workerName`: the job's name on a broker.

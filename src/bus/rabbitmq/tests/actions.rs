@@ -84,8 +84,8 @@ async fn what_the_check_keeps_back_and_what_is_withdrawn_does_not_leave() {
     node.listen(&["n"]).await;
     let address = node.address("n");
     let asked = Arc::new(AtomicBool::new(false));
-    let note = Arc::clone(&asked);
-    let check = Box::new(move || note.swap(true, Ordering::SeqCst));
+    let flag = Arc::clone(&asked);
+    let check = Box::new(move || flag.swap(true, Ordering::SeqCst));
     let kept = node.bus.offer(&address, ticket(&run(1)), check).await;
     assert_eq!((kept, asked.load(Ordering::SeqCst)), (HandOut::Withheld, true));
     drop(node.bus.offer(&address, ticket(&run(2)), Box::new(|| true)));

@@ -75,9 +75,9 @@ async fn a_cut_connection_is_made_anew_and_what_it_carried_is_not_called_passed(
     proxy.backward(Backward::IsSwallowed);
     let (bus, address) = (node.bus.clone(), node.address("n"));
     let sent = Arc::new(tokio::sync::Notify::new());
-    let note = Arc::clone(&sent);
+    let notify = Arc::clone(&sent);
     let check = Box::new(move || {
-        note.notify_one();
+        notify.notify_one();
         true
     });
     let offer = tokio::spawn(async move { bus.offer(&address, ticket(&run(2)), check).await });

@@ -18,8 +18,8 @@ async fn jobs_come_and_go_without_a_word_lost() {
     node.attach(&[]);
     loop {
         let passive = lapin::options::QueueDeclareOptions { passive: true, ..Default::default() };
-        let none = lapin::types::FieldTable::default();
-        let declared = a.channel.queue_declare("scheduler.job.a.status".into(), passive, none);
+        let arguments = lapin::types::FieldTable::default();
+        let declared = a.channel.queue_declare("scheduler.job.a.status".into(), passive, arguments);
         if declared.await.unwrap().consumer_count() == 0 {
             break;
         }
@@ -46,8 +46,8 @@ async fn a_hundred_jobs_are_listened_to_before_their_queue_is_called_up() {
             let queue = format!("scheduler.job.{name}.{word}");
             let passive =
                 lapin::options::QueueDeclareOptions { passive: true, ..Default::default() };
-            let none = lapin::types::FieldTable::default();
-            let declared = channel.queue_declare(queue.as_str().into(), passive, none).await;
+            let arguments = lapin::types::FieldTable::default();
+            let declared = channel.queue_declare(queue.as_str().into(), passive, arguments).await;
             assert_eq!(declared.unwrap().consumer_count(), 1, "{queue}");
         }
     }
@@ -60,8 +60,8 @@ async fn a_queue_that_another_one_has_for_itself_holds_no_other_job_up() {
     // Exclusive: only its connection may declare or consume it.
     let other = rabbit.channel(&vhost).await;
     let exclusive = lapin::options::QueueDeclareOptions { exclusive: true, ..Default::default() };
-    let none = lapin::types::FieldTable::default();
-    other.queue_declare("scheduler.job.bad.status".into(), exclusive, none).await.unwrap();
+    let arguments = lapin::types::FieldTable::default();
+    other.queue_declare("scheduler.job.bad.status".into(), exclusive, arguments).await.unwrap();
     let mut node = Node::new(rabbit.port(), &vhost, &json!({}));
     node.listen(&["bad", "good"]).await;
     let good = Worker::start(rabbit, &vhost, "good").await;
@@ -76,8 +76,8 @@ async fn a_queue_that_another_one_has_for_itself_holds_no_other_job_up() {
     loop {
         let channel = rabbit.channel(&vhost).await;
         let passive = lapin::options::QueueDeclareOptions { passive: true, ..Default::default() };
-        let none = lapin::types::FieldTable::default();
-        let found = channel.queue_declare(name.into(), passive, none).await;
+        let arguments = lapin::types::FieldTable::default();
+        let found = channel.queue_declare(name.into(), passive, arguments).await;
         if found.is_ok_and(|queue| queue.consumer_count() == 1) {
             break;
         }

@@ -5,12 +5,15 @@ mod actions;
 mod failures;
 mod listening;
 #[path = "../../../../tests/it/harness/ports.rs"]
+#[allow(clippy::duplicate_mod, reason = "the pool's tests need a broker, too")]
 mod ports;
 #[path = "../../../../tests/it/harness/rabbitmq.rs"]
+#[allow(clippy::duplicate_mod, reason = "the pool's tests need a broker, too")]
 mod rabbitmq;
 mod reports;
 mod security;
 #[path = "../../../../tests/it/harness/tcp_proxy.rs"]
+#[allow(clippy::duplicate_mod, reason = "the pool's tests need a broker, too")]
 #[expect(dead_code, reason = "other tests need the rest of it")]
 mod tcp_proxy;
 mod topology;
