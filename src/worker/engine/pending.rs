@@ -40,6 +40,8 @@ pub(super) struct RowResult {
     under: Option<u64>,
     /// The instant of a deferral. The result counts until the row in the store has moved there.
     deferred_to: Option<Millis>,
+    /// The members wait for a worker.
+    is_offer: bool,
 }
 
 impl RowResult {
@@ -50,14 +52,15 @@ impl RowResult {
             _ => None,
         };
         let under = record.verdict.needs_its_epoch().then_some(record.epoch);
-        Self { members: record.members.clone(), under, deferred_to }
+        Self { members: record.members.clone(), under, deferred_to, is_offer: false }
     }
 
     /// The row that an entry is about, its shard, and the result for it; `None` for an entry about
     /// no row.
     fn of_entry(entry: &JournalEntry) -> Option<(u64, ShardId, Self)> {
-        let of_offer = |offer: &Offer, under| {
-            let done = Self { members: offer.members.clone(), under, deferred_to: None };
+        let of_offer = |offer: &Offer, under: Option<u64>| {
+            let (members, is_offer) = (offer.members.clone(), under.is_some());
+            let done = Self { members, under, deferred_to: None, is_offer };
             Some((offer.pending?, offer.shard, done))
         };
         match entry {
@@ -136,8 +139,13 @@ impl PendingRows {
                 waiting.remove(&(row.pending.next_at, id));
             }
             row.pending = pending;
-            // A deferral up to here is in the store by now.
-            row.done.retain(|done| done.deferred_to.is_none_or(|at| row.pending.next_at < at));
+            // A deferral up to here is in the store by now. A row that was parked meanwhile does
+            // not become an offer.
+            let next_at = row.pending.next_at;
+            row.done.retain(|done| {
+                let is_refused = done.is_offer && next_at == PARKED;
+                !is_refused && done.deferred_to.is_none_or(|at| next_at < at)
+            });
             self.place(id);
         }
     }
@@ -188,8 +196,10 @@ impl PendingRows {
     pub(super) fn note_journaled(&mut self, entry: &JournalEntry) {
         let Some((id, shard, done)) = RowResult::of_entry(entry) else { return };
         let Some(row) = self.known.get_mut(&id) else { return };
-        row.done.push(done);
         let next_at = row.pending.next_at;
+        if !(done.is_offer && next_at == PARKED) {
+            row.done.push(done);
+        }
         if let Some(waiting) = self.waiting.get_mut(&shard) {
             waiting.remove(&(next_at, id));
         }
@@ -248,6 +258,11 @@ impl PendingRows {
         if listed.as_ref().is_some_and(|ids| ids.contains(&id)) && self.waiting.contains_key(&shard)
         {
             self.place(id);
+            return;
+        }
+        if !row.done.is_empty() && listed.as_ref().is_some_and(|ids| ids.contains(&id)) {
+            // The shard is being read again, or is not this node's any more. As long as the store
+            // lacks the results, the row must not be taken for a new one.
             return;
         }
         // The row is gone from the store, or not this node's any more.

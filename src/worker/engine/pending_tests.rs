@@ -16,7 +16,8 @@ fn pair(next_at: Millis) -> Pending {
 }
 
 fn done<const N: usize>(members: [u64; N], under: Option<u64>) -> RowResult {
-    RowResult { members: Members::from_sorted(members), under, deferred_to: None }
+    let members = Members::from_sorted(members);
+    RowResult { members, under, deferred_to: None, is_offer: false }
 }
 
 fn pop(rows: &mut PendingRows) -> Option<Vec<u64>> {
@@ -220,4 +221,69 @@ fn what_a_worker_has_of_a_row_is_sent_under_no_epoch_and_an_offer_counts_under_i
     rows.set_ownerships(BTreeSet::from([(3, 9)]));
     rows.reread(3, vec![pair(100)]);
     assert_eq!(pop(&mut rows), Some(vec![2]), "only that of the claim counts");
+}
+
+#[test]
+fn a_result_counts_also_if_its_row_ends_while_the_shard_is_read_again() {
+    for is_journaled_before in [true, false] {
+        let mut rows = PendingRows::default();
+        rows.reread(3, vec![row(1, 100)]);
+        assert_eq!(pop(&mut rows), Some(vec![1]));
+        let taken = JournalEntry::Taken(Taken {
+            offer: offer_of(1),
+            phase: Phase::Running,
+            worker: "w".to_owned(),
+            started: 9,
+        });
+        if is_journaled_before {
+            rows.note_journaled(&taken);
+        }
+        rows.drop_shard(3);
+        let rest = (!is_journaled_before).then(|| done([1], None));
+        rows.piece_finished(1, rest);
+        rows.reread(3, vec![row(1, 100)]);
+        assert_eq!(pop(&mut rows), None, "the store does not know of it yet");
+        assert!(rows.is_clear(3, 100));
+        rows.reread(3, vec![]);
+        rows.reread(3, vec![row(1, 100)]);
+        assert_eq!(pop(&mut rows), Some(vec![1]), "nothing is kept of a row that is gone");
+    }
+}
+
+fn offer_of(id: u64) -> Offer {
+    let retry = Retry { max: 0, delay: 0, factor: 1_000, max_delay: 0 };
+    Offer {
+        project: 1,
+        shard: 3,
+        epoch: 7,
+        due: 5,
+        scheduled: 5,
+        run: 0,
+        attempt: 2,
+        pending: Some(id),
+        members: Members::from_sorted([id]),
+        terms: RunTerms::new(BusKind::Embedded, 9, retry),
+    }
+}
+
+#[test]
+fn a_row_that_was_parked_before_its_offer_was_recorded_goes_out_when_it_is_released() {
+    for is_read_first in [true, false] {
+        let mut rows = PendingRows::default();
+        rows.set_ownerships(BTreeSet::from([(3, 7)]));
+        rows.reread(3, vec![row(1, 100)]);
+        assert_eq!(pop(&mut rows), Some(vec![1]));
+        let offered = JournalEntry::Offered(offer_of(1));
+        if is_read_first {
+            rows.reread(3, vec![row(1, PARKED)]);
+            rows.note_journaled(&offered);
+        } else {
+            rows.note_journaled(&offered);
+            rows.reread(3, vec![row(1, PARKED)]);
+        }
+        rows.piece_finished(1, None);
+        assert_eq!(pop(&mut rows), None, "it is parked");
+        rows.reread(3, vec![row(1, 90)]);
+        assert_eq!(pop(&mut rows), Some(vec![1]), "the store has not put it on offer");
+    }
 }
