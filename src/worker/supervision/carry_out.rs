@@ -27,7 +27,7 @@ impl<B: StateStore, L: Lease> Task<B, L> {
             Effect::ReadRuns(runs) => self.wish(Wish::Runs(runs)),
             Effect::Prepare { claim, parts } => {
                 // Nobody gets the data of runs that are taken over.
-                let max_bytes = if is_adoption(claim) { usize::MAX } else { MAX_CLAIM_DATA };
+                let max_bytes = (!is_adoption(claim)).then_some(MAX_CLAIM_DATA);
                 tokio::spawn(self.preparer.clone().prepare(claim, parts, max_bytes));
             }
             Effect::Append { id, entries } => {

@@ -71,19 +71,19 @@ struct Look<'a> {
     named: HashMap<(u64, String), Arc<RunTerms>>,
     paused: HashMap<(ProjectId, Millis), bool>,
     log_time: Option<Millis>,
-    /// The bytes of data that still find room in the answer.
-    room: usize,
+    /// The bytes of data that still find room in the answer; `None` where nobody gets any.
+    room: Option<usize>,
     data: HashMap<Occurrence, JobData>,
 }
 
 impl Lookup {
     /// Looks parts up. Of their data at most so many bytes are read, but those of one job always:
-    /// the rest waits on.
+    /// the rest waits on. Without a bound no data are read.
     pub(super) fn look_up(
         &self,
         conn: &Connection,
         parts: &[Part],
-        max_bytes: usize,
+        max_bytes: Option<usize>,
     ) -> rusqlite::Result<FoundParts> {
         let mut look = Look {
             conn,
@@ -105,7 +105,10 @@ impl Look<'_> {
     fn part(&mut self, part: &Part) -> rusqlite::Result<FoundPart> {
         let source = &part.source;
         let members = Members::from_sorted(part.jobs.iter().copied());
-        let (payloads, last) = jobs::payloads(self.conn, &members, self.room.max(1))?;
+        let (payloads, last) = match self.room {
+            Some(room) => jobs::payloads(self.conn, &members, room.max(1))?,
+            None => (jobs::without_data(self.conn, &members)?, None),
+        };
         let external_ids = jobs::external_ids(self.conn, &members)?;
         let rows = pending::at_occurrence(
             self.conn,
@@ -175,13 +178,15 @@ impl Look<'_> {
             add(&mut found.prepared.moved, job, |known| *known == terms, || Arc::clone(&terms));
             return Ok(());
         }
-        if !self.data.is_empty() && payload.data.len() > self.room {
-            found.prepared.later.push(job);
-            return Ok(());
+        if let Some(room) = self.room {
+            if !self.data.is_empty() && payload.data.len() > room {
+                found.prepared.later.push(job);
+                return Ok(());
+            }
+            self.room = Some(room.saturating_sub(payload.data.len()));
+            let (external_id, data) = (external_id.cloned(), payload.data.clone());
+            self.data.insert(of, JobData { external_id, data });
         }
-        self.room = self.room.saturating_sub(payload.data.len());
-        let (external_id, data) = (external_id.cloned(), payload.data.clone());
-        self.data.insert(of, JobData { external_id, data });
         let forced = row.is_some_and(|row| row.forced);
         if overlap != Overlap::Allow
             && !forced

@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::done::Done;
 use super::lookup::{FoundPart, FoundParts, Lookup};
-use super::writer::pause;
+use super::writer::pause_until;
 use crate::clock::SchedulerTime;
 use crate::command::{Command, Outcome};
 use crate::model::run::{BeginRun, Begun};
@@ -18,8 +18,8 @@ use crate::worker::supervisor::{ClaimId, Part, Prepared};
 
 /// The most questions under way whether a run may begin.
 const MAX_BEGINNING: usize = 64;
-/// The longest wait for the answer to one, in milliseconds. The run keeps its place if it was
-/// granted, so that the next claim gets it.
+/// The longest wait of a claim for its turn and for all the answers, in milliseconds. A run that
+/// was granted too late keeps its place, so that the next claim gets it.
 const BEGIN_MS: u64 = 2_000;
 
 /// What prepares claims; see the head of this file.
@@ -41,12 +41,13 @@ impl<B: StateStore> Preparer<B> {
         Self { store, lookup, time, done, beginning: Semaphore::new(MAX_BEGINNING) }
     }
 
-    /// Prepares the parts of a claim, with at most so many bytes of data, and tells the task.
+    /// Prepares the parts of a claim, with at most so many bytes of data or without any, and tells
+    /// the task.
     pub(super) async fn prepare(
         self: Arc<Self>,
         claim: ClaimId,
         parts: Vec<Part>,
-        max_bytes: usize,
+        max_bytes: Option<usize>,
     ) {
         static LINES: LogLimit<()> = LogLimit::new();
         let parts = Arc::new(parts);
@@ -58,17 +59,18 @@ impl<B: StateStore> Preparer<B> {
             }
             unread(&parts)
         });
-        let parts = join_all(parts.into_iter().map(|part| self.begin(part))).await;
+        let until = self.time.clock().boot() + BEGIN_MS;
+        let parts = join_all(parts.into_iter().map(|part| self.begin(part, until))).await;
         // The task is gone only at its end.
         let _ = self.done.send(Done::Prepared { claim, parts, data });
     }
 
-    /// Asks for leave where it is needed.
-    async fn begin(&self, part: FoundPart) -> Prepared {
+    /// Asks for leave where it is needed, until an instant of the boot clock.
+    async fn begin(&self, part: FoundPart, until: u64) -> Prepared {
         let FoundPart { mut prepared, asking } = part;
         let asked = asking
             .into_iter()
-            .map(async |(job, begin, terms)| (job, terms, self.may_begin(begin).await));
+            .map(async |(job, begin, terms)| (job, terms, self.may_begin(begin, until).await));
         for (job, terms, begun) in join_all(asked).await {
             match begun {
                 Some(Begun::Go) => {
@@ -89,20 +91,23 @@ impl<B: StateStore> Preparer<B> {
     }
 
     /// Asks whether a run may begin; `None` while nobody answers.
-    async fn may_begin(&self, begin: BeginRun) -> Option<Begun> {
-        // The semaphore is never closed.
-        let _turn = self.beginning.acquire().await.ok()?;
+    async fn may_begin(&self, begin: BeginRun, until: u64) -> Option<Begun> {
         let job = begin.occurrence.job;
-        tokio::select! {
-            asked = self.store.propose(Command::BeginRun(begin)) => match asked {
+        let asked = async {
+            // The semaphore is never closed.
+            let _turn = self.beginning.acquire().await.ok()?;
+            match self.store.propose(Command::BeginRun(begin)).await {
                 Ok(Outcome::Begun(begun)) => Some(begun),
                 other => {
                     let why = other.map_or_else(|error| error, |outcome| outcome.to_string());
                     tracing::debug!(job, %why, "a claimed run cannot begin yet");
                     None
                 }
-            },
-            () = pause(&self.time, BEGIN_MS) => None,
+            }
+        };
+        tokio::select! {
+            begun = asked => begun,
+            () = pause_until(&self.time, until) => None,
         }
     }
 }

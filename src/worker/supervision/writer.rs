@@ -17,8 +17,8 @@ use crate::worker::supervisor::{AppendId, Event};
 
 /// Pause after a write that failed, in milliseconds.
 const RETRY_MS: u64 = 250;
-/// The most entries of one write.
-const MOST: usize = 1_024;
+/// The most appends of one write.
+const MAX_APPENDS: usize = 1_024;
 /// The least time between two notices to the leader, in milliseconds.
 const NOTICE_MS: u64 = 20;
 
@@ -44,7 +44,7 @@ impl Writer {
     /// Writes until nobody asks any more.
     pub(super) async fn run(mut self) {
         let mut waiting = Vec::new();
-        while self.appends.recv_many(&mut waiting, MOST).await > 0 {
+        while self.appends.recv_many(&mut waiting, MAX_APPENDS).await > 0 {
             self.write(std::mem::take(&mut waiting)).await;
         }
     }
@@ -118,7 +118,11 @@ pub(super) async fn tell_growth(
 
 /// Waits for so many milliseconds.
 pub(super) async fn pause(time: &SchedulerTime, ms: u64) {
-    let wake = time.clock().boot() + ms;
+    pause_until(time, time.clock().boot() + ms).await;
+}
+
+/// Waits until an instant of the boot clock, in milliseconds.
+pub(super) async fn pause_until(time: &SchedulerTime, wake: u64) {
     while time.clock().boot() < wake {
         time.clock().sleep_until(wake).await;
     }

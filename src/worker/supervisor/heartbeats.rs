@@ -8,7 +8,7 @@ use super::offers::Popped;
 use super::state::{Following, Hand, Progress, Supervisor};
 use super::taken::TakenRun;
 use crate::model::attempt::JournalEntry;
-use crate::model::claim::ClaimOrder;
+use crate::model::claim::{ClaimOrder, MAX_CLAIM};
 use crate::model::offer::RunProgress;
 use crate::model::run::Occurrence;
 use crate::model::shard::shard_of;
@@ -62,7 +62,10 @@ impl Supervisor {
                 continue;
             }
             unknown.push(of);
-            if let Some(popped) = self.adopt(at, &worker, &beat) {
+            // The next heartbeat brings the others.
+            if adopted.len() < MAX_CLAIM as usize
+                && let Some(popped) = self.adopt(at, &worker, &beat)
+            {
                 adopted.insert(of, popped);
             }
         }

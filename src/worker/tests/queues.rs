@@ -8,9 +8,9 @@ use super::fixture::{
 };
 use crate::command::{Command, Outcome};
 use crate::model::attempt::SkipReason;
-use crate::model::claim::MAX_CLAIM_DATA;
+use crate::model::claim::{MAX_CLAIM_DATA, RunHeartbeat, WorkerHeartbeat};
 use crate::model::job::JobDefinition;
-use crate::model::run::Phase;
+use crate::model::run::{Occurrence, Phase};
 use crate::model::run_report::{RunReport, Said};
 use crate::worker::NotRunning;
 
@@ -272,5 +272,54 @@ async fn a_queue_with_a_bound_hands_out_no_more_than_that() {
     assert_eq!((counts[0].offers, counts[0].taken, counts[0].oldest), (3, 2, T0 + 10_000));
     let live = fixture.supervision().live(vec![runs[0].occurrence]).await.unwrap();
     assert_eq!((live[0].phase, live[0].worker.as_str()), (Some(Phase::Running), "w"));
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_waits_two_seconds_for_leave_however_many_runs_ask() {
+    let mut fixture = WorkerFixture::new();
+    fixture.start();
+    let queue = fixture.queue("emails", None);
+    fixture.create(alone("@every 10s", queue), 70);
+    later(&fixture, 12_000).await;
+    collected(&fixture).await;
+    // Another owner would have to ask for leave; a reload makes this one ask.
+    fixture.stop().await;
+    fixture.start();
+    later(&fixture, 1_000).await;
+    let held = fixture.hold_begin_run();
+    let (supervision, ask) = (fixture.supervision(), of_worker("w", queue, 100));
+    let claim = tokio::spawn(async move { supervision.claim(ask).await });
+    held.reached().await;
+    // Some of them have no turn before others give theirs back.
+    fixture.pass(2_200, 100).await;
+    assert_eq!(claim.await.unwrap().unwrap(), [], "nobody has answered");
+    held.release();
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_claim_was_lost_keeps_its_runs_however_large_their_data_are() {
+    let mut fixture = WorkerFixture::new();
+    fixture.start();
+    let queue = fixture.queue("emails", None);
+    let data = "x".repeat(MAX_CLAIM_DATA);
+    let job = fixture.create_with_data(queued("@every 10s", queue), 3, &data);
+    later(&fixture, 12_000).await;
+    collected(&fixture).await;
+    let runs = (job..job + 3).map(|job| RunHeartbeat {
+        occurrence: Occurrence { job, scheduled: T0 + 10_000, run: 0 },
+        attempt: 1,
+        progress: None,
+        message: None,
+    });
+    let beat = WorkerHeartbeat { worker: "w".to_owned(), runs: runs.collect() };
+    let supervision = fixture.supervision();
+    assert_eq!(supervision.heartbeat(beat.clone()).await.unwrap().len(), 3, "not known yet");
+    while supervision.queues().await.unwrap()[0].taken < 3 {
+        fixture.settle().await;
+    }
+    assert_eq!(supervision.heartbeat(beat).await.unwrap(), []);
+    assert_eq!(fixture.taken().len(), 1, "all of them at once, since none of the data is read");
     fixture.stop().await;
 }

@@ -14,7 +14,7 @@ pub use insert::{NewRow, insert};
 pub use list::{Filter, Order, Walked, count, each, last_id, list, walk};
 pub use read::{
     anchor, by_external_id, each_of_range, external_ids, for_shard, get, id_by_external_id,
-    ids_between, lapsed, missing, next_lapse, paused_beyond, payloads, range,
+    ids_between, lapsed, missing, next_lapse, paused_beyond, payloads, range, without_data,
 };
 pub use row::{JobRow, Payload};
 pub use write::{delete, delete_of_project, get_in, update};
