@@ -29,6 +29,10 @@ use crate::worker::supervisor::{Event, Loaded, QueueId};
 /// Pause after a read that failed, in milliseconds.
 const RETRY_MS: u64 = 250;
 
+/// The least time between two readings of a whole shard because more of it changed than was named,
+/// in milliseconds. Under load each change may be such a one.
+const RELOAD_MS: u64 = 1_000;
+
 /// What the supervisor asks to be read.
 #[derive(Debug)]
 pub(super) enum Wish {
@@ -57,10 +61,14 @@ struct State {
     owned: BTreeSet<ShardId>,
     /// All of these are to be read whole once the shards are known.
     afresh: bool,
+    /// The shards that are to be read whole, since more of them changed than was named.
     crowded: BTreeSet<ShardId>,
+    /// When they were last, on the boot clock.
+    reloaded: BTreeMap<ShardId, u64>,
     loads: VecDeque<(ShardId, u64)>,
-    /// The own journal as it was before the loads that wait.
-    unforgotten: Option<Vec<(u64, JournalEntry)>>,
+    /// The own journal as it was before the loads that wait, and the sequence number up to which
+    /// it was synced before that was read.
+    unforgotten: Option<(u64, Vec<(u64, JournalEntry)>)>,
     /// The bounds of queues that the supervisor knows.
     limits: BTreeMap<QueueId, Option<u32>>,
     /// This process has seen no queue, no offer and no run of a worker: no change is looked at.
@@ -101,6 +109,28 @@ impl State {
         }
     }
 
+    /// The instant of the boot clock from which a crowded shard may be read again.
+    fn next_reload(&self) -> Option<u64> {
+        self.crowded.iter().map(|shard| self.may_reload_at(*shard)).min()
+    }
+
+    fn may_reload_at(&self, shard: ShardId) -> u64 {
+        self.reloaded.get(&shard).map_or(0, |at| at.saturating_add(RELOAD_MS))
+    }
+
+    /// Takes out the crowded shards that may be read at an instant of the boot clock.
+    fn take_crowded(&mut self, now: u64) -> Vec<ShardId> {
+        self.crowded.retain(|shard| self.owned.contains(shard));
+        self.reloaded.retain(|_, at| now < at.saturating_add(RELOAD_MS));
+        let all = self.crowded.iter().copied();
+        let due: Vec<_> = all.filter(|shard| self.may_reload_at(*shard) <= now).collect();
+        for shard in &due {
+            self.crowded.remove(shard);
+            self.reloaded.insert(*shard, now);
+        }
+        due
+    }
+
     fn note_wish(&mut self, wish: Wish) {
         match wish {
             Wish::Load(shard, epoch) => {
@@ -134,7 +164,8 @@ impl<B: StateStore> Reader<B> {
             while let Ok(wish) = wishes.try_recv() {
                 state.note_wish(wish);
             }
-            let read = if !state.wanted.is_empty() || !state.crowded.is_empty() {
+            let (now, reload) = (self.time.clock().boot(), state.next_reload());
+            let read = if !state.wanted.is_empty() || reload.is_some_and(|at| at <= now) {
                 self.read_news(&mut state).await
             } else if let Some(load) = state.loads.front().copied() {
                 self.load(&mut state, load).await
@@ -150,6 +181,8 @@ impl<B: StateStore> Reader<B> {
                         Some(wish) => state.note_wish(wish),
                         None => return,
                     },
+                    () = self.time.clock().sleep_until(reload.unwrap_or(u64::MAX)),
+                        if reload.is_some() => {}
                 }
                 continue;
             };
@@ -232,10 +265,9 @@ impl<B: StateStore> Reader<B> {
 
     /// Has shards read whole of which more changed than was named.
     fn reload(&self, state: &mut State) {
-        let mut crowded = std::mem::take(&mut state.crowded);
-        crowded.retain(|shard| state.owned.contains(shard));
+        let crowded = state.take_crowded(self.time.clock().boot());
         if !crowded.is_empty() {
-            self.send(Event::Reload(crowded.into_iter().collect()));
+            self.send(Event::Reload(crowded));
         }
     }
 
@@ -243,11 +275,13 @@ impl<B: StateStore> Reader<B> {
     /// in the store.
     async fn load(&self, state: &mut State, (shard, epoch): (ShardId, u64)) -> Result<(), String> {
         if state.unforgotten.is_none() {
+            // What is synced meanwhile need not be in it.
+            let upto = self.journal.state().synced;
             let mut own = read_unforgotten(self.journal.clone()).await?;
             own.retain(|(_, entry)| {
                 matches!(entry, JournalEntry::Taken(_) | JournalEntry::Offered(_))
             });
-            state.unforgotten = Some(own);
+            state.unforgotten = Some((upto, own));
         }
         let own = (self.node, self.journal.state().incarnation);
         let plans = Arc::clone(&self.plans);
@@ -261,7 +295,9 @@ impl<B: StateStore> Reader<B> {
             JournalEntry::Offered(offer) => offer.shard == shard,
             _ => false,
         };
-        let journal = state.unforgotten.iter().flatten().filter(of_shard).cloned().collect();
+        let (read_upto, own) =
+            state.unforgotten.as_ref().map_or((0, &[][..]), |(upto, own)| (*upto, own.as_slice()));
+        let journal = own.iter().filter(of_shard).cloned().collect();
         if state.loads.is_empty() {
             state.unforgotten = None;
         }
@@ -271,6 +307,7 @@ impl<B: StateStore> Reader<B> {
             offers: stored.offers,
             runs: stored.runs,
             journal,
+            read_upto,
             recorded: stored.recorded,
             gone: stored.gone,
         };
@@ -282,5 +319,26 @@ impl<B: StateStore> Reader<B> {
     fn send(&self, event: Event) {
         // The task is gone only at its end.
         let _ = self.done.send(Done::Event(event));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowded_shard_is_read_whole_once_a_second() {
+        let mut state = State { owned: BTreeSet::from([1, 2]), ..State::default() };
+        state.crowded.extend([1, 3]);
+        assert_eq!(state.take_crowded(5_000), [1], "the other is not this node's");
+        assert_eq!(state.next_reload(), None);
+        for n in 1..100 {
+            state.crowded.insert(1);
+            assert_eq!(state.take_crowded(5_000 + 10 * n), [0; 0]);
+        }
+        assert_eq!(state.next_reload(), Some(6_000));
+        state.crowded.insert(2);
+        assert_eq!(state.take_crowded(5_999), [2]);
+        assert_eq!(state.take_crowded(6_000), [1], "it is not forgotten");
     }
 }

@@ -72,22 +72,46 @@ impl Supervisor {
 
     /// Pops members for a claim and has them looked up; answers it where nothing waits.
     fn fill(&mut self, at: &Moment<'_>, id: ClaimId, mut hand: Hand, out: &mut Vec<Effect>) {
-        let popped = self.pop(at, &hand.queues, hand.order, hand.max);
-        if popped.is_empty() {
-            return self.answer(at, id, hand.worker, hand.key, Vec::new(), out);
-        }
-        for popped in popped {
-            hand.members.insert(popped.source.occurrence(popped.job), popped);
+        while hand.members.is_empty() {
+            let popped = self.pop(at, &hand.queues, hand.order, hand.max);
+            if popped.is_empty() {
+                return self.answer(at, id, hand.worker, hand.key, Vec::new(), out);
+            }
+            for popped in popped {
+                self.put_into(&mut hand, popped, out);
+            }
         }
         self.prepare(id, hand, out);
+    }
+
+    /// Puts a member into a hand. Where its occurrence waited twice, the later attempt counts.
+    fn put_into(&mut self, hand: &mut Hand, popped: Popped, out: &mut Vec<Effect>) {
+        let of = popped.source.occurrence(popped.job);
+        let holding = self.in_hand.get(of).filter(|holding| holding.stands_for(&popped.source));
+        let is_returned = holding.is_some_and(|holding| holding.is_of_other_epoch(&popped.source));
+        let other = hand.members.get(&of).map(|other| other.source.attempt);
+        let left = if holding.is_some() || other.is_some_and(|it| it >= popped.source.attempt) {
+            Some(popped)
+        } else {
+            hand.members.insert(of, popped)
+        };
+        let Some(left) = left else { return };
+        if let Some((dispatch, _)) = left.dispatch {
+            if is_returned {
+                let members = Members::from_sorted([left.job]);
+                out.push(Effect::Returned { dispatch, members });
+            }
+            // Else the other one stands for it, and its dispatch need not wait.
+            self.settle(dispatch, 1, out);
+        }
     }
 
     /// Has the members of a hand looked up.
     pub(super) fn prepare(&mut self, id: ClaimId, hand: Hand, out: &mut Vec<Effect>) {
         let mut parts: Vec<Part> = Vec::new();
-        for (of, popped) in &hand.members {
+        for popped in hand.members.values() {
             let Popped { source, job, asks, .. } = popped;
-            self.in_hand.insert(*of, (source.attempt, source.queue));
+            self.in_hand.put(popped, false);
             self.changed_queues.insert(source.queue);
             let part = parts.iter_mut().rev().find(|part| part.source == *source);
             if let Some(part) = part.filter(|part| part.asks == *asks) {
@@ -155,8 +179,7 @@ impl Supervisor {
     /// How many more runs of a queue this owner may hand out.
     fn room(&self, queue: QueueId) -> usize {
         let Some(most) = self.limits.get(&queue) else { return usize::MAX };
-        let in_hand = self.in_hand.values().filter(|(_, its)| *its == queue).count();
-        most.saturating_sub(self.taken.count(queue) + in_hand)
+        most.saturating_sub(self.taken.count(queue) + self.in_hand.count(queue))
     }
 
     /// Takes in what members were looked up as.
@@ -242,8 +265,7 @@ impl Supervisor {
             return;
         }
         for taking in &ready {
-            let Popped { source, job, .. } = &taking.popped;
-            self.in_hand.insert(source.occurrence(*job), (source.attempt, source.queue));
+            self.in_hand.put(&taking.popped, true);
         }
         following.claim = Some((id, ready));
         self.hands.insert(id, hand);
@@ -254,7 +276,7 @@ impl Supervisor {
     fn taken_out(&mut self, hand: &mut Hand, all: impl Iterator<Item = Occurrence>) -> Vec<Popped> {
         let found = all.filter_map(|of| {
             let popped = hand.members.remove(&of)?;
-            self.in_hand.remove(&of);
+            self.in_hand.remove(&popped);
             Some(popped)
         });
         found.collect()
@@ -275,10 +297,11 @@ impl Supervisor {
         }
         let members = Members::from_sorted(jobs.iter().copied());
         let entry = JournalEntry::Offered(offer(&source, members, terms));
-        let (own, asks) = (first.own, first.asks);
+        let (own, asks, since) = (first.own, first.asks, first.since);
         let waiting = Waiting::from_sorted(jobs);
         let group = Group::new(Arc::new(source), waiting, Stage::Offering { dispatch: None });
-        following.offered.extend(self.offers.add(group.of(own, asks)));
+        let group = group.of(own, asks).waiting_since(since);
+        following.offered.extend(self.offers.add(group));
         Some(entry)
     }
 

@@ -83,6 +83,8 @@ pub(crate) struct Loaded {
     pub(crate) runs: Vec<Run>,
     /// The entries of the own journal that it has not forgotten, with their sequence numbers.
     pub(crate) journal: Vec<(u64, JournalEntry)>,
+    /// The sequence number up to which the own journal was synced before it was read.
+    pub(crate) read_upto: u64,
     /// The sequence number up to which the store has recorded the own journal.
     pub(crate) recorded: u64,
     /// Members of the offers whose jobs do not exist any more.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::event::{AppendId, ClaimId, Effect, Handed, Moment};
-use super::offers::{GroupId, Stage};
+use super::offers::GroupId;
 use super::state::{Supervisor, Taking};
 use super::taken::TakenRun;
 use crate::model::run::Phase;
@@ -23,7 +23,7 @@ impl Supervisor {
             self.settle(dispatch, count, out);
         }
         for group in &following.offered {
-            self.take_offered(*group);
+            self.take_offered(*group, seq);
         }
         self.end_gone(&following.offered, out);
         if let Some((claim, runs)) = following.claim {
@@ -31,11 +31,11 @@ impl Supervisor {
         }
     }
 
-    fn take_offered(&mut self, id: GroupId) {
+    fn take_offered(&mut self, id: GroupId, seq: u64) {
         let Some(group) = self.offers.get(id) else { return };
         let source = Arc::clone(&group.source);
         if self.is_current(source.shard, source.epoch) {
-            self.offers.set_stage(id, Stage::Offered);
+            self.offers.set_offered(id, seq);
             self.grew(source.queue);
         } else {
             self.offers.remove_group(id);
@@ -58,13 +58,16 @@ impl Supervisor {
         for Taking { popped, terms } in runs {
             let source = &popped.source;
             let of = source.occurrence(popped.job);
-            self.in_hand.remove(&of);
+            self.in_hand.remove(&popped);
             if let Some((dispatch, _)) = popped.dispatch {
                 self.settle(dispatch, 1, out);
             }
-            if !self.is_current(source.shard, source.epoch) {
+            let ranges = self.shards.get(&source.shard);
+            if ranges.is_none_or(|ranges| ranges.current.is_none()) {
                 continue;
             }
+            // Under another epoch it is not handed out, but the entry counts.
+            let is_current = self.is_current(source.shard, source.epoch);
             let run = TakenRun {
                 attempt: source.attempt,
                 worker: self.taken.worker(&hand.worker),
@@ -77,7 +80,7 @@ impl Supervisor {
             };
             self.taken.put(of, run, at.now.boot);
             self.taken.note_journaled(seq, of);
-            if has_lease {
+            if has_lease && is_current {
                 let (project, due) = (source.project, source.due);
                 handed.push(Handed { of, attempt: source.attempt, project, due, terms });
             }

@@ -106,13 +106,15 @@ impl Supervisor {
 
     /// Takes in all that the store and the own journal have of a shard.
     pub(super) fn take_loaded(&mut self, at: &Moment<'_>, loaded: Loaded, out: &mut Vec<Effect>) {
-        let Loaded { shard, epoch, offers, runs, journal, recorded, gone } = loaded;
+        let Loaded { shard, epoch, offers, runs, journal, read_upto, recorded, gone } = loaded;
         let current = self.shards.get_mut(&shard).and_then(|ranges| ranges.current.as_mut());
         let Some(range) = current.filter(|range| range.epoch == epoch) else { return };
         range.loads = range.loads.saturating_sub(1);
         range.loaded.get_or_insert(at.now.boot);
         let known = self.offers.of_shard(shard, |group| {
-            group.source.epoch == epoch && matches!(group.stage, Stage::Offered)
+            // What was journaled behind what was read is in neither of the two.
+            let is_read = group.journaled <= read_upto;
+            group.source.epoch == epoch && matches!(group.stage, Stage::Offered) && is_read
         });
         for id in known {
             if let Some(group) = self.offers.remove_group(id) {
@@ -199,12 +201,12 @@ impl Supervisor {
     }
 
     /// The jobs whose occurrence nobody has under this attempt, nor is about to get.
-    fn untaken(&self, source: &Source, jobs: impl Iterator<Item = JobId>) -> Vec<JobId> {
+    pub(super) fn untaken(&self, source: &Source, jobs: impl Iterator<Item = JobId>) -> Vec<JobId> {
         jobs.filter(|job| {
             let of = source.occurrence(*job);
             let attempt = self.taken.get(of).map(|run| run.attempt);
-            let in_hand = self.in_hand.get(&of).map(|(attempt, _)| *attempt);
-            attempt.max(in_hand).is_none_or(|other| other < source.attempt)
+            let in_hand = self.in_hand.get(of).is_some_and(|holding| holding.stands_for(source));
+            !in_hand && attempt.is_none_or(|other| other < source.attempt)
         })
         .collect()
     }
@@ -222,7 +224,7 @@ impl Supervisor {
                 let is_its = popped.source.pending == Some(id) && popped.dispatch.is_none();
                 let waits = members.as_ref().is_some_and(|members| members.contains(of.job));
                 if is_its && !waits {
-                    self.in_hand.remove(of);
+                    self.in_hand.remove(popped);
                 }
                 !is_its || waits
             });
@@ -264,7 +266,7 @@ impl Supervisor {
         }
         self.grew(source.queue);
         let group = Group::new(Arc::new(source), Waiting::from_sorted(jobs), Stage::Offered);
-        self.offers.add(group.of(own, asks && !own));
+        self.offers.add(group.of(own, asks && !own).waiting_since(on_offer.since));
     }
 
     /// Takes in what the store has of the run of an occurrence.

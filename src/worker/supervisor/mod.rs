@@ -17,7 +17,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `event`, `source`, `hand_out` | events, effects, the moment of a step |
-//! | `waiting`, `offers`, `taken`, `state` | what is known: plain data |
+//! | `waiting`, `job_counts`, `offers`, `in_hand`, `taken`, `state` | what is known: plain data |
 //! | `load` | shards that come and go; what the store says |
 //! | `offering`, `claims`, `journaled` | from due to offered, claimed, handed out |
 //! | `heartbeats`, `silence`, `cancels`, `hints` | what becomes of runs; who is told |
@@ -30,6 +30,8 @@ mod event;
 mod hand_out;
 mod heartbeats;
 mod hints;
+mod in_hand;
+mod job_counts;
 mod journaled;
 mod load;
 mod offering;

@@ -13,7 +13,7 @@ use crate::model::members::Members;
 use crate::model::offer::Offer;
 use crate::model::postponement::{Obstacle, Postponement};
 use crate::model::run_terms::RunTerms;
-use crate::model::shard::shard_of;
+use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis};
 
 /// The longest time for which an occurrence waits outside the journal, in milliseconds.
@@ -40,26 +40,49 @@ impl Supervisor {
             self.settle(id, count, out);
             return;
         }
+        // Read again by the engine, it may come a second time: what somebody has, or waits, is in
+        // the journal, or another dispatch waits for it.
+        let open = self.untaken(&source, members.iter());
+        let open: Vec<_> =
+            open.into_iter().filter(|job| !self.is_on_offer(&source, *job)).collect();
+        let known = members.len() - open.len() as u64;
+        let unsynced = members.iter().filter(|job| {
+            let holding = self.in_hand.get(source.occurrence(*job));
+            holding.is_some_and(|holding| holding.is_of_other_epoch(&source))
+        });
+        let unsynced = Members::from_sorted(unsynced);
+        if !unsynced.is_empty() {
+            out.push(Effect::Returned { dispatch: id, members: unsynced });
+        }
         let (jobs, full): (Vec<_>, Vec<_>) =
-            members.iter().partition(|job| !self.is_full(source.queue, *job, max_waiting));
+            open.into_iter().partition(|job| !self.is_full(source.queue, *job, max_waiting));
         self.skip(&source, &full, (SkipReason::QueueFull, Some(id), at), out);
         let source = Arc::new(source);
         self.grew(source.queue);
         let stage = Stage::Fresh { dispatch: id, since: at.now.boot, terms };
-        let group = self.offers.add(Group::new(source, Waiting::from_sorted(jobs), stage));
+        let group = Group::new(source, Waiting::from_sorted(jobs), stage);
+        let group = self.offers.add(group.waiting_since(at.now.sched));
         self.end_gone(group.as_slice(), out);
-        self.offer_what_waits(at, out);
+        self.offer_groups(at, group, out);
+        if known > 0 {
+            self.settle(id, known, out);
+        }
     }
 
-    /// Says whether as many occurrences of a job wait as may. A job can have one in a group only,
-    /// so with fewer groups nothing is counted.
+    /// Says whether an occurrence waits already, under this epoch and attempt or a later one.
+    fn is_on_offer(&self, source: &Source, job: JobId) -> bool {
+        // Of most nothing waits, and a look at each group of the instant is spared.
+        let may_wait = self.offers.has_any(job);
+        let found = may_wait.then(|| self.offers.find(source.shard, source.occurrence(job)));
+        found.flatten().is_some_and(|(_, group)| {
+            group.source.epoch == source.epoch && group.source.attempt >= source.attempt
+        })
+    }
+
+    /// Says whether as many occurrences of a job wait as may.
     fn is_full(&self, queue: QueueId, job: JobId, most: Option<u32>) -> bool {
         let Some(most) = most.map(|most| most as usize) else { return false };
-        let in_hand = self.in_hand.iter().filter(|(of, (_, its))| of.job == job && *its == queue);
-        if self.offers.groups_of(queue) + self.in_hand.len() < most {
-            return false;
-        }
-        self.offers.waiting_of(queue, job) + in_hand.count() >= most
+        self.offers.waiting_of(queue, job) + self.in_hand.of_job(queue, job) >= most
     }
 
     /// Journals that jobs' occurrences are skipped.
@@ -86,6 +109,17 @@ impl Supervisor {
     /// Journals what waits outside the journal for too long, and at once what this owner is not to
     /// hand out any more: of an epoch that it closes, or has promised away.
     pub(super) fn offer_what_waits(&mut self, at: &Moment<'_>, out: &mut Vec<Effect>) {
+        let fresh: Vec<GroupId> = self.offers.fresh().map(|(id, _)| id).collect();
+        self.offer_groups(at, fresh, out);
+    }
+
+    /// As [`Supervisor::offer_what_waits`], of these groups.
+    fn offer_groups(
+        &mut self,
+        at: &Moment<'_>,
+        groups: impl IntoIterator<Item = GroupId>,
+        out: &mut Vec<Effect>,
+    ) {
         if !at.has_room {
             return;
         }
@@ -96,8 +130,8 @@ impl Supervisor {
                 || !self.is_current(shard, epoch)
                 || at.lease.is_promised(shard, epoch)
         };
-        let due: Vec<GroupId> =
-            self.offers.fresh().filter(|(_, group)| is_due(group)).map(|(id, _)| id).collect();
+        let is_due = |id: &GroupId| self.offers.get(*id).is_some_and(&is_due);
+        let due: Vec<GroupId> = groups.into_iter().filter(is_due).collect();
         let mut entries = Vec::new();
         let mut following = Following::default();
         for id in due {
@@ -117,12 +151,25 @@ impl Supervisor {
     /// Ends the offers of jobs that do not exist any more.
     pub(super) fn end_offers_of(&mut self, at: &Moment<'_>, gone: &[JobId], out: &mut Vec<Effect>) {
         let until = at.now.boot.saturating_add(REMEMBERED);
-        self.gone.extend(gone.iter().map(|job| (*job, until)));
+        let has = |shard: ShardId| {
+            let ranges = self.shards.get(&shard);
+            ranges.is_some_and(|ranges| ranges.current.is_some() || ranges.closing.is_some())
+        };
+        // Nothing of other shards is ever on its way here.
+        let gone: Vec<_> = gone.iter().copied().filter(|job| has(shard_of(*job))).collect();
         let shards: BTreeSet<_> = gone.iter().map(|job| shard_of(*job)).collect();
-        let holds = |group: &Group| gone.iter().any(|job| group.waiting.contains(*job));
+        self.gone.extend(gone.into_iter().map(|job| (job, until)));
+        let holds = |group: &Group| self.gone_of(group).next().is_some();
         let groups = shards.into_iter().flat_map(|shard| self.offers.of_shard(shard, holds));
         let groups: Vec<_> = groups.collect();
         self.end_gone(&groups, out);
+    }
+
+    /// The members of a group whose jobs do not exist any more.
+    fn gone_of(&self, group: &Group) -> impl Iterator<Item = JobId> {
+        let runs = group.waiting.runs();
+        runs.flat_map(move |(first, length)| self.gone.range(first..first + length))
+            .map(|(job, _)| *job)
     }
 
     /// Ends the members of some groups whose jobs do not exist any more. Those of which an entry is
@@ -137,8 +184,7 @@ impl Supervisor {
                 continue;
             };
             let source = Arc::clone(&group.source);
-            let its = self.gone.keys().copied().filter(|job| group.waiting.contains(*job));
-            let jobs: Vec<_> = its.collect();
+            let jobs: Vec<_> = self.gone_of(group).collect();
             if jobs.is_empty() {
                 continue;
             }

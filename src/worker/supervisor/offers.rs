@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::event::{DispatchId, QueueId, Source};
+use super::job_counts::JobCounts;
 use super::waiting::Waiting;
 use crate::model::offer::OfferId;
 use crate::model::run::Occurrence;
@@ -49,12 +50,22 @@ pub(super) struct Group {
     pub(super) own: bool,
     /// `BeginRun` is asked before a hand-out.
     pub(super) asks: bool,
+    /// The instant since which it has waited.
+    pub(super) since: Millis,
+    /// The sequence number of its entry in the own journal; 0 where it is not known.
+    pub(super) journaled: u64,
     seat: Option<(Lane, Seat)>,
 }
 
 impl Group {
     pub(super) fn new(source: Arc<Source>, waiting: Waiting, stage: Stage) -> Self {
-        Self { source, waiting, stage, own: true, asks: false, seat: None }
+        let since = source.due;
+        Self { source, waiting, stage, own: true, asks: false, since, journaled: 0, seat: None }
+    }
+
+    /// The group as one that has waited since an instant.
+    pub(super) fn waiting_since(self, since: Millis) -> Self {
+        Self { since, ..self }
     }
 
     /// The group as one that somebody else may have made, and with or without `BeginRun`.
@@ -75,8 +86,10 @@ impl Group {
 #[derive(Default)]
 struct Queue {
     lanes: BTreeMap<Lane, BTreeSet<Seat>>,
-    groups: BTreeSet<GroupId>,
+    /// The groups, by the instant since which they have waited.
+    groups: BTreeSet<(Millis, GroupId)>,
     count: u64,
+    jobs: JobCounts,
 }
 
 /// A member that was taken out of its group.
@@ -87,6 +100,8 @@ pub(super) struct Popped {
     pub(super) dispatch: Option<(DispatchId, Arc<RunTerms>)>,
     pub(super) own: bool,
     pub(super) asks: bool,
+    pub(super) since: Millis,
+    journaled: u64,
 }
 
 /// All offers.
@@ -113,8 +128,11 @@ impl Offers {
         self.last += 1;
         let (id, source) = (self.last, Arc::clone(&group.source));
         let queue = self.queues.entry(source.queue).or_default();
-        queue.groups.insert(id);
+        queue.groups.insert((group.since, id));
         queue.count += group.waiting.len();
+        for (first, length) in group.waiting.runs() {
+            queue.jobs.add(first, length);
+        }
         self.at.entry(key(&source)).or_default().push(id);
         if let (Some(row), Stage::Offered) = (source.pending, &group.stage) {
             self.rows.insert(row, id);
@@ -165,7 +183,7 @@ impl Offers {
             self.rows.remove(&row);
         }
         if let Some(queue) = self.queues.get_mut(&source.queue) {
-            queue.groups.remove(&id);
+            queue.groups.remove(&(group.since, id));
             if queue.groups.is_empty() {
                 self.queues.remove(&source.queue);
             }
@@ -201,9 +219,12 @@ impl Offers {
             _ => None,
         };
         let source = Arc::clone(&group.source);
-        let popped = Popped { source, job, dispatch, own: group.own, asks: group.asks };
+        let (since, journaled) = (group.since, group.journaled);
+        let (own, asks) = (group.own, group.asks);
+        let popped = Popped { source, job, dispatch, own, asks, since, journaled };
         if let Some(queue) = self.queues.get_mut(&popped.source.queue) {
             queue.count -= 1;
+            queue.jobs.remove(job, 1);
         }
         self.seat(id);
         Some(popped)
@@ -229,13 +250,18 @@ impl Offers {
                 None => Stage::Offered,
             };
             let waiting = Waiting::from_sorted([popped.job]);
-            let (own, asks) = (popped.own, popped.asks);
-            self.add(Group::new(popped.source, waiting, stage).of(own, asks));
+            let Popped { source, own, asks, since, journaled, .. } = popped;
+            let group = Group::new(source, waiting, stage).of(own, asks).waiting_since(since);
+            self.add(Group { journaled, ..group });
             return;
         };
-        let added = self.groups.get_mut(&id).is_some_and(|group| group.waiting.insert(popped.job));
-        if added && let Some(queue) = self.queues.get_mut(&popped.source.queue) {
+        let Some(group) = self.groups.get_mut(&id) else { return };
+        group.journaled = group.journaled.max(popped.journaled);
+        if group.waiting.insert(popped.job)
+            && let Some(queue) = self.queues.get_mut(&popped.source.queue)
+        {
             queue.count += 1;
+            queue.jobs.add(popped.job, 1);
         }
         self.seat(id);
     }
@@ -266,6 +292,9 @@ impl Offers {
         let taken = Group { waiting: all, ..group.clone() };
         if let Some(queue) = self.queues.get_mut(&taken.source.queue) {
             queue.count -= taken.waiting.len();
+            for (first, length) in taken.waiting.runs() {
+                queue.jobs.remove(first, length);
+            }
         }
         self.seat(id);
         Some(taken)
@@ -277,6 +306,14 @@ impl Offers {
             group.stage = stage;
             self.seat(id);
         }
+    }
+
+    /// Notes that a group is offered by an entry of the own journal.
+    pub(super) fn set_offered(&mut self, id: GroupId, journaled: u64) {
+        if let Some(group) = self.groups.get_mut(&id) {
+            group.journaled = journaled;
+        }
+        self.set_stage(id, Stage::Offered);
     }
 
     /// The groups of a shard that hold.
@@ -304,18 +341,20 @@ impl Offers {
         self.queues.keys().copied()
     }
 
-    /// The number of groups of a queue.
-    pub(super) fn groups_of(&self, queue: QueueId) -> usize {
-        self.queues.get(&queue).map_or(0, |queue| queue.groups.len())
+    /// The number of unclaimed occurrences of a job in a queue.
+    pub(super) fn waiting_of(&self, queue: QueueId, job: JobId) -> usize {
+        self.queues.get(&queue).map_or(0, |queue| queue.jobs.get(job))
     }
 
-    /// The number of unclaimed occurrences of a job in a queue. Takes a step for each group.
-    pub(super) fn waiting_of(&self, queue: QueueId, job: JobId) -> usize {
-        let groups = self.queues.get(&queue).into_iter().flat_map(|queue| &queue.groups);
-        groups
-            .filter_map(|id| self.groups.get(id))
-            .filter(|group| group.waiting.contains(job))
-            .count()
+    /// Says whether any occurrence of a job waits.
+    pub(super) fn has_any(&self, job: JobId) -> bool {
+        self.queues.values().any(|queue| queue.jobs.get(job) > 0)
+    }
+
+    /// The instants since which the oldest offer of each queue has waited.
+    pub(super) fn waiting_since(&self) -> impl Iterator<Item = (QueueId, Millis)> {
+        let oldest = |(queue, its): (&QueueId, &Queue)| Some((*queue, its.groups.first()?.0));
+        self.queues.iter().filter_map(oldest)
     }
 
     /// The number of occurrences that wait in a queue, and the due instant of the oldest that may

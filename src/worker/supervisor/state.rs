@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::event::{AppendId, ClaimId, DispatchId, Effect, Handed, Moment, QueueId};
+use super::in_hand::InHand;
 use super::offers::{GroupId, Lane, Offers, Popped};
 use super::taken::TakenRuns;
 use crate::model::attempt::JournalEntry;
@@ -103,7 +104,7 @@ pub(crate) struct Supervisor {
     pub(super) taken: TakenRuns,
     pub(super) hands: BTreeMap<ClaimId, Hand>,
     /// The attempts in hand: popped, and not yet taken or given back.
-    pub(super) in_hand: BTreeMap<Occurrence, (u32, QueueId)>,
+    pub(super) in_hand: InHand,
     /// How many members of a dispatch are not journaled.
     pub(super) dispatches: BTreeMap<DispatchId, u64>,
     pub(super) appends: BTreeMap<AppendId, Following>,

@@ -26,7 +26,7 @@ impl Supervisor {
                 message: said.and_then(|said| said.message.clone()),
             });
         }
-        let in_hand = self.in_hand.get(&of).map(|(attempt, _)| *attempt);
+        let in_hand = self.in_hand.get(of).map(|holding| holding.attempt);
         let waits =
             || self.offers.find(shard_of(of.job), of).map(|(_, group)| group.source.attempt);
         let attempt = in_hand.or_else(waits)?;
@@ -52,10 +52,15 @@ impl Supervisor {
         for (queue, count) in self.taken.counts() {
             all.entry(queue).or_insert_with(|| none(queue)).taken = count as u64;
         }
-        for (_, queue) in self.in_hand.values() {
-            all.entry(*queue).or_insert_with(|| none(*queue)).offers += 1;
+        for (queue, count) in self.in_hand.counts() {
+            all.entry(queue).or_insert_with(|| none(queue)).offers += count as u64;
         }
         all.into_values().collect()
+    }
+
+    /// The instants since which the oldest offer of each queue has waited.
+    pub(crate) fn waiting_since(&self) -> BTreeMap<QueueId, Millis> {
+        self.offers.waiting_since().collect()
     }
 
     /// Says whether nothing of any shard is on its way: no claim is looked up, nothing waits

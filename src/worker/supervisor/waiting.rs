@@ -59,7 +59,12 @@ impl Waiting {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = JobId> + '_ {
-        self.0.iter().map(|run| unpack(*run)).flat_map(|(first, length)| first..first + length)
+        self.runs().flat_map(|(first, length)| first..first + length)
+    }
+
+    /// The runs of neighbouring ids as (first id, length), ascending.
+    pub(super) fn runs(&self) -> impl Iterator<Item = (JobId, u64)> + '_ {
+        self.0.iter().map(|run| unpack(*run))
     }
 
     /// The ids in the form of journal entries.
@@ -161,7 +166,8 @@ mod tests {
                 prop_assert_eq!(set.contains(id), model.contains(&id));
                 prop_assert_eq!(set.first(), model.first().copied());
             }
-            prop_assert_eq!(set.iter().collect::<Vec<_>>(), model.iter().copied().collect::<Vec<_>>());
+            let ids: Vec<_> = set.iter().collect();
+            prop_assert_eq!(ids, model.iter().copied().collect::<Vec<_>>());
             prop_assert_eq!((set.len(), set.is_empty()), (model.len() as u64, model.is_empty()));
         }
     }

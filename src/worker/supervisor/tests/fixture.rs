@@ -101,6 +101,7 @@ pub(super) fn loaded(offers: Vec<OfferRow>) -> Loaded {
         offers,
         runs: Vec::new(),
         journal: Vec::new(),
+        read_upto: u64::MAX,
         recorded: 0,
         gone: Vec::new(),
     }

@@ -254,6 +254,7 @@ impl World {
             offers: rows.into_iter().map(offer_row).collect(),
             runs: self.log.read(|c| runs::kept(c, 0)),
             journal: if self.lacks(Rule::OwnJournal) { Vec::new() } else { journal },
+            read_upto: self.nodes[n].journal.len() as u64,
             recorded,
             gone: if self.lacks(Rule::JobsGone) { Vec::new() } else { gone },
         }
