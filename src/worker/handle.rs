@@ -51,7 +51,7 @@ impl Worker {
         let status = Arc::new(Status::default());
         let broken = Arc::new(AtomicBool::new(false));
         let clean_exit = deps.register.clean_exit();
-        let (supervision, inbox) = Supervision::new(options.node, Arc::clone(&deps.time));
+        let (supervision, inbox) = Supervision::new(options.node);
         let engine = tokio::spawn(run(
             options,
             deps,

@@ -10,8 +10,7 @@ use crate::model::attempt::JournalEntry;
 const READ_BYTES: usize = 4 << 20;
 
 /// The entries that the journal holds and the cluster has not recorded yet, with their sequence
-/// numbers. Blocks. Fails when an
-/// entry cannot be read, since what it settles would be done again.
+/// numbers. Blocks. Fails when an entry cannot be read, since what it settles would be done again.
 pub(super) fn unforgotten(journal: &Journal) -> Result<Vec<(u64, JournalEntry)>, String> {
     let mut entries = Vec::new();
     let mut after = journal.state().forgotten;

@@ -46,7 +46,7 @@ impl Results {
     /// Adds a piece of work whose members the supervisor has journaled, as offered or as taken.
     pub(super) fn add_offered(&mut self, head: Arc<Head>, members: Members) {
         // Of a row the engine is told each entry.
-        let left = head.row.is_none().then_some(members);
+        let left = (head.row.is_none() && !members.is_empty()).then_some(members);
         self.finished.push(FinishedWork { head, left, done: Vec::new() });
     }
 

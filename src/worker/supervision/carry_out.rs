@@ -28,7 +28,7 @@ impl<B: StateStore, L: Lease> Task<B, L> {
             Effect::Prepare { claim, parts } => {
                 // Nobody gets the data of runs that are taken over.
                 let max_bytes = (!is_adoption(claim)).then_some(MAX_CLAIM_DATA);
-                tokio::spawn(self.preparer.clone().prepare(claim, parts, max_bytes));
+                self.questions.spawn(self.preparer.clone().prepare(claim, parts, max_bytes));
             }
             Effect::Append { id, entries } => {
                 self.supervisor.begin_effect();
@@ -38,7 +38,7 @@ impl<B: StateStore, L: Lease> Task<B, L> {
             Effect::Answer { claim, runs } => self.answer(claim, runs),
             Effect::Returned { dispatch, members } => self.give_back(dispatch, &members),
             Effect::Finished { dispatch } => {
-                if let Some(piece) = self.dispatches.remove(&dispatch) {
+                if let Some(piece) = self.dispatches.finish(dispatch) {
                     let (members, head) = (piece.members(), piece.head);
                     self.report(SendEvent::Offered { head, members });
                 }
@@ -72,23 +72,21 @@ impl<B: StateStore, L: Lease> Task<B, L> {
     /// read first.
     fn answer(&mut self, claim: ClaimId, runs: Vec<Handed>) {
         let Some(mut waiting) = self.answers.take_claim(claim) else { return };
-        let now = self.time.now();
-        for run in &runs {
-            self.metrics.runs.claimed(now - run.due);
-        }
         if let Some(found) = waiting.runs(&runs) {
             // Whoever asked may be gone: its runs count as lost when they are not heard of.
-            let _ = waiting.answer.send(found);
+            if waiting.answer.send(found).is_ok() {
+                let now = self.time.now();
+                runs.iter().for_each(|run| self.metrics.runs.claimed(now - run.due));
+            }
         } else {
-            tokio::spawn(read_again(self.store.clone(), waiting, runs));
+            self.questions.spawn(read_again(self.store.clone(), waiting, runs));
         }
     }
 
     /// Gives members of a dispatch back to the engine, as a piece that was not sent.
-    fn give_back(&self, dispatch: DispatchId, members: &Members) {
-        let Some(piece) = self.dispatches.get(&dispatch) else { return };
-        let ids: Vec<_> = members.iter().collect();
-        let (head, back) = (piece.head.clone(), piece.only(&ids));
+    fn give_back(&mut self, dispatch: DispatchId, members: &Members) {
+        let Some(back) = self.dispatches.take_back(dispatch, members) else { return };
+        let head = back.head.clone();
         self.report(SendEvent::Started(head.clone()));
         let (engine, time) = (self.engine.clone(), self.time.clone());
         tokio::spawn(async move {

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::requests::{AskedClaim, Inbox, Outbox, Request, inbox};
 use super::shared::SharedSupervisor;
-use crate::clock::SchedulerTime;
 use crate::model::NodeId;
 use crate::model::claim::{
     ClaimRequest, ClaimedRun, LiveRun, QueueCounts, QueueHint, QueueWant, ReportNotice,
@@ -33,16 +33,15 @@ struct Inner {
     supervisor: Arc<SharedSupervisor>,
     outbox: Outbox,
     hints: broadcast::Sender<(NodeId, QueueHint)>,
-    time: Arc<SchedulerTime>,
 }
 
 impl Supervision {
     /// A supervisor that is not running yet, and the place where questions wait for it.
-    pub(in crate::worker) fn new(node: NodeId, time: Arc<SchedulerTime>) -> (Self, Inbox) {
+    pub(in crate::worker) fn new(node: NodeId) -> (Self, Inbox) {
         let (outbox, inbox) = inbox();
-        let supervisor = Arc::new(SharedSupervisor::new(node));
-        let hints = broadcast::Sender::new(HINTS);
-        (Self(Arc::new(Inner { supervisor, outbox, hints, time })), inbox)
+        let (supervisor, hints) =
+            (Arc::new(SharedSupervisor::new(node)), broadcast::Sender::new(HINTS));
+        (Self(Arc::new(Inner { supervisor, outbox, hints })), inbox)
     }
 
     /// Claims runs for a worker. Never waits for work: the answer is empty when nothing waits. The
@@ -56,11 +55,7 @@ impl Supervision {
 
     /// Notes a heartbeat. Returns the occurrences of which nothing is known here.
     pub async fn heartbeat(&self, beat: WorkerHeartbeat) -> Result<Vec<Occurrence>, NotRunning> {
-        self.check()?;
-        let (answer, answered) = oneshot::channel();
-        let request = Request::Heartbeat(beat, answer);
-        self.0.outbox.requests.send(request).await.map_err(|_| NotRunning)?;
-        answered.await.map_err(|_| NotRunning)
+        self.ask(|answer| Request::Heartbeat(beat, answer)).await
     }
 
     /// Notes reports that are on their way into the store. Where too many wait they are not noted:
@@ -76,8 +71,15 @@ impl Supervision {
     }
 
     fn note(&self, request: Request) {
-        if self.check().is_ok() && self.0.outbox.requests.try_send(request).is_err() {
-            tracing::debug!("a note to the supervisor was dropped: too many wait");
+        if self.check().is_err() {
+            return;
+        }
+        match self.0.outbox.requests.try_send(request) {
+            // The supervisor has ended: nobody is to be told any more.
+            Ok(()) | Err(TrySendError::Closed(_)) => {}
+            Err(TrySendError::Full(_)) => {
+                tracing::debug!("a note to the supervisor was dropped: too many wait");
+            }
         }
     }
 
@@ -87,19 +89,24 @@ impl Supervision {
     }
 
     /// What is known of runs, and of occurrences that wait for a worker; others are left out.
-    #[expect(clippy::unused_async, reason = "gateways ask their peers in the same way")]
     pub async fn live(&self, of: Vec<Occurrence>) -> Result<Vec<LiveRun>, NotRunning> {
-        self.check()?;
-        let boot = self.0.time.clock().boot();
-        let supervisor = self.0.supervisor.lock();
-        Ok(of.into_iter().filter_map(|of| supervisor.live(of, boot)).collect())
+        self.ask(|answer| Request::Live(of, answer)).await
     }
 
     /// The queues of which something waits here, or somebody has something.
-    #[expect(clippy::unused_async, reason = "gateways ask their peers in the same way")]
     pub async fn queues(&self) -> Result<Vec<QueueCounts>, NotRunning> {
+        self.ask(Request::Queues).await
+    }
+
+    /// Asks the task, which answers between two steps: whoever asks waits for no lock.
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, NotRunning> {
         self.check()?;
-        Ok(self.0.supervisor.lock().queues())
+        let (answer, answered) = oneshot::channel();
+        self.0.outbox.requests.send(request(answer)).await.map_err(|_| NotRunning)?;
+        answered.await.map_err(|_| NotRunning)
     }
 
     fn check(&self) -> Result<(), NotRunning> {

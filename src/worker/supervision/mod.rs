@@ -21,12 +21,15 @@
 //! | `task` | the loop: one step after the other |
 //! | `carry_out` | the way of an effect to whoever carries it out |
 //! | `requests`, `answers`, `done` | questions under way, and the data that answers carry |
+//! | `dispatches` | pieces of work whose members are not all journaled |
 //! | `reader`, `news` | what the change feed names, and loads of shards |
 //! | `lookup`, `prepare` | members of a claim as the store has them now; leave to begin |
 //! | `writer`, `proposer` | entries of the own journal; proposals |
 
 mod answers;
 mod carry_out;
+
+mod dispatches;
 mod done;
 mod handle;
 mod lookup;

@@ -1,13 +1,15 @@
 //! The proposer of the supervisor's reports: runs whose worker is silent. One command after the
 //! other; what finds no place is dropped, since the supervisor says it again after some seconds.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use crate::command::{Command, Outcome, Reported};
 use crate::metrics::Metrics;
 use crate::model::run_report::{MAX_REPORTS, RunReport};
 use crate::worker::ports::StateStore;
-use std::sync::Arc;
 
 /// The most commands that wait.
 const WAITING: usize = 16;
@@ -18,10 +20,13 @@ const MAX_BYTES: usize = 256 << 10;
 pub(super) struct Proposer(mpsc::Sender<Vec<RunReport>>);
 
 impl Proposer {
-    /// Starts it on the current runtime; it ends when it is dropped.
-    pub(super) fn start<B: StateStore>(store: B, metrics: Arc<Metrics>) -> Self {
+    /// The way to the proposer, and the proposer, which runs until the way is dropped.
+    pub(super) fn new<B: StateStore>(
+        store: B,
+        metrics: Arc<Metrics>,
+    ) -> (Self, impl Future<Output = ()> + Send) {
         let (sender, mut reports) = mpsc::channel::<Vec<RunReport>>(WAITING);
-        tokio::spawn(async move {
+        let proposing = async move {
             while let Some(reports) = reports.recv().await {
                 let count = reports.len();
                 match store.propose(Command::ReportRuns { reports }).await {
@@ -35,16 +40,21 @@ impl Proposer {
                     }
                 }
             }
-        });
-        Self(sender)
+        };
+        (Self(sender), proposing)
     }
 
     /// Proposes reports, in as few commands as they fit into.
     pub(super) fn propose(&self, reports: Vec<RunReport>) {
         for reports in split(reports) {
-            if self.0.try_send(reports).is_err() {
-                tracing::debug!("silent runs are reported again later: too many reports wait");
-                return;
+            match self.0.try_send(reports) {
+                Ok(()) => {}
+                Err(TrySendError::Full(_)) => {
+                    tracing::debug!("silent runs are reported again later: too many reports wait");
+                    return;
+                }
+                // It has ended by itself: the task notices, and ends.
+                Err(TrySendError::Closed(_)) => return,
             }
         }
     }

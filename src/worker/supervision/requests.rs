@@ -4,7 +4,9 @@
 use tokio::sync::{mpsc, oneshot};
 
 use crate::model::NodeId;
-use crate::model::claim::{ClaimRequest, ClaimedRun, QueueWant, ReportNotice, WorkerHeartbeat};
+use crate::model::claim::{
+    ClaimRequest, ClaimedRun, LiveRun, QueueCounts, QueueWant, ReportNotice, WorkerHeartbeat,
+};
 use crate::model::run::Occurrence;
 use crate::worker::send::Handover;
 
@@ -25,6 +27,10 @@ pub(super) enum Request {
     Reports(Vec<ReportNotice>),
     /// Workers wait at a gateway.
     Want(NodeId, Vec<QueueWant>),
+    /// What is known of runs, and of occurrences that wait for a worker.
+    Live(Vec<Occurrence>, oneshot::Sender<Vec<LiveRun>>),
+    /// What queues have.
+    Queues(oneshot::Sender<Vec<QueueCounts>>),
 }
 
 /// The places where questions wait for the task.

@@ -7,8 +7,9 @@
 //! that was popped before the promise is seen there as under way; one that comes later sees the
 //! promise.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::model::NodeId;
 use crate::model::claim::QueueCounts;
@@ -45,9 +46,14 @@ impl SharedSupervisor {
     }
 
     /// Says whether nothing of an epoch is on its way to the journal. The engine states the end of
-    /// a closing range only then.
+    /// a closing range only then. It must not wait: during a step the answer is no, and it asks
+    /// again.
     pub(in crate::worker) fn is_drained(&self, shard: ShardId, epoch: u64) -> bool {
-        self.lock().is_drained(shard, epoch)
+        match self.supervisor.try_lock() {
+            Ok(supervisor) => supervisor.is_drained(shard, epoch),
+            Err(TryLockError::Poisoned(left)) => left.into_inner().is_drained(shard, epoch),
+            Err(TryLockError::WouldBlock) => false,
+        }
     }
 
     /// Says whether the task takes questions.
@@ -55,8 +61,10 @@ impl SharedSupervisor {
         self.runs.load(Ordering::SeqCst)
     }
 
-    pub(super) fn set_runs(&self, runs: bool) {
-        self.runs.store(runs, Ordering::SeqCst);
+    /// Takes questions until the guard is dropped, also by a panic.
+    pub(super) fn take_questions(self: Arc<Self>) -> TakesQuestions {
+        self.runs.store(true, Ordering::SeqCst);
+        TakesQuestions(self)
     }
 
     /// Notes an effect that is being carried out.
@@ -84,5 +92,41 @@ impl SharedSupervisor {
     /// last tick.
     pub(in crate::worker) fn totals(&self) -> (u64, u64) {
         (self.offers.load(Ordering::Relaxed), self.taken.load(Ordering::Relaxed))
+    }
+}
+
+/// The time in which the task takes questions.
+pub(super) struct TakesQuestions(Arc<SharedSupervisor>);
+
+impl Drop for TakesQuestions {
+    fn drop(&mut self) {
+        self.0.runs.store(false, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engine_does_not_wait_for_a_step() {
+        let supervisor = SharedSupervisor::new(1);
+        assert!(supervisor.is_drained(0, 1));
+        let step = supervisor.lock();
+        assert!(!supervisor.is_drained(0, 1), "a step may take something out");
+        drop(step);
+        assert!(supervisor.is_drained(0, 1));
+    }
+
+    #[test]
+    fn after_a_panic_of_the_task_no_question_is_taken() {
+        let supervisor = Arc::new(SharedSupervisor::new(1));
+        let its = Arc::clone(&supervisor);
+        let task = std::thread::spawn(move || {
+            let _questions = Arc::clone(&its).take_questions();
+            assert!(!its.runs(), "this is the panic");
+        });
+        assert!(task.join().is_err());
+        assert!(!supervisor.runs());
     }
 }

@@ -5,13 +5,14 @@
 //! `handle` starts it on the senders' runtime and ends it behind the engine. A worker that stops
 //! hands out nothing more, and what still waits outside the journal is journaled at once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::answers::Answers;
+use super::dispatches::Dispatches;
 use super::done::Done;
 use super::handle::Supervision;
 use super::lookup::Lookup;
@@ -27,20 +28,18 @@ use crate::delivery::registry::Registry;
 use crate::journal::Journal;
 use crate::metrics::{Metrics, QueueFigures};
 use crate::model::NodeId;
-use crate::model::claim::{MAX_CLAIM, QueueHint};
+use crate::model::claim::{MAX_CLAIM, QueueCounts, QueueHint};
 use crate::model::lease::Now;
 use crate::model::shard::ShardId;
 use crate::worker::ports::{Lease, StateStore};
 use crate::worker::queue::Plans;
-use crate::worker::send::{Defaults, Handover, SendEvent, Work};
-use crate::worker::supervisor::{
-    Beat, Claim, DispatchId, Event, HandOutLease, Heartbeat, Moment, QueueId,
-};
+use crate::worker::send::{Defaults, Handover, SendEvent};
+use crate::worker::supervisor::{Beat, Claim, Event, HandOutLease, Heartbeat, Moment, QueueId};
 
 /// Time between two ticks, in milliseconds.
 const TICK_MS: u64 = 200;
 /// The most claims that are prepared or written at one time. Later ones wait in the inbox.
-const MOST_CLAIMS: usize = 1_024;
+const MAX_CLAIMS: usize = 1_024;
 /// The most that is taken in of each kind before the clock is looked at.
 const AT_ONCE: usize = 2_048;
 /// The longest wait, at the end, for entries that are being written, in milliseconds.
@@ -75,9 +74,7 @@ pub(in crate::worker) struct Task<B, L> {
     pub(super) engine: mpsc::UnboundedSender<SendEvent>,
     pub(super) hints: broadcast::Sender<(NodeId, QueueHint)>,
     pub(super) answers: Answers,
-    /// The pieces of work whose members are not all journaled.
-    pub(super) dispatches: HashMap<DispatchId, Work>,
-    pub(super) last_dispatch: DispatchId,
+    pub(super) dispatches: Dispatches,
     names: BTreeMap<QueueId, String>,
     pub(super) appends: mpsc::UnboundedSender<Appending>,
     pub(super) wishes: mpsc::UnboundedSender<Wish>,
@@ -88,6 +85,8 @@ pub(in crate::worker) struct Task<B, L> {
     done: mpsc::UnboundedReceiver<Done>,
     /// Reader, writer and the like; they end with the task.
     parts: JoinSet<()>,
+    /// Claims that are prepared, and data that are read again for their answers.
+    pub(super) questions: JoinSet<()>,
 }
 
 /// The lease, of a worker that may be stopping.
@@ -141,10 +140,12 @@ impl<B: StateStore, L: Lease> Task<B, L> {
         let mut tasks = JoinSet::new();
         tasks.spawn(reader.run(changes, wishes_rx));
         tasks.spawn(writer.run());
+        let (proposer, proposing) = Proposer::new(store.clone(), Arc::clone(&parts.metrics));
+        tasks.spawn(proposing);
         tasks.spawn(tell_growth(grew, parts.journal_grew, Arc::clone(&time)));
         Self {
             supervisor: Arc::clone(supervision.supervisor()),
-            proposer: Proposer::start(store.clone(), Arc::clone(&parts.metrics)),
+            proposer,
             store,
             lease,
             journal,
@@ -153,8 +154,7 @@ impl<B: StateStore, L: Lease> Task<B, L> {
             engine: parts.engine,
             hints: supervision.hint_sender(),
             answers: Answers::default(),
-            dispatches: HashMap::new(),
-            last_dispatch: 0,
+            dispatches: Dispatches::default(),
             names: BTreeMap::new(),
             appends,
             wishes,
@@ -162,6 +162,7 @@ impl<B: StateStore, L: Lease> Task<B, L> {
             stopping: false,
             done,
             parts: tasks,
+            questions: JoinSet::new(),
         }
     }
 
@@ -174,7 +175,7 @@ impl<B: StateStore, L: Lease> Task<B, L> {
     ) {
         let clock = Arc::clone(self.time.clock());
         let (mut next_tick, mut ends) = (clock.boot(), None);
-        self.supervisor.set_runs(true);
+        let questions = Arc::clone(&self.supervisor).take_questions();
         loop {
             let now = clock.boot();
             if !self.stopping && *stop.borrow() {
@@ -183,6 +184,9 @@ impl<B: StateStore, L: Lease> Task<B, L> {
                 next_tick = now;
             }
             self.take_in(&mut inbox);
+            if std::iter::from_fn(|| self.questions.try_join_next()).any(has_panicked) {
+                break;
+            }
             if now >= next_tick {
                 self.tick();
                 next_tick = now + TICK_MS;
@@ -192,7 +196,7 @@ impl<B: StateStore, L: Lease> Task<B, L> {
             {
                 break;
             }
-            let has_room = self.answers.claims() < MOST_CLAIMS;
+            let has_room = self.answers.claims() < MAX_CLAIMS;
             tokio::select! {
                 Some(done) = self.done.recv() => self.take_done(done),
                 Some(request) = inbox.requests.recv() => self.take_request(request),
@@ -203,6 +207,8 @@ impl<B: StateStore, L: Lease> Task<B, L> {
                     self.stopping = true;
                     next_tick = now;
                 },
+                // Without its answer the claim would wait for ever.
+                Some(ended) = self.questions.join_next() => if has_panicked(ended) { break },
                 // Without its reader or its writer the task would wait for ever.
                 Some(ended) = self.parts.join_next() => {
                     if let Err(error) = ended {
@@ -213,8 +219,9 @@ impl<B: StateStore, L: Lease> Task<B, L> {
                 _ = &mut end, if ends.is_none() => ends = Some(clock.boot() + END_MS),
             }
         }
-        self.supervisor.set_runs(false);
-        // None of them has a hand on the journal any more when the worker is stopped.
+        drop(questions);
+        // Nothing is written to the journal any more when the worker is stopped.
+        self.questions.shutdown().await;
         self.parts.shutdown().await;
     }
 
@@ -232,7 +239,7 @@ impl<B: StateStore, L: Lease> Task<B, L> {
             let Ok(handover) = inbox.handovers.try_recv() else { break };
             self.take_handover(handover);
         }
-        while self.answers.claims() < MOST_CLAIMS {
+        while self.answers.claims() < MAX_CLAIMS {
             let Ok(asked) = inbox.claims.try_recv() else { break };
             self.take_claim(asked);
         }
@@ -240,16 +247,23 @@ impl<B: StateStore, L: Lease> Task<B, L> {
 
     fn tick(&mut self) {
         self.step(Event::Tick);
-        let queues = self.supervisor.lock().queues();
+        let (queues, since) = {
+            let supervisor = self.supervisor.lock();
+            (supervisor.queues(), supervisor.waiting_since())
+        };
         self.supervisor.publish(&queues);
         let now = self.time.now();
-        self.metrics.runs.set_queues(queues.into_iter().map(|counts| QueueFigures {
-            queue: self.names.get(&counts.queue).cloned().unwrap_or_default(),
-            offers: counts.offers,
-            taken: counts.taken,
-            // Where nothing waits it is the end of time.
-            oldest_seconds: u64::try_from(now.saturating_sub(counts.oldest)).unwrap_or(0) / 1_000,
-        }));
+        let figures = |counts: QueueCounts| {
+            let waited = since.get(&counts.queue).map_or(0, |since| now.saturating_sub(*since));
+            Some(QueueFigures {
+                // It is known a moment later.
+                queue: self.names.get(&counts.queue)?.clone(),
+                offers: counts.offers,
+                taken: counts.taken,
+                oldest_seconds: u64::try_from(waited).unwrap_or(0) / 1_000,
+            })
+        };
+        self.metrics.runs.set_queues(queues.into_iter().filter_map(figures));
     }
 
     /// Makes a step at this moment, and carries out what follows.
@@ -327,6 +341,13 @@ impl<B: StateStore, L: Lease> Task<B, L> {
                     });
                 }
             }
+            // Whoever asked may be gone.
+            Request::Live(of, answer) => {
+                let (boot, supervisor) = (self.time.clock().boot(), self.supervisor.lock());
+                let live = of.into_iter().filter_map(|of| supervisor.live(of, boot)).collect();
+                drop(answer.send(live));
+            }
+            Request::Queues(answer) => drop(answer.send(self.supervisor.lock().queues())),
             Request::Want(gateway, wants) => {
                 let now = self.time.clock().boot();
                 for want in wants {
@@ -339,9 +360,12 @@ impl<B: StateStore, L: Lease> Task<B, L> {
 
     fn take_handover(&mut self, handover: Handover) {
         let Handover { mut dispatch, piece } = handover;
-        self.last_dispatch += 1;
-        dispatch.id = self.last_dispatch;
-        self.dispatches.insert(self.last_dispatch, piece);
+        dispatch.id = self.dispatches.add(piece);
         self.step(Event::Dispatch(Box::new(dispatch)));
     }
+}
+
+/// Says whether the preparation of a claim has panicked; then the claim has no end.
+fn has_panicked(ended: Result<(), JoinError>) -> bool {
+    ended.inspect_err(|error| tracing::error!(%error, "a claim cannot be prepared")).is_err()
 }
