@@ -3,7 +3,8 @@
 //!
 //! Reports of one actor share commands, since the log names the actor of each. They are proposed
 //! one command after the other, so that what a worker says of a run counts in its order; while a
-//! command is under way, the next one gathers.
+//! command is under way, the next one gathers. What waits is bounded, and when nothing can be
+//! committed, all of it fails with the command that could not be.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use crate::app::error::{Error, refused};
+use crate::app::error::{Error, ErrorKind, refused};
 use crate::cluster::Cluster;
 use crate::command::{Command, Outcome, Reported};
 use crate::model::actor::ActorRef;
@@ -22,6 +23,10 @@ use crate::model::run_report::{MAX_REPORTS, RunReport};
 const GATHER_TIME: Duration = Duration::from_millis(5);
 /// The most bytes of the reports of a command; one report is always in it.
 const MAX_BYTES: usize = 256 * 1_024;
+/// The most reports that wait at a node for their commands.
+const MAX_QUEUED_REPORTS: usize = 50_000;
+/// The most bytes of the reports that wait at a node.
+const MAX_QUEUED_BYTES: usize = 16 << 20;
 
 /// The answer to one report.
 pub(super) type ReportAnswer = Result<Reported, Error>;
@@ -36,17 +41,27 @@ type Propose = Box<
 /// The reports of a node that are on their way.
 pub(crate) struct ReportGatherer {
     propose: Propose,
+    queued: Mutex<QueuedReports>,
+}
+
+/// The reports that wait for their commands.
+#[derive(Default)]
+struct QueuedReports {
     /// The actors whose reports are on their way, each with a task.
-    queues: Mutex<Vec<ActorQueue>>,
+    actors: Vec<ActorQueue>,
+    /// The number of the reports that wait.
+    count: usize,
+    /// The bytes of them.
+    bytes: usize,
 }
 
 /// The reports of an actor that wait for their command, in order.
 struct ActorQueue {
     actor: ActorRef,
-    waiting: VecDeque<Waiting>,
+    reports: VecDeque<QueuedReport>,
 }
 
-struct Waiting {
+struct QueuedReport {
     report: RunReport,
     bytes: usize,
     answer: oneshot::Sender<ReportAnswer>,
@@ -74,7 +89,7 @@ impl ReportGatherer {
         + Sync
         + 'static,
     ) -> Arc<Self> {
-        Arc::new(Self { propose: Box::new(propose), queues: Mutex::default() })
+        Arc::new(Self { propose: Box::new(propose), queued: Mutex::default() })
     }
 
     /// Hands reports over, which are carried out in their order; gives an answer for each. They are
@@ -97,19 +112,22 @@ impl ReportGatherer {
         actor: ActorRef,
         reports: Vec<RunReport>,
     ) -> Vec<oneshot::Receiver<ReportAnswer>> {
-        let mut queues = self.queues();
-        let place = queues.iter().position(|queue| queue.actor == actor).unwrap_or_else(|| {
-            tokio::spawn(Arc::clone(self).run(actor.clone()));
-            queues.push(ActorQueue { actor, waiting: VecDeque::new() });
-            queues.len() - 1
-        });
-        let queue = &mut queues[place];
+        let mut queued = self.queued();
         let mut answers = Vec::with_capacity(reports.len());
+        // What comes behind a refused report of a call is refused too, so that the order stays.
+        let mut is_full = false;
         for report in reports {
             let bytes = serde_json::to_string(&report).map_or(MAX_BYTES, |text| text.len());
             let (answer, told) = oneshot::channel();
-            queue.waiting.push_back(Waiting { report, bytes, answer });
             answers.push(told);
+            is_full |= !queued.has_room(bytes);
+            if is_full {
+                let message = "too many reports wait for their commands at this node: report again";
+                // The receiver is still here.
+                let _ = answer.send(Err(Error::busy(message)));
+            } else if queued.push(&actor, QueuedReport { report, bytes, answer }) {
+                tokio::spawn(Arc::clone(self).run(actor.clone()));
+            }
         }
         answers
     }
@@ -117,14 +135,26 @@ impl ReportGatherer {
     /// Proposes the reports of an actor, until none waits.
     async fn run(self: Arc<Self>, actor: ActorRef) {
         loop {
-            let is_full = self.queues().iter().any(|queue| queue.actor == actor && queue.is_full());
+            let is_full = self.queued().queue(&actor).is_some_and(|queue| queue.is_full());
             if !is_full {
                 tokio::time::sleep(GATHER_TIME).await;
             }
-            let Some(next) = self.take(&actor) else { return };
+            let next = self.queued().take(&actor);
+            if next.is_empty() {
+                return;
+            }
             let (reports, answers): (Vec<_>, Vec<_>) =
                 next.into_iter().map(|one| (one.report, one.answer)).unzip();
             let told = (self.propose)(actor.clone(), reports).await;
+            if let Err(error) = &told
+                && error.kind() == ErrorKind::Unavailable
+            {
+                // Each of the next commands would fail as late as this one.
+                let behind = self.queued().take_all(&actor);
+                for one in behind {
+                    let _ = one.answer.send(Err(error.clone()));
+                }
+            }
             let mut told = told.map(Vec::into_iter);
             for answer in answers {
                 let answered = match &mut told {
@@ -137,36 +167,72 @@ impl ReportGatherer {
         }
     }
 
-    /// Takes the reports of the next command; without any the actor's queue ends.
-    fn take(&self, actor: &ActorRef) -> Option<Vec<Waiting>> {
-        let mut queues = self.queues();
-        let place = queues.iter().position(|queue| queue.actor == *actor)?;
-        let next = queues[place].take();
-        if next.is_empty() {
-            queues.swap_remove(place);
-            return None;
-        }
-        Some(next)
+    fn queued(&self) -> MutexGuard<'_, QueuedReports> {
+        self.queued.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl QueuedReports {
+    /// Tells whether a report of so many bytes may wait, too. One always may.
+    fn has_room(&self, bytes: usize) -> bool {
+        let fits = self.bytes.saturating_add(bytes) <= MAX_QUEUED_BYTES;
+        self.count == 0 || (self.count < MAX_QUEUED_REPORTS && fits)
     }
 
-    fn queues(&self) -> MutexGuard<'_, Vec<ActorQueue>> {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Adds a report behind those of its actor. Returns whether it is the first of a new queue,
+    /// which needs a task.
+    fn push(&mut self, actor: &ActorRef, one: QueuedReport) -> bool {
+        self.count += 1;
+        self.bytes += one.bytes;
+        if let Some(queue) = self.queue(actor) {
+            queue.reports.push_back(one);
+            return false;
+        }
+        self.actors.push(ActorQueue { actor: actor.clone(), reports: [one].into() });
+        true
+    }
+
+    fn queue(&mut self, actor: &ActorRef) -> Option<&mut ActorQueue> {
+        self.actors.iter_mut().find(|queue| queue.actor == *actor)
+    }
+
+    /// Takes the reports of the next command; without any the actor's queue ends.
+    fn take(&mut self, actor: &ActorRef) -> Vec<QueuedReport> {
+        let next = self.queue(actor).map(ActorQueue::take).unwrap_or_default();
+        self.note_taken(&next);
+        if next.is_empty() {
+            self.actors.retain(|queue| queue.actor != *actor);
+        }
+        next
+    }
+
+    /// Takes all reports of an actor. Its queue stays.
+    fn take_all(&mut self, actor: &ActorRef) -> Vec<QueuedReport> {
+        let all: Vec<_> =
+            self.queue(actor).map(|queue| queue.reports.drain(..).collect()).unwrap_or_default();
+        self.note_taken(&all);
+        all
+    }
+
+    fn note_taken(&mut self, taken: &[QueuedReport]) {
+        self.count -= taken.len();
+        self.bytes -= taken.iter().map(|one| one.bytes).sum::<usize>();
     }
 }
 
 impl ActorQueue {
     fn is_full(&self) -> bool {
-        self.waiting.len() >= MAX_REPORTS
+        self.reports.len() >= MAX_REPORTS
     }
 
-    fn take(&mut self) -> Vec<Waiting> {
+    fn take(&mut self) -> Vec<QueuedReport> {
         let (mut next, mut bytes) = (Vec::new(), 0);
-        while let Some(first) = self.waiting.front() {
+        while let Some(first) = self.reports.front() {
             bytes += first.bytes;
             if !next.is_empty() && (next.len() == MAX_REPORTS || bytes > MAX_BYTES) {
                 break;
             }
-            next.extend(self.waiting.pop_front());
+            next.extend(self.reports.pop_front());
         }
         next
     }
@@ -220,7 +286,10 @@ mod tests {
             assert_eq!(*answers[0].as_ref().unwrap(), told(&done(job, None)), "{job}");
         }
         assert_eq!(commands.load(Ordering::SeqCst), 10);
-        assert!(gatherer.queues().is_empty(), "nothing is left of an actor that says nothing");
+        assert!(
+            gatherer.queued().actors.is_empty(),
+            "nothing is left of an actor that says nothing"
+        );
     }
 
     #[tokio::test]
@@ -252,5 +321,38 @@ mod tests {
         );
         assert!(failed.iter().all(|answer| answer.is_err()));
         assert_eq!(*counted[0].as_ref().unwrap(), Reported::Counted(RunState::Completed));
+    }
+
+    #[tokio::test]
+    async fn without_a_leader_all_that_waits_fails_with_the_first_command() {
+        let commands = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&commands);
+        let gatherer = ReportGatherer::proposing(move |_, _| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            Box::pin(async { Err(Error::unavailable("no leader")) })
+        });
+        let answers = gatherer.tell(OPERATOR, (0..3_500).map(|job| done(job, None)).collect());
+        assert!(answers.await.iter().all(Result::is_err));
+        assert_eq!(commands.load(Ordering::SeqCst), 1);
+        assert_eq!((gatherer.queued().count, gatherer.queued().bytes), (0, 0));
+    }
+
+    fn is_busy(told: &mut oneshot::Receiver<ReportAnswer>) -> bool {
+        let told = told.try_recv();
+        told.is_ok_and(|told| told.is_err_and(|error| error.kind() == ErrorKind::Busy))
+    }
+
+    #[tokio::test]
+    async fn a_node_lets_only_so_many_reports_wait() {
+        let gatherer = ReportGatherer::proposing(|_, _| Box::pin(std::future::pending()));
+        let most = MAX_QUEUED_REPORTS as u64;
+        let mut told = gatherer.add(OPERATOR, (0..=most).map(|job| done(job, None)).collect());
+        assert_eq!(told.iter_mut().map(is_busy).filter(|busy| *busy).count(), 1);
+        gatherer.queued().take_all(&OPERATOR);
+        let long = || Some("x".repeat(MAX_QUEUED_BYTES / 2));
+        let reports = vec![done(1, long()), done(2, long()), done(3, None)];
+        let mut told = gatherer.add(OPERATOR, reports);
+        let busy: Vec<_> = told.iter_mut().map(is_busy).collect();
+        assert_eq!(busy, [false, true, true], "what comes behind keeps its order");
     }
 }
