@@ -8,7 +8,9 @@ use super::event::{Dispatch, Effect, Moment, QueueId, Source};
 use super::offers::{Group, GroupId, Popped, Stage};
 use super::state::{Following, Supervisor};
 use super::waiting::Waiting;
-use crate::model::attempt::{AttemptRecord, JournalEntry, Occurrences, SkipReason, Verdict};
+use crate::model::attempt::{
+    AttemptRecord, JournalEntry, Occurrences, ResultOrigin, SkipReason, Verdict,
+};
 use crate::model::members::Members;
 use crate::model::offer::Offer;
 use crate::model::postponement::{Obstacle, Postponement};
@@ -194,7 +196,11 @@ impl Supervisor {
                 }
             }
             self.changed_queues.insert(source.queue);
-            entries.push(skipped(&source, &jobs, SkipReason::Ended, source.due));
+            let ended =
+                AttemptRecord::skipped(occurrences(&source, &jobs), SkipReason::Ended, source.due);
+            // As for runs that somebody has: these are over because their jobs were deleted.
+            let ended = AttemptRecord { origin: ResultOrigin::Cancelled, ..ended };
+            entries.push(record(&source, ended));
         }
         self.append(entries, following, out);
     }

@@ -2,7 +2,7 @@
 
 use super::super::event::{Effect, Event, Found, Prepared};
 use super::fixture::*;
-use crate::model::attempt::{JournalEntry, SkipReason, Verdict};
+use crate::model::attempt::{JournalEntry, ResultOrigin, SkipReason, Verdict};
 use crate::model::claim::ClaimOrder;
 use crate::model::members::Members;
 use crate::model::offer::Taken;
@@ -234,6 +234,7 @@ fn jobs_that_go_end_their_offers() {
     let skipped = entries(&effects);
     let [JournalEntry::Attempt(record)] = &skipped[..] else { panic!("{effects:?}") };
     assert_eq!(record.verdict, Verdict::Skipped(SkipReason::Ended));
+    assert_eq!(record.origin, ResultOrigin::Cancelled, "lists of runs show it");
     assert_eq!((record.pending, record.attempt), (Some(4), 2));
     assert_eq!(record.members, Members::from_sorted([2]));
     // One that went before it came, by an older reading of the builder.
