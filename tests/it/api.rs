@@ -17,6 +17,7 @@ mod patch;
 mod projects;
 mod queries;
 mod rules;
+mod run_notices;
 mod run_reports;
 mod runs;
 mod schedules;

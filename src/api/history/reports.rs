@@ -12,7 +12,7 @@ use crate::api::http::fields::Fields;
 use crate::api::http::ids::IdText;
 use crate::api::http::respond;
 use crate::api::state::{ApiState, AppState};
-use crate::app::history::bounded_words;
+use crate::app::history::{ReportedState, bounded_words};
 use crate::model::run::Report;
 
 #[derive(Serialize)]
@@ -69,9 +69,10 @@ pub(crate) async fn fail(
 async fn report(
     state: &AppState,
     context: &RequestContext,
-    execution_id: String,
+    id: String,
     report: Report,
 ) -> Result<Response, Error> {
-    let state = state.app.report_run(&context.actor, execution_id.clone(), report).await?;
+    let told = state.app.report_run(&context.actor, id, report).await?;
+    let ReportedState { execution_id, state } = told;
     Ok(respond::ok(&ReportView { execution_id, state }, context.casing()))
 }

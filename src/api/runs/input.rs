@@ -36,7 +36,10 @@ pub(super) fn of_list(worker: &str, report: Value) -> Result<(RunInput, Warnings
     let mut fields = Fields::of(report);
     let mut warnings = Warnings::default();
     let Some(id) = fields.text("id", MAX_ID)? else {
-        return Err(Error::invalid("id", "id is missing: give the id or the runId of the run"));
+        return Err(Error::invalid(
+            "id",
+            "id is missing: give the execution id or the run id of the run",
+        ));
     };
     let state = fields.text("state", MAX_ID)?;
     let word = match state.as_deref() {

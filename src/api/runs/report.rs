@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::input;
 use crate::api::http::body::{self, SMALL};
+use crate::api::http::casing;
 use crate::api::http::context::RequestContext;
 use crate::api::http::error::Error;
 use crate::api::http::fields::Fields;
@@ -19,6 +20,7 @@ use crate::app::runs::{RunAnswer, RunInput, RunWord};
 use crate::app::warnings::Warnings;
 use crate::app::{self, ErrorKind};
 use crate::model::attempt::occurrence_id;
+use crate::model::job::Casing;
 use crate::model::run_id::run_id;
 use crate::model::run_report::{MAX_REPORTS, RunState};
 
@@ -61,7 +63,7 @@ struct ErrorView {
     code: &'static str,
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<&'static str>,
+    field: Option<String>,
 }
 
 pub(crate) async fn complete(
@@ -186,10 +188,10 @@ pub(crate) async fn report_many(
     let mut reports = Vec::with_capacity(refused.len());
     for refused in refused {
         reports.push(match refused {
-            Some((id, error)) => AnswerView { id, ..of_error(error) },
+            Some((id, error)) => AnswerView { id, ..of_error(error, context.casing()) },
             None => {
                 let (id, answer) = told.next().ok_or_else(Error::internal)?;
-                of_answer(id, answer)
+                of_answer(id, answer, context.casing())
             }
         });
     }
@@ -197,7 +199,7 @@ pub(crate) async fn report_many(
     Ok(respond::warn(response, &warnings))
 }
 
-fn of_answer(id: String, answer: RunAnswer) -> AnswerView {
+fn of_answer(id: String, answer: RunAnswer, casing: Casing) -> AnswerView {
     let RunAnswer { occurrence, cluster, told } = answer;
     let id = Some(occurrence.map_or(id, |of| occurrence_id(cluster, of)));
     let run_id = occurrence.map(|of| run_id(cluster, of));
@@ -206,26 +208,26 @@ fn of_answer(id: String, answer: RunAnswer) -> AnswerView {
             let status = StatusCode::OK.as_u16();
             AnswerView { id, run_id, status, state: Some(state.name()), error: None }
         }
-        Err(error) => AnswerView { id, run_id, ..of_error(error.into()) },
+        Err(error) => AnswerView { id, run_id, ..of_error(error.into(), casing) },
     }
 }
 
-fn of_error(error: Error) -> AnswerView {
+fn of_error(error: Error, casing: Casing) -> AnswerView {
     let status = error.status().as_u16();
     let (error, state) = match error {
         Error::App(error) => {
             let state = error.state().map(RunState::name);
-            (view(&error), state)
+            (view(&error, casing), state)
         }
-        Error::Http(_) => (view(&app::Error::internal()), None),
+        Error::Http(_) => (view(&app::Error::internal(), casing), None),
     };
     AnswerView { id: None, run_id: None, status, state, error: Some(error) }
 }
 
-fn view(error: &app::Error) -> ErrorView {
+fn view(error: &app::Error, casing: Casing) -> ErrorView {
     ErrorView {
         code: error.kind().code(),
         message: error.detail().to_owned(),
-        field: error.field_name(),
+        field: error.field_name().map(|field| casing::name(field, casing)),
     }
 }

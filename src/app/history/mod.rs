@@ -20,7 +20,7 @@ pub use execution::OccurrenceRecord;
 pub use executions::ExecutionRecord;
 pub use explain::Explanation;
 pub use occurrences::OccurrencePage;
-pub use reports::bounded_words;
+pub use reports::{ReportedState, bounded_words};
 pub use time_range::TimeRange;
 
 pub use crate::store::attempts::StoredAttempt;

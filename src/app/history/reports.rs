@@ -1,5 +1,5 @@
 //! Reports of receivers about runs that they accepted, and cancellations by clients. Each is one
-//! command. A heartbeat reads nothing but the cluster's id.
+//! command, but for the heartbeat of a worker's run, which goes to the owner of the run.
 
 use crate::app::actor::Actor;
 use crate::app::authz::{Action, Resource, authorize};
@@ -8,17 +8,24 @@ use crate::app::history::execution::state;
 use crate::app::reads::ReadPhase;
 use crate::app::runs::arrivals::PATIENCE_MS;
 use crate::app::runs::ids::named;
+use crate::app::runs::standing::{is_found, may_come};
 use crate::app::state::App;
 use crate::command::{Command, Outcome, Rejection, RejectionKind, Reported};
-use crate::model::Millis;
-use crate::model::attempt::bounded;
-use crate::model::claim::ReportNotice;
-use crate::model::run::{Occurrence, Report};
+use crate::gateway::Gateway;
+use crate::model::attempt::{bounded, occurrence_id};
+use crate::model::claim::{ReportNotice, RunHeartbeat, WorkerHeartbeat};
+use crate::model::run::{Occurrence, Report, Run};
 use crate::model::run_report::RunState;
+use crate::store::{meta, runs};
 
-/// A report waits for the record of its run if the occurrence was scheduled less than this ago, in
-/// milliseconds.
-const RECENT_MS: Millis = 24 * 3_600_000;
+/// An occurrence after a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportedState {
+    /// Its execution id, by whichever id it was named.
+    pub execution_id: String,
+    /// The name of its state.
+    pub state: &'static str,
+}
 
 /// The part of a receiver's words that a report keeps, without control characters.
 pub fn bounded_words(text: &str) -> String {
@@ -26,8 +33,8 @@ pub fn bounded_words(text: &str) -> String {
 }
 
 impl App {
-    /// Reports about a run by its execution id; gives the name of the state that its occurrence has
-    /// then. The words of a failure were bounded by [`bounded_words`].
+    /// Reports about a run by its execution id or its run id; gives the state that its occurrence
+    /// has then. The words of a failure were bounded by [`bounded_words`].
     ///
     /// # Errors
     ///
@@ -36,14 +43,35 @@ impl App {
     pub async fn report_run(
         &self,
         actor: &Actor,
-        execution_id: String,
+        id: String,
         report: Report,
-    ) -> Result<&'static str, Error> {
+    ) -> Result<ReportedState, Error> {
         authorize(actor, Action::RunsReport, Resource::Any)?;
-        let found = self.read(actor, move |conn| named(conn, &execution_id)).await?;
-        let of = found.ok_or_else(|| {
+        let beats = report == Report::Heartbeat;
+        let found = self.read(actor, move |conn| {
+            let Some(of) = named(conn, &id)? else { return Ok(None) };
+            let cluster = meta::cluster_id(conn)?.unwrap_or_default();
+            let run = if beats { runs::get(conn, of)? } else { None };
+            Ok(Some((occurrence_id(cluster, of), of, run)))
+        });
+        let (execution_id, of, run) = found.await?.ok_or_else(|| {
             Error::not_found("no run has this id: give the execution id that came with the request")
         })?;
+        let by_worker = run.filter(|run| run.accepted && run.worker.is_some());
+        if let (Some(run), Some(gateway)) = (by_worker, self.gateway()) {
+            let state = heartbeat_of_worker(gateway, &run).await?.name();
+            return Ok(ReportedState { execution_id, state });
+        }
+        let state = self.state_after_report(actor, of, report).await?;
+        Ok(ReportedState { execution_id, state })
+    }
+
+    async fn state_after_report(
+        &self,
+        actor: &Actor,
+        of: Occurrence,
+        report: Report,
+    ) -> Result<&'static str, Error> {
         let known = state_after(&report);
         if let Some(state) = self.propose_report(actor, of, report).await? {
             return Ok(state.name());
@@ -73,8 +101,13 @@ impl App {
         }
         let command = Command::ReportRun { occurrence, report };
         let mut told = self.propose(actor, command.clone()).await?;
-        if is_missing(&told) && (0..RECENT_MS).contains(&(self.now() - occurrence.scheduled)) {
-            told = self.propose_late(actor, occurrence, command, rows).await?;
+        if is_missing(&told) {
+            let now = self.now();
+            let comes = self.read(actor, move |conn| may_come(conn, occurrence, now)).await?;
+            if comes && let Some(late) = self.propose_late(actor, occurrence, command, rows).await?
+            {
+                told = late;
+            }
         }
         match told {
             Outcome::Done | Outcome::Changed(_) => Ok(None),
@@ -87,31 +120,58 @@ impl App {
         }
     }
 
-    /// Proposes a report again as long as its run is not there. A receiver may report before its
-    /// own acceptance has been recorded, which takes a journal, a collector and a quorum.
+    /// Proposes a report again once its run is there. A receiver may report before its own
+    /// acceptance has been recorded, which takes a journal, a collector and a quorum. `None` where
+    /// too many wait already, or nothing came.
     async fn propose_late(
         &self,
         actor: &Actor,
         of: Occurrence,
         command: Command,
         rows: bool,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<Option<Outcome>, Error> {
         let clock = self.time.clock();
         let late = clock.boot() + PATIENCE_MS;
-        let arrival = self.arrivals.expect(&self.cluster, of, rows)?;
-        // The run may have come between the refusal and the begin of the wait.
+        let Ok(arrival) = self.arrivals.expect(&self.cluster, vec![of], rows) else {
+            return Ok(None);
+        };
         let mut in_time = true;
-        loop {
-            let told = self.propose(actor, command.clone()).await?;
-            if !in_time || !is_missing(&told) {
-                return Ok(told);
+        // The run may have come between the refusal and the begin of the wait.
+        while in_time {
+            if self.read(actor, move |conn| is_found(conn, of, rows)).await? {
+                let told = self.propose(actor, command.clone()).await?;
+                if !is_missing(&told) {
+                    return Ok(Some(told));
+                }
             }
             tokio::select! {
                 () = arrival.changed() => {}
                 () = clock.sleep_until(late) => in_time = false,
             }
         }
+        // This node's copy may be behind what is committed.
+        self.propose(actor, command).await.map(Some)
     }
+}
+
+/// Passes the heartbeat of a worker's run on to its owner; gives the state of the run.
+async fn heartbeat_of_worker(gateway: &Gateway, run: &Run) -> Result<RunState, Error> {
+    let worker = run.worker.as_deref().map(|kept| kept.worker.clone()).unwrap_or_default();
+    let (occurrence, attempt) = (run.occurrence, run.attempt);
+    let beat = RunHeartbeat { occurrence, attempt, progress: None, message: None };
+    let heard = gateway.heartbeat(WorkerHeartbeat { worker, runs: vec![beat] }, 0).await;
+    if !heard.gone.is_empty() {
+        let message = "no worker has this attempt of the run now: stop working on it";
+        return Err(Error::conflict(message));
+    }
+    if !heard.cancel.is_empty() {
+        return Ok(RunState::Cancelling);
+    }
+    if !heard.unknown.is_empty() {
+        let message = "the owner of this run was not reached: send the heartbeat again";
+        return Err(Error::unavailable(message));
+    }
+    Ok(RunState::Running)
 }
 
 /// Says whether a report found no run.

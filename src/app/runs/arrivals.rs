@@ -2,8 +2,8 @@
 //! record of its claim has come from the owner's journal into the state, and a receiver before the
 //! record of its own answer.
 //!
-//! One task follows the change feed for all that wait, while any does, and wakes those whose
-//! occurrence a change names. To be woken proves nothing: the caller looks, or asks, again.
+//! One task follows the change feed for all that wait, while any does, and wakes those of whose
+//! occurrences a change names one. To be woken proves nothing: the caller looks again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,22 +33,22 @@ struct Waiting {
     waits: HashMap<Occurrence, Vec<Arc<Notify>>>,
     /// Those of them that wait for its row, too.
     for_rows: Vec<(Occurrence, Arc<Notify>)>,
-    /// The number of all of them.
+    /// The number of the occurrences that all of them wait for.
     count: usize,
     /// A task follows the change feed.
     followed: bool,
 }
 
-/// The wait of one caller. It ends when this is dropped.
+/// The wait of one caller for one or more runs. It ends when this is dropped.
 pub(in crate::app) struct Arrival {
     all: Arc<RunArrivals>,
-    of: Occurrence,
+    of: Vec<Occurrence>,
     woken: Arc<Notify>,
 }
 
 impl RunArrivals {
-    /// Begins a wait for a run, and with `rows` also for a row. From here on no change of it is
-    /// missed.
+    /// Begins a wait for runs, and with `rows` also for their rows. From here on no change of them
+    /// is missed.
     ///
     /// # Errors
     ///
@@ -56,7 +56,7 @@ impl RunArrivals {
     pub(in crate::app) fn expect(
         self: &Arc<Self>,
         cluster: &Cluster,
-        of: Occurrence,
+        of: Vec<Occurrence>,
         rows: bool,
     ) -> Result<Arrival, Error> {
         self.begin(|| cluster.changes(), of, rows)
@@ -65,19 +65,21 @@ impl RunArrivals {
     fn begin(
         self: &Arc<Self>,
         changes: impl FnOnce() -> Receiver<Arc<Change>>,
-        of: Occurrence,
+        of: Vec<Occurrence>,
         rows: bool,
     ) -> Result<Arrival, Error> {
         let woken = Arc::new(Notify::new());
         let mut waiting = self.waiting();
-        if waiting.count >= MOST {
+        if waiting.count + of.len() > MOST {
             let message = "too many reports wait for the records of their runs: report again";
             return Err(Error::busy(message));
         }
-        waiting.count += 1;
-        waiting.waits.entry(of).or_default().push(Arc::clone(&woken));
-        if rows {
-            waiting.for_rows.push((of, Arc::clone(&woken)));
+        waiting.count += of.len();
+        for of in &of {
+            waiting.waits.entry(*of).or_default().push(Arc::clone(&woken));
+            if rows {
+                waiting.for_rows.push((*of, Arc::clone(&woken)));
+            }
         }
         if !waiting.followed {
             waiting.followed = true;
@@ -116,7 +118,8 @@ impl Waiting {
             self.waits.get(of).into_iter().flatten().for_each(|one| one.notify_one());
         }
         for (of, one) in &self.for_rows {
-            if change.pending.contains(&shard_of(of.job)) {
+            // Offers are named by their rows, which nobody who waits for one knows.
+            if !change.offers.is_empty() || change.pending.contains(&shard_of(of.job)) {
                 one.notify_one();
             }
         }
@@ -133,7 +136,7 @@ impl Waiting {
 }
 
 impl Arrival {
-    /// Waits for the next change that may be that of the occurrence.
+    /// Waits for the next change that may be that of one of the occurrences.
     pub(in crate::app) async fn changed(&self) {
         self.woken.notified().await;
     }
@@ -142,12 +145,14 @@ impl Arrival {
 impl Drop for Arrival {
     fn drop(&mut self) {
         let mut waiting = self.all.waiting();
-        waiting.count -= 1;
+        waiting.count -= self.of.len();
         waiting.for_rows.retain(|(_, one)| !Arc::ptr_eq(one, &self.woken));
-        if let Some(waits) = waiting.waits.get_mut(&self.of) {
-            waits.retain(|one| !Arc::ptr_eq(one, &self.woken));
-            if waits.is_empty() {
-                waiting.waits.remove(&self.of);
+        for of in &self.of {
+            if let Some(waits) = waiting.waits.get_mut(of) {
+                waits.retain(|one| !Arc::ptr_eq(one, &self.woken));
+                if waits.is_empty() {
+                    waiting.waits.remove(of);
+                }
             }
         }
     }
@@ -177,7 +182,8 @@ mod tests {
     async fn a_wait_is_woken_by_what_may_be_of_it_and_by_nothing_else() {
         let (feed, _) = broadcast::channel(4);
         let all: Arc<RunArrivals> = Arc::default();
-        let wait = |job, rows| all.begin(|| feed.subscribe(), of(job), rows).unwrap();
+        let wait =
+            |job, rows| all.begin(|| feed.subscribe(), vec![of(job), of(job + 9)], rows).unwrap();
         let (named, other, for_row) = (wait(1, false), wait(64, false), wait(65, true));
         let woken = |one: &Arrival| one.changed().now_or_never().is_some();
         let states = || [woken(&named), woken(&other), woken(&for_row)];
@@ -185,6 +191,10 @@ mod tests {
         assert_eq!(states(), [true, false, false]);
         publish(&feed, Change { pending: vec![1], ..Change::default() }).await;
         assert_eq!(states(), [false, false, true]);
+        publish(&feed, Change { offers: vec![77], ..Change::default() }).await;
+        assert_eq!(states(), [false, false, true], "a row that came to wait for workers");
+        publish(&feed, Change { runs: vec![of(10)], ..Change::default() }).await;
+        assert_eq!(states(), [true, false, false], "another run of the same wait");
         publish(&feed, Change { crowded: vec![1], ..Change::default() }).await;
         assert_eq!(states(), [false, true, true]);
         publish(&feed, Change { replaced: true, ..Change::default() }).await;
@@ -200,10 +210,10 @@ mod tests {
         let (feed, _) = broadcast::channel(4);
         let all: Arc<RunArrivals> = Arc::default();
         let waits: Vec<_> = (0..MOST as u64)
-            .map(|job| all.begin(|| feed.subscribe(), of(job), job < 2).unwrap())
+            .map(|job| all.begin(|| feed.subscribe(), vec![of(job)], job < 2).unwrap())
             .collect();
         assert_eq!(feed.receiver_count(), 1);
-        assert!(all.begin(|| feed.subscribe(), of(1), false).is_err());
+        assert!(all.begin(|| feed.subscribe(), vec![of(1)], false).is_err());
         drop(waits);
         let waiting = || {
             let waiting = all.waiting();

@@ -10,7 +10,7 @@ mod names;
 mod overlay;
 mod record;
 mod report;
-mod standing;
+pub(in crate::app) mod standing;
 mod word;
 
 pub use filter::RunFilter;

@@ -14,7 +14,8 @@ use crate::model::run::{Occurrence, Phase, Run};
 use crate::model::run_report::RunState;
 use crate::model::run_terms::RunTerms;
 use crate::model::shard::shard_of;
-use crate::store::{attempts, jobs, pending, runs};
+use crate::model::target::WORKER;
+use crate::store::{attempts, executors, jobs, pending, runs};
 
 /// The time after its scheduled instant in which the first record of a run may be on its way, in
 /// milliseconds.
@@ -30,8 +31,8 @@ const SEARCHED: Millis = 60_000;
 pub(super) enum Standing {
     /// The report is to be proposed.
     Present,
-    /// The record of the run is on its way.
-    Awaited,
+    /// The record of the run is on its way; the state without it, if there is anything.
+    Awaited(Option<RunState>),
     /// The report says that a run has begun which was published.
     Begins {
         /// The attempt that has begun.
@@ -45,7 +46,7 @@ pub(super) enum Standing {
 
 impl Standing {
     pub(super) fn is_awaited(&self) -> bool {
-        matches!(self, Self::Awaited)
+        matches!(self, Self::Awaited(_))
     }
 }
 
@@ -62,7 +63,7 @@ pub(super) fn standing(
     if let Some(run) = run.as_ref().filter(|run| run.accepted) {
         // What this node has applied may be older than what the worker was handed.
         if attempt > run.attempt {
-            return Ok(Standing::Awaited);
+            return Ok(Standing::Awaited(Some(RunState::of_run(run))));
         }
         return Ok(if is_begin { begin(run, input) } else { Standing::Present });
     }
@@ -73,21 +74,57 @@ pub(super) fn standing(
         let is_past = row.next_at == PARKED || (attempt != 0 && attempt < row.attempt);
         return Ok(match word {
             RunWord::Cancel { .. } => Standing::Present,
-            _ if may_be_taken && !is_past => Standing::Awaited,
+            // That it is done is said of the attempt before, whose record is here.
+            RunWord::Completed { .. } if attempt == 0 && row.attempt > 1 => Standing::Present,
+            _ if may_be_taken && !is_past => Standing::Awaited(Some(RunState::of_row(&row))),
             RunWord::Running => refused(RunState::of_row(&row)),
             _ => Standing::Present,
         });
     }
-    if run.is_some() {
-        return Ok(if wanted { Standing::Present } else { Standing::Awaited });
+    if let Some(run) = run {
+        let awaited = Standing::Awaited(Some(RunState::of_run(&run)));
+        return Ok(if wanted { Standing::Present } else { awaited });
     }
     if let Some(state) = end_of(conn, of)? {
         return Ok(if is_begin { refused(state) } else { Standing::Present });
     }
-    if (-AHEAD..RECENT).contains(&(now - of.scheduled)) {
-        return Ok(Standing::Awaited);
+    if may_come(conn, of, now)? {
+        return Ok(Standing::Awaited(None));
     }
     Ok(if is_begin { Standing::Answered(Err(missing_run())) } else { Standing::Present })
+}
+
+/// Says whether the first record of a run may be on its way: for a while after its scheduled
+/// instant, and for workers, who may begin late, at any time after it.
+pub(in crate::app) fn may_come(
+    conn: &Connection,
+    of: Occurrence,
+    now: Millis,
+) -> rusqlite::Result<bool> {
+    let age = now.saturating_sub(of.scheduled);
+    if age < RECENT {
+        return Ok(age >= -AHEAD);
+    }
+    let executor = jobs::get(conn, of.job)?.and_then(|job| job.definition.executor);
+    let Some(executor) = executor else { return Ok(false) };
+    Ok(executors::get(conn, executor)?.is_some_and(|executor| executor.kind == WORKER))
+}
+
+/// Says whether a report of a receiver, or a cancellation, would find its run or the end of it now.
+pub(in crate::app) fn is_found(
+    conn: &Connection,
+    of: Occurrence,
+    is_cancel: bool,
+) -> rusqlite::Result<bool> {
+    let run = runs::get(conn, of)?;
+    if run.as_ref().is_some_and(|run| run.accepted) {
+        return Ok(true);
+    }
+    if let Some(row) = row_of(conn, of)? {
+        // What waits for workers may be taken already.
+        return Ok(is_cancel || row.queue.is_none());
+    }
+    Ok(run.is_some_and(|run| run.node != 0) || end_of(conn, of)?.is_some())
 }
 
 /// The standing of a run whose worker says that it has begun.

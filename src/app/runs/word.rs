@@ -1,5 +1,6 @@
 //! What comes in about a run, and what is answered: the words between the API and `report`.
 
+use super::ids::missing_run;
 use crate::app::error::Error;
 use crate::command::Rejection;
 use crate::model::run::Occurrence;
@@ -69,6 +70,17 @@ pub struct RunAnswer {
     pub cluster: u128,
     /// The state of the run after it, or why it did not count.
     pub told: Result<RunState, Error>,
+}
+
+/// The error of a begin that no record of a claim or a message came for in time; the state of what
+/// there is instead.
+pub(super) fn not_yet(state: Option<RunState>) -> Error {
+    if state.is_none() {
+        return missing_run();
+    }
+    let message = "no worker is known to have this attempt: of one that was claimed this moment, \
+                   report again in a second";
+    Error::not_found(message).in_state(state)
 }
 
 /// The error of a report that was refused, with the state of the run.

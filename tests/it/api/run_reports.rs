@@ -85,6 +85,9 @@ async fn what_a_worker_says_of_its_run_is_answered_with_the_state() {
     let run_id = shown.json["data"]["runId"].as_str().unwrap().to_owned();
     let told = runs.api.post(&format!("/runs/{run_id}/complete"), json!({})).await;
     assert_eq!(told.json["data"]["run_id"], json!(run_id), "{}", told.json);
+    let report = json!({"reports": [{"id": run_id, "state": "completed", "workerId": "v"}]});
+    let refused = runs.api.post("/workers/w/report", report).await;
+    assert_eq!(refused.json["data"]["reports"][0]["error"]["field"], "worker_id");
     let again = runs.api.post(&format!("/runs/{run_id}/cancel"), json!({})).await;
     assert_eq!(again.json["data"], "Run already finished");
     let message = again.json["error"]["message"].as_str().unwrap();
