@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::api::history::execution_view::{ExecutionView, view as attempt};
 use crate::app::runs::{RunDetails, RunRecord};
-use crate::model::attempt::{SkipReason, occurrence_id};
+use crate::model::attempt::occurrence_id;
 use crate::model::run_id::run_id;
 use crate::model::run_terms::BusKind;
 use crate::model::time::rfc3339;
@@ -26,6 +26,8 @@ pub(crate) struct RunView {
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancelled_by: Option<String>,
     attempt: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     worker: Option<String>,
@@ -68,7 +70,8 @@ pub(crate) fn view(run: RunRecord) -> RunView {
         queue: run.queue,
         bus: run.bus,
         state: run.state.name(),
-        reason: run.reason.map(SkipReason::name),
+        reason: run.reason,
+        cancelled_by: run.cancelled_by,
         attempt: run.attempt,
         worker: run.worker,
         scheduled_at: rfc3339(run.occurrence.scheduled),

@@ -68,8 +68,24 @@ impl RunFilter {
         if self.states.is_empty() { !state.is_end() } else { self.states.contains(&state) }
     }
 
-    /// Tells whether a run matches, but for its queue.
+    /// Tells whether a run matches, but for its queue, or may once its owner has said when it was
+    /// heard of.
+    pub(super) fn may_match(&self, run: &RunRecord) -> bool {
+        let is_unheard = run.heard.is_none() && run.started.is_some() && run.is_kept();
+        self.matches_recorded(run) && (is_unheard || self.matches_heartbeat(run))
+    }
+
+    /// Tells whether a run matches, but for its queue. One of which nobody has said when it was
+    /// heard of matches no bound of that.
     pub(super) fn matches(&self, run: &RunRecord) -> bool {
+        self.matches_recorded(run) && self.matches_heartbeat(run)
+    }
+
+    fn matches_heartbeat(&self, run: &RunRecord) -> bool {
+        self.heartbeat_before.is_none_or(|bound| run.heard.is_some_and(|at| at < bound))
+    }
+
+    fn matches_recorded(&self, run: &RunRecord) -> bool {
         let before = |bound: Option<Millis>, at: Option<Millis>| {
             bound.is_none_or(|bound| at.is_some_and(|at| at < bound))
         };
@@ -79,6 +95,5 @@ impl RunFilter {
             && self.worker.as_ref().is_none_or(|worker| run.worker.as_ref() == Some(worker))
             && before(self.created_before, Some(run.due))
             && before(self.started_before, run.started)
-            && before(self.heartbeat_before, run.heard)
     }
 }

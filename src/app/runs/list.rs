@@ -141,7 +141,7 @@ impl Selection<'_> {
     /// Adds a run that matches. Returns whether there is room for more.
     fn add(&mut self, run: Option<RunRecord>, place: RunPlace) -> bool {
         self.left = self.left.saturating_sub(1);
-        self.runs.extend(run.filter(|run| self.filter.matches(run)));
+        self.runs.extend(run.filter(|run| self.filter.may_match(run)));
         let ends = self.runs.len() >= self.limit || self.left == 0;
         if ends {
             self.next = Some(place);
@@ -235,7 +235,7 @@ impl Selection<'_> {
             after,
             ..executions::Filter::default()
         };
-        Ok(executions::list(conn, &filter, CHUNK, 0, true)?.1)
+        executions::newest_of_job(conn, job, &filter, CHUNK)
     }
 
     /// The record of an attempt that was the end of a run.

@@ -24,6 +24,7 @@ pub(super) struct Queue {
 /// A job, as runs name it.
 #[derive(Clone, Debug, Default)]
 struct JobNames {
+    is_gone: bool,
     project: ProjectId,
     name: Option<String>,
     executor: Option<u64>,
@@ -51,6 +52,11 @@ impl<'c> RunNames<'c> {
         Ok(self.names(id)?.project)
     }
 
+    /// Tells whether a job was deleted.
+    pub(super) fn is_gone(&mut self, id: JobId) -> rusqlite::Result<bool> {
+        Ok(self.names(id)?.is_gone)
+    }
+
     /// The queue whose workers perform a job now; `None` for a job without one.
     pub(super) fn queue_of_job(&mut self, id: JobId) -> rusqlite::Result<Option<Queue>> {
         let Some(executor) = self.names(id)?.executor else { return Ok(None) };
@@ -68,11 +74,12 @@ impl<'c> RunNames<'c> {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(new) => {
                 let names = jobs::get(self.conn, id)?.map(|job| JobNames {
+                    is_gone: false,
                     project: job.definition.project,
                     name: job.definition.worker_name.clone().or(job.external_id),
                     executor: job.definition.executor,
                 });
-                Ok(new.insert(names.unwrap_or_default()))
+                Ok(new.insert(names.unwrap_or(JobNames { is_gone: true, ..JobNames::default() })))
             }
         }
     }

@@ -10,14 +10,14 @@ use crate::model::Millis;
 use crate::model::claim::LiveRun;
 use crate::model::run::{Occurrence, Phase};
 use crate::model::run_report::RunState;
-use crate::model::run_terms::BusKind;
 
 impl App {
     /// Asks the owners of runs that are not over how they are at this moment, for a moment, and
     /// lays that over the records.
     pub(super) async fn lay_over(&self, runs: &mut [RunRecord]) {
         let Some(gateway) = self.gateway() else { return };
-        let of: Vec<_> = runs.iter().filter(|run| is_kept(run)).map(|run| run.occurrence).collect();
+        let of: Vec<_> =
+            runs.iter().filter(|run| run.is_kept()).map(|run| run.occurrence).collect();
         if of.is_empty() {
             return;
         }
@@ -26,16 +26,11 @@ impl App {
     }
 }
 
-/// Says whether a supervisor keeps a run, or will.
-fn is_kept(run: &RunRecord) -> bool {
-    !run.state.is_end() && run.bus != Some(BusKind::Http)
-}
-
 /// Lays what supervisors know over records, at an instant.
 fn overlay(runs: &mut [RunRecord], live: &LiveRuns, now: Millis) {
     let known: HashMap<Occurrence, &LiveRun> =
         live.runs.iter().map(|one| (one.occurrence, one)).collect();
-    for run in runs.iter_mut().filter(|run| is_kept(run)) {
+    for run in runs.iter_mut().filter(|run| run.is_kept()) {
         run.live = Some(!live.unanswered.contains(&run.occurrence));
         if let Some(one) = known.get(&run.occurrence) {
             lay(run, one, now);
@@ -79,6 +74,7 @@ fn lay(run: &mut RunRecord, live: &LiveRun, now: Millis) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::run_terms::BusKind;
 
     const NOW: Millis = 1_763_700_000_000;
 

@@ -7,7 +7,7 @@ use super::names::{Queue, RunNames};
 use crate::model::attempt::{ResultOrigin, SkipReason, Verdict};
 use crate::model::job::Pending;
 use crate::model::postponement::parts;
-use crate::model::run::{Occurrence, Phase, Run};
+use crate::model::run::{CancelCause, Occurrence, Phase, Run};
 use crate::model::run_report::RunState;
 use crate::model::run_terms::BusKind;
 use crate::model::{Millis, ProjectId};
@@ -31,8 +31,10 @@ pub struct RunRecord {
     pub bus: Option<BusKind>,
     /// Its state.
     pub state: RunState,
-    /// Why it was cancelled or skipped.
-    pub reason: Option<SkipReason>,
+    /// Why it was cancelled or skipped, or is to be cancelled, in one word.
+    pub reason: Option<&'static str>,
+    /// The client that wants it cancelled, while its worker is to stop.
+    pub cancelled_by: Option<String>,
     /// The number of the attempt: of the next one while it waits, of the last one at its end.
     pub attempt: u32,
     /// The worker that has it, or that is to stop.
@@ -73,6 +75,7 @@ impl RunRecord {
             bus: None,
             state: RunState::Pending,
             reason: None,
+            cancelled_by: None,
             attempt: 1,
             worker: None,
             due: occurrence.scheduled,
@@ -87,6 +90,11 @@ impl RunRecord {
             deadline: None,
             live: None,
         }
+    }
+
+    /// Tells whether a supervisor keeps it, or will.
+    pub(super) fn is_kept(&self) -> bool {
+        !self.state.is_end() && self.bus != Some(BusKind::Http)
     }
 }
 
@@ -149,6 +157,7 @@ impl<'c> RunRecords<'c> {
         let Some(kept) = run.worker.as_deref() else {
             let known = run.accepted;
             return Ok(RunRecord {
+                bus: if known { Some(BusKind::Http) } else { plain.bus },
                 attempt: run.attempt,
                 started: known.then_some(run.started),
                 heard: known.then_some(run.heard),
@@ -162,15 +171,23 @@ impl<'c> RunRecords<'c> {
             // A claim is a begin; what was published has begun when a worker said so.
             Phase::Cancelling => kept.terms.bus != BusKind::Rabbitmq || run.started != kept.since,
         };
+        let (reason, cancelled_by) = match kept.why.clone() {
+            None => (None, None),
+            Some(CancelCause::Client { by }) => (Some(SkipReason::Cancelled.name()), by),
+            Some(CancelCause::NotStarted) => (Some(SkipReason::NotStarted.name()), None),
+            Some(CancelCause::TimedOut) => (Some("timed_out"), None),
+        };
+        // Heartbeats are not recorded: when it was heard of, its owner says.
         Ok(RunRecord {
             attempt: run.attempt,
+            reason,
+            cancelled_by,
             bus: Some(kept.terms.bus),
             job_name: Some(kept.terms.name.clone())
                 .filter(|name| !name.is_empty())
                 .or(plain.job_name),
             worker: Some(kept.worker.clone()).filter(|worker| !worker.is_empty()),
             started: has_begun.then_some(run.started),
-            heard: has_begun.then_some(run.heard),
             progress: kept.progress,
             message: kept.message.clone(),
             deadline: run.bounded_by(),
@@ -186,7 +203,7 @@ impl<'c> RunRecords<'c> {
         let queue = self.names.queue_of_job(of.job)?;
         let answered = end.origin == ResultOrigin::Answer;
         let skip = match end.verdict {
-            Verdict::Skipped(reason) => Some(reason),
+            Verdict::Skipped(reason) => Some(reason.name()),
             _ => None,
         };
         // What was skipped without a moment's work had not begun.
@@ -215,6 +232,8 @@ impl<'c> RunRecords<'c> {
         let job_name = self.names.job(occurrence.job)?;
         let (queue, bus) = match queue {
             Some(queue) => (Some(queue.name), queue.bus),
+            // Nobody knows any more who performed a job that was deleted.
+            None if self.names.is_gone(occurrence.job)? => (None, None),
             None => (None, Some(BusKind::Http)),
         };
         let blank = RunRecord::new(self.cluster, occurrence);

@@ -6,8 +6,8 @@ use rusqlite::{Connection, params_from_iter};
 use super::filter::{Filter, condition, keyset};
 use super::of_job::{Part, page_of_job, total_of_job};
 use super::row::{Execution, Total, read};
-use crate::model::Millis;
 use crate::model::members::Members;
+use crate::model::{JobId, Millis};
 use crate::store::history::attempts;
 use crate::store::history::counters::{self, OutcomeKind};
 use crate::store::row::id_at;
@@ -67,6 +67,19 @@ pub fn list(
         skip = 0;
     }
     Ok((total, page))
+}
+
+/// The executions of a job that match, behind [`Filter::after`], newest first, at most `limit`. They
+/// are not counted, which may cost more than to read them.
+pub fn newest_of_job(
+    conn: &Connection,
+    job: JobId,
+    filter: &Filter,
+    limit: u64,
+) -> rusqlite::Result<Vec<Execution>> {
+    let (condition, values) = condition(filter);
+    let part = Part { after: filter.after, limit, offset: 0, descending: true };
+    page_of_job(conn, job, &condition, &values, &part)
 }
 
 /// The number of executions that match: from the hourly counters where no time is asked for.

@@ -13,7 +13,7 @@ mod reported;
 mod row;
 
 pub use filter::Filter;
-pub use list::list;
+pub use list::{list, newest_of_job};
 pub use one::{get, of_occurrence};
 pub use reported::{has_gone_on, reported};
 pub use row::{Execution, Total};
