@@ -23,7 +23,9 @@ Examples:
 const CANCEL_EXAMPLES: &str = "\
 Examples:
   scheduler0 runs cancel 1c9b2a44-4d-19aa1b2c3d0
-  scheduler0 runs list --queue emails --json | jq -r '.data.runs[].id' | xargs scheduler0 runs cancel";
+  scheduler0 runs list --queue emails --limit 1000 --json \\
+    | jq -r '.data.runs[].id' | xargs scheduler0 runs cancel
+That is one page: do it again until nothing is left.";
 
 /// What to do with runs.
 #[derive(Debug, Subcommand)]
@@ -170,9 +172,10 @@ async fn get(id: &str, client: &Client, output: Output) -> anyhow::Result<()> {
     output.computed(&envelope, attempts, super::columns::EXECUTIONS)
 }
 
-/// Cancels runs. One that is refused does not stop the others; the command fails at the end.
+/// Cancels runs. One that is refused does not stop the others; the command fails at the end. What
+/// was cancelled before a node could not be asked any more is shown all the same.
 async fn cancel(ids: &[String], client: &Client, output: Output) -> anyhow::Result<()> {
-    let (mut failed, mut answers) = (Vec::new(), Vec::new());
+    let (mut failed, mut answers, mut fatal) = (Vec::new(), Vec::new(), None);
     for id in ids {
         match client.post(&format!("/runs/{}/cancel", in_path(id)), &json!({})).await {
             Ok(envelope) => answers.push(envelope["data"].clone()),
@@ -180,18 +183,25 @@ async fn cancel(ids: &[String], client: &Client, output: Output) -> anyhow::Resu
                 say(&format!("run {}: {error}", show(&id.as_str().into())));
                 failed.push(error);
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                fatal = Some(error);
+                break;
+            }
         }
     }
+    if let Some(error) = fatal.take_if(|_| answers.is_empty() && failed.is_empty()) {
+        return Err(error);
+    }
+    let success = failed.is_empty() && fatal.is_none();
     if output.is_json() {
-        output.json(&json!({"data": answers, "success": failed.is_empty()}))?;
+        output.json(&json!({"data": answers, "success": success}))?;
     } else {
         for run in &answers {
             line(&format!("{}  {}", cell(run, &["id"]), cell(run, &["state"])))?;
         }
     }
-    let (left, first) = (failed.len(), failed.into_iter().next());
-    match first {
+    let left = ids.len() - answers.len();
+    match fatal.or_else(|| failed.into_iter().next()) {
         Some(error) => Err(error.context(format!("{left} of {} runs not cancelled", ids.len()))),
         None => Ok(()),
     }

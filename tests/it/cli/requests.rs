@@ -263,6 +263,10 @@ fn runs_are_listed_shown_and_cancelled() {
                 "status": "failed", "attempt": 1, "httpCode": 0, "error": "no disk"}]);
             ok(&one)
         }
+        (_, path) if path.contains("denied") => {
+            let error = json!({"code": "unauthorized", "message": "who are you?"});
+            (401, json!({"data": "who are you?", "success": false, "error": error}))
+        }
         (_, path) if path.contains("over") => {
             let error = json!({"code": "conflict", "message": "Run already finished"});
             (409, json!({"data": "Run already finished", "success": false, "error": error}))
@@ -296,4 +300,8 @@ fn runs_are_listed_shown_and_cancelled() {
         (&json!(false), Some("cancelling"))
     );
     assert!(stderr(&some).contains("1 of 2 runs not cancelled"), "{}", stderr(&some));
+    let broken = node.run(&["runs", "cancel", "x", "denied", "y"]);
+    assert_ne!(code(&broken), 0);
+    assert_eq!(stdout(&broken), "1c9b2a44-4d-19aa1b2c3d0  cancelling\n", "what was done is shown");
+    assert!(stderr(&broken).contains("2 of 3 runs not cancelled"), "{}", stderr(&broken));
 }
