@@ -42,4 +42,5 @@ mod virtual_time;
 mod webhooks;
 mod worker;
 mod worker_command;
+mod worker_runs;
 mod workers;

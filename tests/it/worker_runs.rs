@@ -1,0 +1,15 @@
+//! Runs of an embedded queue as users meet them: worker processes claim them at real nodes, keep
+//! them by heartbeats and end them by reports, while clients cancel, edit and delete, and nodes die
+//! or are restarted.
+
+mod cancelling;
+mod edited;
+mod faulty_workers;
+mod fixture;
+mod killed;
+mod overlap;
+mod reporting;
+mod restarted;
+mod silence;
+mod timeouts;
+mod verdict;
