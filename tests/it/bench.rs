@@ -140,3 +140,27 @@ fn calls_that_hang_beside_a_run_cost_it_nothing() {
 fn slow_receivers_beside_a_run_cost_it_nothing() {
     run_under_attack("slow");
 }
+
+#[test]
+#[cfg_attr(not(feature = "slow"), ignore = "slow")]
+fn workers_are_measured_beside_a_bare_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = Command::new(env!("CARGO_BIN_EXE_scheduler0"))
+        .args(["bench", "--nodes", "1", "--workers", "4", "--jobs", "200", "--json"])
+        .env("TMPDIR", folder.path())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.success(), "{stderr}");
+    let report: Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!((&report["workers"], &report["runs"]), (&4.into(), &200.into()));
+    assert_eq!(report["idle"]["runs"], 100, "{report}");
+    for (at, max) in [1, 50].into_iter().enumerate() {
+        let rates = &report["claims"][at];
+        assert_eq!((&rates["max"], &rates["rounds"]), (&max.into(), &5.into()), "{report}");
+        for rate in ["per_s", "bare_per_s", "ratio"] {
+            assert!(rates[rate].as_f64().unwrap() > 0.0, "{rate}: {report}");
+        }
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "its folder is removed");
+}

@@ -120,6 +120,11 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// The number of nodes.
+    pub(super) fn len(&self) -> usize {
+        self.hosts.len()
+    }
+
     /// The API of a node, by its place.
     pub(super) fn api(&self, place: usize) -> anyhow::Result<Api> {
         let pass = Pass::Operator(USERNAME.to_owned(), self.password.clone());

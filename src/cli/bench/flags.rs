@@ -10,6 +10,7 @@ use super::super::Failure;
 use super::beside::Attack;
 use super::broker::{Broker, PASSWORD};
 use super::order::Creates;
+use super::workers::Asked;
 use crate::config;
 use crate::model::Millis;
 use crate::schedule::{DstRule, Schedule};
@@ -57,6 +58,18 @@ pub struct Bench {
         conflicts_with_all = ["urls", "single", "listen"]
     )]
     amqp: Option<SecretText>,
+    /// Measures this many workers instead, which claim runs of a queue and report that they are
+    /// done, one by one and up to 50 at once, beside a bare server that answers the same from
+    /// memory; and the time from due to claimed on idle nodes. --jobs are the runs of a round, at
+    /// most 20,000
+    #[arg(
+        long, value_name = "N", value_parser = at_least_one,
+        conflicts_with_all = [
+            "amqp", "urls", "single", "listen", "every", "spec", "seconds", "phase", "creates",
+            "kill", "memory", "beside", "target"
+        ]
+    )]
+    workers: Option<usize>,
     /// Kills a node with SIGKILL at half time, and starts it again
     #[arg(long, value_enum, conflicts_with = "target")]
     pub(super) kill: Option<Victim>,
@@ -116,6 +129,12 @@ pub(super) struct Plan {
 }
 
 impl Bench {
+    /// The workers to measure, if it is to be workers.
+    pub(super) fn workers(&self) -> Option<Asked> {
+        let (nodes, runs) = (self.nodes, self.jobs);
+        self.workers.map(|workers| Asked { workers, nodes, runs })
+    }
+
     /// The broker to publish to, if it is to be one.
     pub(super) fn broker(&self) -> anyhow::Result<Option<Broker>> {
         let Some(url) = &self.amqp else { return Ok(None) };

@@ -25,6 +25,7 @@ use super::PROGRESS_INTERVAL;
 use super::connection::Connection;
 use super::oracle::Created;
 use super::order::{Creates, Order, body};
+use super::worker_calls::Site;
 use crate::model::time::parse_rfc3339;
 
 /// Receipts that are read at a time; that is not measured.
@@ -164,6 +165,20 @@ impl Api {
         let body = json!({"name": name, "type": "amqp", "amqp": amqp});
         let made: Value = self.post("/executors", body.to_string()).await?.json().await?;
         made["data"]["id"].as_u64().context("the node answered without the executor's id")
+    }
+
+    /// Makes a queue for workers; its id and its name.
+    pub(super) async fn queue(&self) -> anyhow::Result<(u64, String)> {
+        let name = format!("bench {:08x}", rand::random::<u32>());
+        let body = json!({"name": name, "type": "worker", "worker": {"bus": "embedded"}});
+        let made: Value = self.post("/executors", body.to_string()).await?.json().await?;
+        let id = made["data"]["id"].as_u64().context("the node answered without the queue's id")?;
+        Ok((id, name))
+    }
+
+    /// The place where workers claim.
+    pub(super) fn site(&self) -> Site {
+        Site { base: format!("{}{ROUTE_PREFIX}", self.base), headers: self.pass.clone() }
     }
 
     /// Deletes an executor that no job uses.

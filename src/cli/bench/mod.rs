@@ -1,5 +1,6 @@
 //! `bench`: a workload against a cluster of real processes, with a receiver and an oracle.
-//! With `--amqp` the jobs publish to a queue of a broker, and `inbox` is the receiver.
+//! With `--amqp` the jobs publish to a queue of a broker, and `inbox` is the receiver. With
+//! `--workers` worker processes claim runs and report on them, beside a bare server.
 //!
 //! ```text
 //!   load ──jobs──> cluster (starts processes, or --target) ──callbacks──> receiver ──> oracle
@@ -32,6 +33,10 @@ mod progress;
 mod receiver;
 mod report;
 mod run;
+mod worker_calls;
+mod worker_limit;
+mod worker_report;
+mod workers;
 
 use std::time::Duration;
 

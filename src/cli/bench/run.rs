@@ -27,6 +27,7 @@ use super::order::{Order, To};
 use super::progress::Progress;
 use super::receiver::Receiver;
 use super::report::Report;
+use super::workers;
 use crate::clock::{Clock, SystemClock};
 use crate::config;
 use crate::model::Millis;
@@ -39,13 +40,11 @@ pub(in crate::cli) fn run(flags: &Bench, global: &Global, output: Output) -> any
     let plan = flags.plan()?;
     let broker = flags.broker()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let report = runtime.block_on(async {
-        // The first one to end drops the other, and with it the nodes and their folder.
-        tokio::select! {
-            report = measure(flags, &plan, broker, global) => report,
-            signal = signals::stop(signals::Hangup::Stops) => anyhow::bail!("{}: stopped", signal?),
-        }
-    })?;
+    if let Some(asked) = flags.workers() {
+        let measured = workers::measure(asked, global.set.clone());
+        return runtime.block_on(unless_stopped(measured))?.show(output);
+    }
+    let report = runtime.block_on(unless_stopped(measure(flags, &plan, broker, global)))?;
     report.show(output)?;
     let found = report.findings;
     anyhow::ensure!(
@@ -57,6 +56,15 @@ pub(in crate::cli) fn run(flags: &Bench, global: &Global, output: Output) -> any
         found.unplanned
     );
     Ok(())
+}
+
+/// Waits for a run, unless this command is stopped: then the run is dropped, and with it the nodes
+/// and their folder.
+async fn unless_stopped<T>(run: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::select! {
+        done = run => done,
+        signal = signals::stop(signals::Hangup::Stops) => anyhow::bail!("{}: stopped", signal?),
+    }
 }
 
 /// A part of the key pair for `--target`: from its flag, else from the environment or a file.

@@ -42,6 +42,9 @@ fn what_cannot_be_meant_is_refused() {
         "--target http://a:1 --kill leader",
         "--amqp amqp://u:p@h --single",
         "--amqp amqp://u:p@h --urls 2",
+        "--workers 0",
+        "--workers 4 --kill leader",
+        "--workers 4 --seconds 5",
     ] {
         assert!(plan(flags).unwrap_err().is::<clap::Error>(), "{flags}");
     }
