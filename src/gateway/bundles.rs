@@ -188,6 +188,7 @@ mod tests {
     const BOUNDS: Bounds<u32> = Bounds { weight: |_| 1, in_call: 100, waiting: 1_000 };
 
     /// Bundles whose calls are shown, and answered with their messages when a permit is given.
+    #[expect(clippy::type_complexity, reason = "three parts, named where they are taken")]
     fn bundles() -> (Bundles<u32, u32>, mpsc::UnboundedReceiver<(NodeId, usize)>, Arc<Semaphore>) {
         let (show, shown) = mpsc::unbounded_channel();
         let permits = Arc::new(Semaphore::new(0));

@@ -302,6 +302,6 @@ async fn a_worker_claims_and_completes_runs_of_a_whole_node() {
     worker.stop().await;
     assert_eq!(supervision.claim(ask).await, Err(NotRunning));
     collect(cluster, journal).await;
-    let kept = cluster.read(|conn| runs::all(conn)).await.unwrap();
+    let kept = cluster.read(runs::all).await.unwrap();
     assert!(kept.is_empty(), "all of them are over: {kept:?}");
 }

@@ -44,7 +44,7 @@ pub(super) fn of_list(worker: &str, report: Value) -> Result<(RunInput, Warnings
     let state = fields.text("state", MAX_ID)?;
     let word = match state.as_deref() {
         Some("running") => RunWord::Running,
-        Some("completed") => completed(&mut fields, &mut warnings)?,
+        Some("completed") => completed(&mut fields, &mut warnings),
         Some("failed") => failed(&mut fields)?,
         Some("cancelled") => RunWord::Cancelled,
         Some("released") => RunWord::Released,
@@ -77,7 +77,7 @@ fn whose(fields: &mut Fields) -> Result<(u32, String), Error> {
 
 /// `{result?}`. A result that is no text is kept as JSON; what is too long is cut, since the work
 /// is done.
-pub(super) fn completed(fields: &mut Fields, warnings: &mut Warnings) -> Result<RunWord, Error> {
+pub(super) fn completed(fields: &mut Fields, warnings: &mut Warnings) -> RunWord {
     let result = fields.take("result").map(|value| {
         let text = cleaned(&text_of(value));
         let end = text.floor_char_boundary(MAX_RESPONSE);
@@ -86,7 +86,7 @@ pub(super) fn completed(fields: &mut Fields, warnings: &mut Warnings) -> Result<
         }
         text[..end].to_owned()
     });
-    Ok(RunWord::Completed { result })
+    RunWord::Completed { result }
 }
 
 /// `{error?, retry?}`.

@@ -72,7 +72,8 @@ pub(crate) async fn complete(
     IdText(id): IdText,
     request: Request,
 ) -> Result<Response, Error> {
-    single(&state, &context, id, request, input::completed).await
+    single(&state, &context, id, request, |fields, warnings| Ok(input::completed(fields, warnings)))
+        .await
 }
 
 pub(crate) async fn fail(
@@ -150,12 +151,9 @@ pub(crate) async fn report_many(
     input::worker_id(&worker)?;
     let (body, _hold) = body::read(&state, request, LIST).await?;
     let mut fields = Fields::parse(&body)?;
-    let reports = match fields.take("reports") {
-        Some(Value::Array(reports)) => reports,
-        _ => {
-            let message = "reports must be a list of objects with id and state";
-            return Err(Error::invalid("reports", message));
-        }
+    let Some(Value::Array(reports)) = fields.take("reports") else {
+        let message = "reports must be a list of objects with id and state";
+        return Err(Error::invalid("reports", message));
     };
     if reports.len() > MAX_REPORTS {
         let message = format!("reports has {} entries: send at most {MAX_REPORTS}", reports.len());
@@ -187,12 +185,11 @@ pub(crate) async fn report_many(
     let mut told = ids.into_iter().zip(told);
     let mut reports = Vec::with_capacity(refused.len());
     for refused in refused {
-        reports.push(match refused {
-            Some((id, error)) => AnswerView { id, ..of_error(error, context.casing()) },
-            None => {
-                let (id, answer) = told.next().ok_or_else(Error::internal)?;
-                of_answer(id, answer, context.casing())
-            }
+        reports.push(if let Some((id, error)) = refused {
+            AnswerView { id, ..of_error(error, context.casing()) }
+        } else {
+            let (id, answer) = told.next().ok_or_else(Error::internal)?;
+            of_answer(id, answer, context.casing())
         });
     }
     let response = respond::ok(&AnswersView { reports }, context.casing());

@@ -96,7 +96,7 @@ impl ReportGatherer {
     /// carried out whether or not somebody waits for the answers.
     pub(super) async fn tell(
         self: &Arc<Self>,
-        actor: ActorRef,
+        actor: &ActorRef,
         reports: Vec<RunReport>,
     ) -> Vec<ReportAnswer> {
         let mut answers = Vec::with_capacity(reports.len());
@@ -109,7 +109,7 @@ impl ReportGatherer {
 
     fn add(
         self: &Arc<Self>,
-        actor: ActorRef,
+        actor: &ActorRef,
         reports: Vec<RunReport>,
     ) -> Vec<oneshot::Receiver<ReportAnswer>> {
         let mut queued = self.queued();
@@ -125,7 +125,7 @@ impl ReportGatherer {
                 let message = "too many reports wait for their commands at this node: report again";
                 // The receiver is still here.
                 let _ = answer.send(Err(Error::busy(message)));
-            } else if queued.push(&actor, QueuedReport { report, bytes, answer }) {
+            } else if queued.push(actor, QueuedReport { report, bytes, answer }) {
                 tokio::spawn(Arc::clone(self).run(actor.clone()));
             }
         }
@@ -281,7 +281,7 @@ mod tests {
     #[tokio::test]
     async fn ten_thousand_reports_are_ten_commands_and_each_has_its_own_answer() {
         let (gatherer, commands, _) = gatherer();
-        let all = (0..10_000).map(|job| gatherer.tell(OPERATOR, vec![done(job, None)]));
+        let all = (0..10_000).map(|job| gatherer.tell(&OPERATOR, vec![done(job, None)]));
         for (job, answers) in (0..).zip(join_all(all).await) {
             assert_eq!(*answers[0].as_ref().unwrap(), told(&done(job, None)), "{job}");
         }
@@ -296,7 +296,7 @@ mod tests {
     async fn a_command_is_bounded_in_bytes_and_the_order_stays() {
         let (gatherer, commands, largest) = gatherer();
         let reports = (0..1_000).map(|job| done(job, Some("x".repeat(1_024)))).collect();
-        let answers = gatherer.tell(OPERATOR, reports).await;
+        let answers = gatherer.tell(&OPERATOR, reports).await;
         for (job, answer) in (0..).zip(answers) {
             assert_eq!(answer.unwrap(), told(&done(job, None)), "{job}");
         }
@@ -316,10 +316,10 @@ mod tests {
         });
         let client = ActorRef::Client { credential: 7 };
         let (failed, counted) = tokio::join!(
-            gatherer.tell(OPERATOR, vec![done(2, None), done(4, None)]),
-            gatherer.tell(client, vec![done(2, None)]),
+            gatherer.tell(&OPERATOR, vec![done(2, None), done(4, None)]),
+            gatherer.tell(&client, vec![done(2, None)]),
         );
-        assert!(failed.iter().all(|answer| answer.is_err()));
+        assert!(failed.iter().all(Result::is_err));
         assert_eq!(*counted[0].as_ref().unwrap(), Reported::Counted(RunState::Completed));
     }
 
@@ -331,7 +331,7 @@ mod tests {
             counted.fetch_add(1, Ordering::SeqCst);
             Box::pin(async { Err(Error::unavailable("no leader")) })
         });
-        let answers = gatherer.tell(OPERATOR, (0..3_500).map(|job| done(job, None)).collect());
+        let answers = gatherer.tell(&OPERATOR, (0..3_500).map(|job| done(job, None)).collect());
         assert!(answers.await.iter().all(Result::is_err));
         assert_eq!(commands.load(Ordering::SeqCst), 1);
         assert_eq!((gatherer.queued().count, gatherer.queued().bytes), (0, 0));
@@ -346,12 +346,12 @@ mod tests {
     async fn a_node_lets_only_so_many_reports_wait() {
         let gatherer = ReportGatherer::proposing(|_, _| Box::pin(std::future::pending()));
         let most = MAX_QUEUED_REPORTS as u64;
-        let mut told = gatherer.add(OPERATOR, (0..=most).map(|job| done(job, None)).collect());
+        let mut told = gatherer.add(&OPERATOR, (0..=most).map(|job| done(job, None)).collect());
         assert_eq!(told.iter_mut().map(is_busy).filter(|busy| *busy).count(), 1);
         gatherer.queued().take_all(&OPERATOR);
         let long = || Some("x".repeat(MAX_QUEUED_BYTES / 2));
         let reports = vec![done(1, long()), done(2, long()), done(3, None)];
-        let mut told = gatherer.add(OPERATOR, reports);
+        let mut told = gatherer.add(&OPERATOR, reports);
         let busy: Vec<_> = told.iter_mut().map(is_busy).collect();
         assert_eq!(busy, [false, true, true], "what comes behind keeps its order");
     }

@@ -44,8 +44,7 @@ fn lay(run: &mut RunRecord, live: &LiveRun, now: Millis) {
         return;
     }
     let phase = match live.phase {
-        None => RunState::Pending,
-        Some(Phase::Pending) => RunState::Pending,
+        None | Some(Phase::Pending) => RunState::Pending,
         Some(Phase::Running) => RunState::Running,
         Some(Phase::Cancelling) => RunState::Cancelling,
     };

@@ -231,7 +231,7 @@ impl App {
         if reports.is_empty() {
             return answers;
         }
-        let told = self.reports.tell(actor.into(), reports).await;
+        let told = self.reports.tell(&actor.into(), reports).await;
         for (one, told) in open.into_iter().zip(told) {
             answers.push((one.at, told.and_then(|told| answer(&one.input.word, told))));
         }

@@ -110,7 +110,7 @@ impl RabbitMq {
     ) -> HandingOut {
         let (this, to) = (self.clone(), to.clone());
         Box::pin(async move {
-            let found = this.find(&to);
+            let found = Self::find(&to);
             let written = found.and_then(|(settings, of)| {
                 let action = Action::new(act, &settings, &to.name, ticket)?;
                 Ok((settings.broker, of, action))
@@ -183,7 +183,7 @@ impl Bus for RabbitMq {
     fn remove(&self, at: &BusAddress) -> Removing {
         let (this, at) = (self.clone(), at.clone());
         Box::pin(async move {
-            let (settings, of) = this.find(&at)?;
+            let (settings, of) = Self::find(&at)?;
             let link = this.link(&settings.broker, at.project);
             let live = link.connection(Role::Consumer).await.map_err(|not_now| not_now.why)?;
             link.forget(&of);

@@ -34,6 +34,7 @@ pub(super) const QUEUE: u64 = 7;
 
 /// A supervisor in memory.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent faults of a node")]
 pub(super) struct Node {
     pub(super) offers: BTreeMap<u64, VecDeque<(Millis, u64)>>,
     wants: Vec<(NodeId, u64)>,
@@ -119,7 +120,9 @@ impl Net {
                     let all = it.watchers.iter().filter(|(_, queue)| changed.contains(queue));
                     all.copied().collect::<Vec<_>>()
                 });
-                told.into_iter().for_each(|(gateway, queue)| self.hint(node, gateway, queue));
+                for (gateway, queue) in told {
+                    self.hint(node, gateway, queue);
+                }
             }
         }
     }
@@ -145,7 +148,9 @@ impl Net {
             let at = it.wants.iter().position(|(_, wanted)| *wanted == queue);
             at.map(|at| it.wants.remove(at).0)
         });
-        hinted.into_iter().for_each(|gateway| self.hint(node, gateway, queue));
+        if let Some(gateway) = hinted {
+            self.hint(node, gateway, queue);
+        }
     }
 
     fn hint(&self, node: NodeId, gateway: NodeId, queue: u64) {

@@ -258,7 +258,7 @@ mod tests {
             base: 0,
             node: 1,
             epoch: 1,
-            accepted: of.job % 2 == 0,
+            accepted: of.job.is_multiple_of(2),
             started: 1,
             heard: 1,
             deadline: Millis::MAX,

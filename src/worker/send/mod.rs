@@ -51,7 +51,7 @@ pub(super) use poison::CleanExit;
 pub use poison::PoisonRegister;
 pub(super) use route::{DeliveryMode, Routes, Terms};
 pub(super) use sender::Sender;
-pub(super) use skip_cause::skip_cause_now;
+pub(super) use skip_cause::{SkipCause, skip_cause_now};
 pub(super) use view::SenderView;
 pub(super) use wait::BEGUN_TIMEOUT;
 pub(super) use work::{Handover, Head, Work};

@@ -20,7 +20,7 @@ pub(super) struct JobData {
 
 impl JobData {
     /// The run as its worker gets it.
-    pub(super) fn with(self, handed: Handed) -> ClaimedRun {
+    pub(super) fn with(self, handed: &Handed) -> ClaimedRun {
         ClaimedRun {
             occurrence: handed.of,
             attempt: handed.attempt,
@@ -47,7 +47,7 @@ impl WaitingClaim {
         if handed.iter().any(|handed| !self.data.contains_key(&handed.of)) {
             return None;
         }
-        let run = |handed: &Handed| Some(self.data.remove(&handed.of)?.with(handed.clone()));
+        let run = |handed: &Handed| Some(self.data.remove(&handed.of)?.with(handed));
         Some(handed.iter().filter_map(run).collect())
     }
 }

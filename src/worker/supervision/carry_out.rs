@@ -76,7 +76,9 @@ impl<B: StateStore, L: Lease> Task<B, L> {
             // Whoever asked may be gone: its runs count as lost when they are not heard of.
             if waiting.answer.send(found).is_ok() {
                 let now = self.time.now();
-                runs.iter().for_each(|run| self.metrics.runs.claimed(now - run.due));
+                for run in &runs {
+                    self.metrics.runs.claimed(now - run.due);
+                }
             }
         } else {
             self.questions.spawn(read_again(self.store.clone(), waiting, runs));
@@ -104,7 +106,7 @@ async fn read_again<B: StateStore>(store: B, waiting: WaitingClaim, runs: Vec<Ha
         for run in runs {
             if let Some(job) = jobs::get(conn, run.of.job)? {
                 let data = JobData { external_id: job.external_id, data: job.data };
-                found.push(data.with(run));
+                found.push(data.with(&run));
             }
         }
         Ok(found)

@@ -21,7 +21,7 @@ use crate::store::jobs::Payload;
 use crate::store::{attempts, jobs, meta, pending, projects, runs};
 use crate::worker::queue::{Instants, Plans};
 use crate::worker::send::{
-    BEGUN_TIMEOUT, Defaults, DeliveryMode, OfferTerms, Routes, Terms, skip_cause_now,
+    BEGUN_TIMEOUT, Defaults, DeliveryMode, OfferTerms, Routes, SkipCause, Terms, skip_cause_now,
 };
 use crate::worker::supervisor::{Part, Prepared, Source};
 
@@ -227,17 +227,16 @@ impl Look<'_> {
         project: ProjectId,
     ) -> rusqlite::Result<Option<SkipReason>> {
         let key = (project, source.due);
-        let paused = match self.paused.get(&key) {
-            Some(known) => *known,
-            None => {
-                let covers = |pause: &ProjectPause| pause.covers(source.due);
-                let paused = projects::pauses(self.conn, project)?.iter().any(covers);
-                *self.paused.entry(key).or_insert(paused)
-            }
+        let paused = if let Some(known) = self.paused.get(&key) {
+            *known
+        } else {
+            let covers = |pause: &ProjectPause| pause.covers(source.due);
+            let paused = projects::pauses(self.conn, project)?.iter().any(covers);
+            *self.paused.entry(key).or_insert(paused)
         };
         let planned = Instants { scheduled: source.scheduled, due: source.due };
         let read = (self.conn, &*self.lookup.plans);
-        Ok(skip_cause_now(read, payload, planned, (project, paused))?.map(|cause| cause.reason()))
+        Ok(skip_cause_now(read, payload, planned, (project, paused))?.map(SkipCause::reason))
     }
 
     /// Says whether no change can come any more that takes effect before an instant (the certainty

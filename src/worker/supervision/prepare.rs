@@ -97,7 +97,7 @@ impl<B: StateStore> Preparer<B> {
             // The semaphore is never closed.
             let _turn = self.beginning.acquire().await.ok()?;
             match self.store.propose(Command::BeginRun(begin)).await {
-                Ok(Outcome::Begun(begun)) => Some(begun),
+                Ok(Outcome::Begun(leave)) => Some(leave),
                 other => {
                     let why = other.map_or_else(|error| error, |outcome| outcome.to_string());
                     tracing::debug!(job, %why, "a claimed run cannot begin yet");
@@ -106,7 +106,7 @@ impl<B: StateStore> Preparer<B> {
             }
         };
         tokio::select! {
-            begun = asked => begun,
+            leave = asked => leave,
             () = pause_until(&self.time, until) => None,
         }
     }

@@ -68,15 +68,12 @@ fn split(reports: Vec<RunReport>) -> Vec<Vec<RunReport>> {
         // A report of the supervisor has a name of a worker, and numbers.
         let own = report.worker.len() + 128;
         let fits = |list: &Vec<RunReport>| list.len() < MAX_REPORTS && bytes + own <= MAX_BYTES;
-        match lists.last_mut().filter(|list| fits(list)) {
-            Some(list) => {
-                list.push(report);
-                bytes += own;
-            }
-            None => {
-                lists.push(vec![report]);
-                bytes = own;
-            }
+        if let Some(list) = lists.last_mut().filter(|list| fits(list)) {
+            list.push(report);
+            bytes += own;
+        } else {
+            lists.push(vec![report]);
+            bytes = own;
         }
     }
     lists

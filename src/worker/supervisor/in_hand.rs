@@ -60,8 +60,8 @@ impl InHand {
     pub(super) fn remove(&mut self, popped: &Popped) {
         let (of, source) = (popped.source.occurrence(popped.job), &popped.source);
         let is_its =
-            |known: &&Holding| (known.attempt, known.epoch) == (source.attempt, source.epoch);
-        if self.held.get(&of).filter(is_its).is_some()
+            |known: &Holding| (known.attempt, known.epoch) == (source.attempt, source.epoch);
+        if self.held.get(&of).is_some_and(is_its)
             && let Some(known) = self.held.remove(&of)
         {
             self.discount(known.queue);

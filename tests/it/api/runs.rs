@@ -52,7 +52,7 @@ async fn one_of_each() -> RunsFixture {
     runs.say(of(&runs, 3, 2), Said::Cancel { by: Some("me".into()) }).await;
     runs.say(of(&runs, 4, 3), Said::Done { result: Some("42 mails".into()) }).await;
     // An occurrence that waits behind the run of its job.
-    let begin = BeginRun {
+    let request = BeginRun {
         occurrence: of(&runs, 2, 4),
         project: 1,
         shard: shard_of(2),
@@ -65,8 +65,8 @@ async fn one_of_each() -> RunsFixture {
         timeout: 10_000,
         retry: terms().retry,
     };
-    let begun = runs.api.cluster().propose(Command::BeginRun(begin)).await.unwrap();
-    assert_eq!(begun, Outcome::Begun(Begun::Queued));
+    let granted = runs.api.cluster().propose(Command::BeginRun(request)).await.unwrap();
+    assert_eq!(granted, Outcome::Begun(Begun::Queued));
     // A receiver accepted one.
     let promise = Accepted { run_timeout: None, heartbeat_timeout: None, retry: terms().retry };
     let JournalEntry::Attempt(accepted) =

@@ -71,8 +71,8 @@ async fn a_run_is_kept_by_heartbeats_and_lost_by_silence() {
     // When nobody claims, it waits, as each node shows.
     let shown = fixture.becomes(&run.id, "pending").await;
     assert_eq!(shown["attempt"].as_u64(), Some(run.attempt + 1), "{shown}");
-    let lost = shown["attempts"].as_array().unwrap().iter().filter(|one| one["how"] == "lost");
-    assert!(lost.count() >= 3, "{shown}");
+    let losses = shown["attempts"].as_array().unwrap().iter().filter(|one| one["how"] == "lost");
+    assert!(losses.count() >= 3, "{shown}");
 
     // What is done counts, however late.
     assert_eq!(fixture.report(3, &former, &run, "complete").await.0, 200);

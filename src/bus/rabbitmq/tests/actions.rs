@@ -21,7 +21,10 @@ async fn a_published_worker_gets_its_runs_whether_it_or_the_node_declares_first(
         let expected = format!(r#"{{"jobName":"{name}","runId":"{}","action":"run"}}"#, run(n));
         assert_eq!(body, expected);
         assert_eq!(properties.delivery_mode(), &Some(2));
-        assert_eq!(properties.message_id().as_ref().map(|id| id.as_str()), Some(&*run(n)));
+        assert_eq!(
+            properties.message_id().as_ref().map(lapin::types::ShortString::as_str),
+            Some(&*run(n))
+        );
         for status in ["running", "completed"] {
             worker.say(&run(n), status).await;
             let heard = node.heard().await;
@@ -106,7 +109,10 @@ async fn data_and_the_start_timeout_go_along_where_they_are_asked_for() {
     let mut worker = Worker::start(rabbit, &vhost, "n").await;
     let (body, properties) = worker.action().await;
     assert_eq!(serde_json::from_str::<Value>(&body).unwrap()["data"], r#"{"a":1}"#);
-    assert_eq!(properties.expiration().as_ref().map(|ms| ms.as_str()), Some("3600000"));
+    assert_eq!(
+        properties.expiration().as_ref().map(lapin::types::ShortString::as_str),
+        Some("3600000")
+    );
     // What nobody takes in time is dropped by the broker.
     let soon = Ticket { start_timeout: Some(1), ..ticket(&run(2)) };
     let passed = node.bus.offer(&node.address("n"), soon, Box::new(|| true)).await;

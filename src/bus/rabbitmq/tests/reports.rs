@@ -95,7 +95,7 @@ async fn what_is_not_acknowledged_comes_again_to_the_next_one() {
     second.receipt.done();
     // Dropped, and held by somebody who is gone.
     drop(first.receipt);
-    let mut again = vec![node.heard().await, node.heard().await];
+    let mut again = [node.heard().await, node.heard().await];
     again.sort_by(|a, b| a.run.cmp(&b.run));
     assert_eq!([&again[0].run, &again[1].run], [&run(1), &run(3)]);
     third.receipt.done();

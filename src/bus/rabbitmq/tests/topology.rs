@@ -146,7 +146,7 @@ async fn a_topology_that_is_deleted_is_made_anew_by_the_next_action_and_while_it
     }
     worker.say(&run(2), "completed").await;
     worker.beat(&run(3)).await;
-    let mut heard = vec![node.heard().await, node.heard().await];
+    let mut heard = [node.heard().await, node.heard().await];
     heard.sort_by(|a, b| a.run.cmp(&b.run));
     assert_eq!([&heard[0].run, &heard[1].run], [&run(2), &run(3)]);
 }

@@ -143,7 +143,7 @@ async fn a_worker_that_stops_waits_for_its_runs() {
 #[tokio::test]
 async fn what_a_stopping_worker_is_given_goes_back() {
     let mut fixture = Fixture::start_with("exit 0", 1, &[], |known| {
-        known.claim_delay = std::time::Duration::from_secs(3_600);
+        known.claim_delay = std::time::Duration::from_hours(1);
         known.offers.push_back(run("a", "", "1m"));
     })
     .await;
