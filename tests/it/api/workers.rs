@@ -54,6 +54,8 @@ async fn a_queue_is_shown_in_either_casing_and_can_be_sent_back() {
         let back = api.put(&format!("{prefix}/executors/2"), body).await;
         assert_eq!(back.status, StatusCode::OK, "{prefix}: {}", back.json);
         assert_eq!(back.header("etag"), "\"1\"", "it changes nothing");
+        let warning = back.header("x-scheduler0-warning");
+        assert!(warning.contains("publishes no runs yet"), "{warning}");
     }
     let change = json!({"worker": {"heartbeat_timeout": "0s", "actions": null},
         "max_concurrency": 5});
