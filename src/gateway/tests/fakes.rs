@@ -27,9 +27,7 @@ use crate::model::run_terms::{BusKind, RunTerms};
 use crate::model::shard::SHARDS;
 use crate::model::{Millis, NodeId};
 
-/// The nodes of the cluster.
 pub(super) const NODES: [NodeId; 3] = [1, 2, 3];
-/// The queue of most tests.
 pub(super) const QUEUE: u64 = 7;
 
 /// A supervisor in memory.

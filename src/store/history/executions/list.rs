@@ -69,8 +69,8 @@ pub fn list(
     Ok((total, page))
 }
 
-/// The executions of a job that match, behind [`Filter::after`], newest first, at most `limit`. They
-/// are not counted, which may cost more than to read them.
+/// The executions of a job that match, behind [`Filter::after`], newest first, at most `limit`.
+/// They are not counted, which may cost more than to read them.
 pub fn newest_of_job(
     conn: &Connection,
     job: JobId,
