@@ -334,7 +334,8 @@ mod tests {
         let answers = gatherer.tell(&OPERATOR, (0..3_500).map(|job| done(job, None)).collect());
         assert!(answers.await.iter().all(Result::is_err));
         assert_eq!(commands.load(Ordering::SeqCst), 1);
-        assert_eq!((gatherer.queued().count, gatherer.queued().bytes), (0, 0));
+        let queued = gatherer.queued();
+        assert_eq!((queued.count, queued.bytes), (0, 0));
     }
 
     fn is_busy(told: &mut oneshot::Receiver<ReportAnswer>) -> bool {
