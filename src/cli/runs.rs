@@ -104,21 +104,6 @@ enum RunState {
     Skipped,
 }
 
-impl RunState {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::Cancelling => "cancelling",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Skipped => "skipped",
-        }
-    }
-}
-
 /// Carries out `runs`.
 pub(super) async fn run(
     command: &RunsCommand,
@@ -133,8 +118,8 @@ pub(super) async fn run(
 }
 
 async fn list(flags: &RunList, client: &Client, output: Output) -> anyhow::Result<()> {
-    let mut query: Vec<_> =
-        flags.state.iter().map(|state| ("state", state.name().to_owned())).collect();
+    let states = flags.state.iter().filter_map(ValueEnum::to_possible_value);
+    let mut query: Vec<_> = states.map(|state| ("state", state.get_name().to_owned())).collect();
     let filters = [
         ("jobId", flags.job.map(|id| id.to_string())),
         ("projectId", flags.project.map(|id| id.to_string())),
