@@ -1,4 +1,4 @@
-//! The acknowledgement of what a worker said, in the hands of whom it was said to.
+//! The acknowledgement of a message of a worker, which the listener keeps until it is settled.
 
 use tokio::sync::mpsc::UnboundedSender;
 

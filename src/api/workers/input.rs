@@ -75,7 +75,7 @@ pub(super) fn read_heartbeat(
 fn read_run(run: &mut Fields) -> Result<RunAlive, Error> {
     let missing = || Error::invalid("id", "id is missing: give the id or the runId of the claim");
     Ok(RunAlive {
-        // Of a run as a claim showed it either id will do.
+        // A claim shows a run with both ids, and either will do.
         id: match run.text("id", LONGEST)? {
             Some(id) => id,
             None => run.text("runId", LONGEST)?.ok_or_else(missing)?,

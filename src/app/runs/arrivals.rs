@@ -29,7 +29,7 @@ pub(crate) struct RunArrivals(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
-    /// Who waits for an occurrence.
+    /// The waiting reports of an occurrence.
     waits: HashMap<Occurrence, Vec<Arc<Notify>>>,
     /// Those of them that wait for its row, too.
     for_rows: Vec<(Occurrence, Arc<Notify>)>,
@@ -95,7 +95,7 @@ impl RunArrivals {
             let mut waiting = self.waiting();
             match &change {
                 Ok(change) if !change.replaced => waiting.wake(change),
-                // What was missed may be of anybody.
+                // A missed change may be of any run.
                 _ => waiting.wake_all(),
             }
             let is_over = matches!(change, Err(RecvError::Closed));
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(states(), [false, true, true]);
         publish(&feed, Change { replaced: true, ..Change::default() }).await;
         assert_eq!(states(), [true; 3]);
-        // What was missed may have been of anybody.
+        // A missed change may have been of any run.
         (0..9).for_each(|_| drop(feed.send(Arc::default())));
         publish(&feed, Change::default()).await;
         assert_eq!(states(), [true; 3]);

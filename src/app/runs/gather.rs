@@ -114,7 +114,7 @@ impl ReportGatherer {
     ) -> Vec<oneshot::Receiver<ReportAnswer>> {
         let mut queued = self.queued();
         let mut answers = Vec::with_capacity(reports.len());
-        // What comes behind a refused report of a call is refused too, so that the order stays.
+        // Reports behind a refused one of a call are refused too, so that the order stays.
         let mut is_full = false;
         for report in reports {
             let bytes = serde_json::to_string(&report).map_or(MAX_BYTES, |text| text.len());

@@ -76,7 +76,7 @@ impl App {
                 .field("queue")
         })?;
         self.lay_over(&mut page.runs).await;
-        // What has gone on meanwhile does not match any more.
+        // A run that has gone on meanwhile does not match any more.
         page.runs.retain(|run| wanted.matches(run));
         Ok(page)
     }
@@ -249,7 +249,7 @@ impl Selection<'_> {
             return Ok(None);
         }
         let queue = self.records.names.queue_of_job(end.job)?.map(|queue| queue.number);
-        // Of a job that no queue performs, only what was taken is a run.
+        // An occurrence of a job that no queue performs is a run only if it was taken.
         let is_run = queue.is_some() || end.origin != ResultOrigin::Answer;
         if !is_run || self.queue.is_some_and(|wanted| queue != Some(wanted)) {
             return Ok(None);

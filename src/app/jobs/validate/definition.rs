@@ -207,7 +207,7 @@ fn reconcile(definition: &mut JobDefinition, input: &DefinitionInput<'_>) -> Res
         }
         _ => {}
     }
-    // Of an executor `executors` knows the type.
+    // `executors` knows the type of an executor.
     match definition.queue_only().filter(|_| definition.executor.is_none()) {
         Some(field) => Err(needs_queue(field)),
         None => Ok(()),
