@@ -11,10 +11,11 @@
 //! |---|---|
 //! | [`cli`] | the command line: start, dev, configuration, credentials, clients' commands, bench |
 //! | [`node`] | the process put together; start order and stop order |
-//! | [`server`], [`api`] | the API's port and its bounds; JSON under three prefixes, two casings |
+//! | [`server`], [`api`], [`ui`] | the API's port and its bounds; JSON; pages for people |
 //! | [`app`], [`auth`] | use cases, actors and their rights; the check of credentials |
 //! | [`coordinator`], [`worker`] | the duties of a leader; the duties of an owner of shards |
 //! | [`gateway`] | what worker processes speak to: their claims and heartbeats |
+//! | [`events`] | the newest facts of the log in a ring, and readers of it |
 //! | [`cluster`] | propose, read, change feed, membership, leadership |
 //! | [`raft`], [`peer`] | openraft's log, state machine and snapshots; messages between nodes |
 //! | [`executor`] | kinds of target, each in a folder: how requests are written and sent |
@@ -56,11 +57,14 @@
 //!   and exchange travel as one chunk, and the broker's confirms say what became of each.
 //! - A job whose target is a queue is performed by a worker. In place of step 4 its occurrences are
 //!   *offered*: a worker *claims* them, and the claim is in the journal before it is answered. What
-//!   nobody claims within a second becomes a pending row. The run ends by the worker's report, or
-//!   counts as lost when its heartbeats stop ([`worker`], "supervision").
+//!   nobody claims within a second becomes a pending row. Of a queue at a broker the owner
+//!   publishes the occurrences by the [`bus`], and a confirm stands for the claim. The run ends by
+//!   the worker's report, or counts as lost when its heartbeats stop ([`worker`], "supervision").
 //! - A destination with an open breaker or without a free place takes nothing. Its occurrences are
 //!   deferred: pending rows whose number of attempts does not change.
 //! - One-offs that are due at commit, and manual runs, are pending rows from the beginning.
+//! - An instance of a template ([`model::template`]) is a one-off whose payload was checked before
+//!   it was proposed. Where the template renews it, the entry that ends it inserts the next one.
 //! - A batch whose last attempt failed is sent once more in pieces before it is dead-lettered, so
 //!   that one bad job does not take the others along.
 //!
@@ -98,6 +102,7 @@ pub mod config;
 pub mod coordinator;
 pub mod delivery;
 mod disk;
+pub mod events;
 pub mod executor;
 pub mod gateway;
 pub mod journal;
@@ -112,4 +117,5 @@ pub mod secret;
 pub mod server;
 pub mod store;
 pub mod telemetry;
+pub mod ui;
 pub mod worker;

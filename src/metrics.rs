@@ -7,6 +7,7 @@
 
 mod bus;
 mod calls;
+mod jobs;
 mod lag;
 mod process;
 mod publish;
@@ -20,6 +21,7 @@ use prometheus_client::registry::Registry;
 
 pub use bus::BusMetrics;
 pub use calls::{Calls, Destination};
+pub use jobs::JobMetrics;
 pub use lag::{Lag, Quantiles};
 pub use publish::PublishMetrics;
 pub use runs::{QueueFigures, RunMetrics};
@@ -80,12 +82,20 @@ pub struct Metrics {
     pub clock_offset_ms: Gauge,
     /// Anonymous memory of the process, in bytes.
     pub memory_bytes: Gauge,
+    /// The jobs of the cluster, by status.
+    pub jobs: JobMetrics,
     /// Dead letters that are kept.
     pub dead_letters: Gauge,
     /// Dead letters that came in since this node started.
     pub dead_letters_recorded: Counter,
     /// Snapshots that could not be written or put in place since this node started.
     pub snapshot_failures: Counter,
+    /// Readers of the event stream.
+    pub event_streams: Gauge,
+    /// Bytes of the events that are kept for readers.
+    pub event_ring_bytes: Gauge,
+    /// Readers of the event stream that were told to read anew, since this node started.
+    pub event_resets: Counter,
     process: process::Process,
 }
 
@@ -153,6 +163,7 @@ impl Metrics {
         let messages = PublishMetrics::default();
         messages.register(&mut registry);
         let runs = RunMetrics::register(&mut registry);
+        let jobs = JobMetrics::register(&mut registry);
         let bus = BusMetrics::default();
         bus.register(&mut registry);
         let requests = Family::<Request, Counter>::default();
@@ -189,6 +200,11 @@ impl Metrics {
             "snapshot_failures",
             "Snapshots of the state that could not be written or put in place",
         );
+        let event_resets = counter(
+            &mut registry,
+            "event_resets",
+            "Readers of the event stream that missed events and were told so",
+        );
         let mut gauge = |name: &str, help: &str| {
             let gauge = Gauge::default();
             registry.register(name, help, gauge.clone());
@@ -216,6 +232,9 @@ impl Metrics {
             ),
             memory_bytes: gauge("memory_anonymous_bytes", "Anonymous memory of the process"),
             dead_letters: gauge("dead_letters", "Dead letters that are kept"),
+            event_streams: gauge("event_streams", "Readers of the event stream"),
+            event_ring_bytes: gauge("event_ring_bytes", "Bytes of the events kept for readers"),
+            event_resets,
             dead_letters_recorded,
             snapshot_failures,
             process,
@@ -227,6 +246,7 @@ impl Metrics {
             calls,
             messages,
             runs,
+            jobs,
             bus,
             requests,
             auth_failures,

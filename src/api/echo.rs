@@ -25,6 +25,6 @@ pub(crate) fn router() -> Router<Arc<AppState>> {
 
 async fn echo(State(state): ApiState, request: axum::extract::Request) -> Result<Response, Error> {
     let limit = state.app.config().payload_max_bytes.max(body::SMALL);
-    let (body, _hold) = body::read(&state, request, limit).await?;
+    let (body, _hold) = body::read(&state.bodies, request, limit).await?;
     Ok(respond::ok(&Echo { received: body.len() }, Casing::Camel))
 }

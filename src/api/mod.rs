@@ -17,21 +17,33 @@
 //! Raft, leases or queues: what it shows of them comes through `app`.
 
 mod admin;
+mod closed_routes;
 mod echo;
+mod events;
+mod forecast;
 mod history;
 mod http;
 mod jobs;
 mod limits;
+pub(crate) mod openapi;
 mod projects;
 mod root;
 mod router;
 mod runs;
 mod state;
 mod targets;
+mod templates;
 mod workers;
 
+pub(crate) use http::body::{Hold, read as read_body};
 pub use http::error::{Error, refusal};
+pub(crate) use http::fields::Fields;
 pub use http::route_prefix::RoutePrefix;
-pub use limits::budget::Budget;
+pub(crate) use jobs::input::parse as job_json;
+pub use limits::bodies::Bodies;
+pub(crate) use projects::input as project_json;
 pub use router::router;
 pub use state::AppState;
+pub(crate) use targets::executor_input as executor_json;
+pub(crate) use targets::executor_view;
+pub(crate) use templates::{input as template_json, view as template_view};

@@ -36,6 +36,7 @@ struct Root {
 struct Links {
     api: &'static str,
     docs: &'static str,
+    openapi: &'static str,
     health: &'static str,
     live: &'static str,
     ready: &'static str,
@@ -58,6 +59,7 @@ async fn root(prefix: axum::Extension<RoutePrefix>) -> Response {
         links: Links {
             api: RoutePrefix::ApiV1.as_str(),
             docs: DOCUMENTS[0].0,
+            openapi: "/openapi.json",
             health: "/healthcheck",
             live: "/livez",
             ready: "/readyz",

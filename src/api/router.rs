@@ -6,13 +6,12 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
 
-use crate::api::http::action_router::{ActionRouter, any};
+use crate::api::closed_routes::closed_routes;
 use crate::api::http::error::Error;
 use crate::api::http::middleware::{authenticate, finish};
 use crate::api::http::route_prefix::RoutePrefix;
 use crate::api::state::AppState;
-use crate::api::{admin, echo, history, jobs, projects, root, runs, targets, workers};
-use crate::app::Action;
+use crate::api::{admin, echo, openapi, root};
 
 /// The router with all three prefixes, ready to be served.
 pub fn router(state: AppState) -> Router {
@@ -22,26 +21,13 @@ pub fn router(state: AppState) -> Router {
     } else {
         admin::health::open_metrics()
     };
-    let closed = ActionRouter::new()
-        .merge(projects::routes::router())
-        .merge(jobs::routes::router())
-        .merge(jobs::preview::router())
-        .merge(admin::credentials::router())
-        .merge(targets::executors::router())
-        .merge(history::executions::router())
-        .merge(history::dead_letters::router())
-        .merge(history::explain::router())
-        .merge(history::async_tasks::router())
-        .merge(runs::routes::router())
-        .merge(workers::router())
-        .merge(admin::cluster::router())
-        .merge(admin::backups::router())
-        .merge(admin::members::router())
-        .route("/prompt", any(Action::Unsupported, prompt))
-        .into_router()
-        .route_layer(from_fn_with_state(state.clone(), authenticate));
-    let mut open =
-        Router::new().merge(admin::health::router()).merge(metrics).merge(root::router());
+    let closed =
+        closed_routes().into_router().route_layer(from_fn_with_state(state.clone(), authenticate));
+    let mut open = Router::new()
+        .merge(admin::health::router())
+        .merge(metrics)
+        .merge(openapi::router())
+        .merge(root::router());
     if state.echo {
         open = open.merge(echo::router());
     }
@@ -62,8 +48,4 @@ async fn unknown_route(request: Request) -> Error {
 
 async fn method_not_allowed() -> Error {
     Error::method_not_allowed()
-}
-
-async fn prompt() -> Error {
-    Error::not_implemented("jobs from free text need an AI service, which is out of scope here")
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::extract::State;
 
 use crate::api::limits::answers::Answers;
-use crate::api::limits::body_permits::BodyPermits;
-use crate::api::limits::budget::Budget;
+use crate::api::limits::bodies::Bodies;
 use crate::app;
+use crate::auth::{Sessions, Site};
 
 /// The shared state as a handler takes it.
 pub(crate) type ApiState = State<Arc<AppState>>;
@@ -17,29 +17,26 @@ pub struct AppState {
     /// The use cases.
     pub(crate) app: Arc<app::App>,
     pub(crate) echo: bool,
-    pub(crate) body_permits: BodyPermits,
-    /// The budget of bodies in memory.
-    pub(crate) budget: Arc<Budget>,
+    /// The bounds on bodies in memory.
+    pub(crate) bodies: Arc<Bodies>,
     pub(crate) answers: Answers,
+    /// Sessions of the web UI, which stand for the credentials of who signed in there.
+    pub(crate) sessions: Sessions,
 }
 
 impl AppState {
     /// The state of a node whose use cases these are.
     pub fn new(app: impl Into<Arc<app::App>>) -> Self {
         let app = app.into();
-        Self {
-            echo: false,
-            body_permits: BodyPermits::default(),
-            budget: Arc::default(),
-            answers: Answers::default(),
-            app,
-        }
+        let site = Site::new(app.config().public_url.as_ref());
+        let sessions = Sessions::new(app.auth.clone(), site);
+        Self { sessions, echo: false, bodies: Arc::default(), answers: Answers::default(), app }
     }
 
-    /// Counts bodies in memory by this budget.
+    /// Holds bodies within these bounds.
     #[must_use]
-    pub fn budget(mut self, budget: Arc<Budget>) -> Self {
-        self.budget = budget;
+    pub fn bodies(mut self, bodies: Arc<Bodies>) -> Self {
+        self.bodies = bodies;
         self
     }
 

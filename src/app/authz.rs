@@ -28,6 +28,12 @@ pub enum Action {
     ExecutorsRead,
     /// Creates, changes or deletes executors.
     ExecutorsWrite,
+    /// Reads templates, and checks payloads.
+    TemplatesRead,
+    /// Creates, changes, imports or deletes templates.
+    TemplatesWrite,
+    /// Makes instances of templates.
+    TemplatesRun,
     /// Reads executions, sums of them, explanations and receipts.
     HistoryRead,
     /// Drops old history.
@@ -40,6 +46,8 @@ pub enum Action {
     RunsWork,
     /// Reads queues and workers.
     WorkersRead,
+    /// Reads the stream of events.
+    EventsRead,
     /// Reads dead letters.
     DeadLettersRead,
     /// Replays or purges dead letters.

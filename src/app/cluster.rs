@@ -8,14 +8,18 @@ use crate::app::error::Error;
 use crate::app::state::App;
 
 impl App {
-    /// Gathers the status of all nodes and shards.
+    /// Gathers the status of all nodes and shards, and the queues without workers.
     ///
     /// # Errors
     ///
     /// `Forbidden` for a client; `Unavailable` while this node starts.
     pub async fn get_status(&self, actor: &Actor) -> Result<Status, Error> {
         authorize(actor, Action::ClusterRead, Resource::Any)?;
-        Ok(self.admin()?.status().await?)
+        let admin = self.admin()?;
+        let (status, unserved) = tokio::join!(admin.status(), self.warn_of_unserved_queues(actor));
+        let mut status = status?;
+        status.warnings.extend(unserved);
+        Ok(status)
     }
 
     /// Commits a checksum entry and gathers every node's hash of its state there.

@@ -173,6 +173,19 @@ impl App {
         self.change_credential(actor, Command::DeleteCredential { id }).await
     }
 
+    /// Ends the sessions of browsers that were begun with a credential; without one, those of the
+    /// actor itself, for an operator those of all operators.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` where the actor reaches no such credential; `Forbidden` where the actor's own
+    /// credential was archived meanwhile.
+    pub async fn end_sessions(&self, actor: &Actor, credential: Option<u64>) -> Result<(), Error> {
+        authorize(actor, Action::CredentialsWrite, Resource::Any)?;
+        let credential = credential.or(actor.limit());
+        self.change_credential(actor, Command::EndSessions { credential }).await
+    }
+
     /// Commits a change of a credential. This node refuses an archived key from then on.
     async fn change_credential(&self, actor: &Actor, command: Command) -> Result<(), Error> {
         match self.propose(actor, command.by_client(actor.limit())).await? {

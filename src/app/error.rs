@@ -2,6 +2,7 @@
 //! about. The API makes a status and JSON of it. It never carries a secret or a path of this
 //! machine.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::app::authz::Denied;
@@ -18,6 +19,8 @@ pub enum ErrorKind {
     Invalid,
     /// The input is well-formed, but not what the use case accepts.
     Unprocessable,
+    /// The payload for a template's instance is refused; the error has its fields.
+    Payload,
     /// The key of the request was used with another input.
     KeyReused,
     /// The actor may not do this.
@@ -36,6 +39,8 @@ pub enum ErrorKind {
     Unavailable,
     /// Other requests take too much at the moment.
     Busy,
+    /// The actor has as many of these as it may have at a time.
+    TooMany,
     /// The read took too long and was ended.
     TooSlow,
     /// The disk is nearly full.
@@ -51,6 +56,7 @@ impl ErrorKind {
             Self::Malformed => "bad_request",
             Self::Invalid => "invalid",
             Self::Unprocessable => "unprocessable",
+            Self::Payload => "payload",
             Self::KeyReused => "idempotency_key_reused",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
@@ -60,6 +66,7 @@ impl ErrorKind {
             Self::TooLarge => "too_large",
             Self::Unavailable => "unavailable",
             Self::Busy => "busy",
+            Self::TooMany => "too_many",
             Self::TooSlow => "too_slow",
             Self::NoSpace => "no_space",
             Self::Internal => "internal",
@@ -69,7 +76,7 @@ impl ErrorKind {
     /// The seconds after which the same request may succeed, for kinds that pass by themselves.
     fn retry_after(self) -> Option<u64> {
         match self {
-            Self::Unavailable | Self::Busy | Self::TooSlow => Some(1),
+            Self::Unavailable | Self::Busy | Self::TooMany | Self::TooSlow => Some(1),
             Self::NoSpace => Some(30),
             _ => None,
         }
@@ -85,11 +92,13 @@ pub struct Error {
     field: Option<&'static str>,
     index: Option<usize>,
     state: Option<RunState>,
+    fields: BTreeMap<String, String>,
 }
 
 impl Error {
     fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), detail: None, field: None, index: None, state: None }
+        let (message, fields) = (message.into(), BTreeMap::new());
+        Self { kind, message, detail: None, field: None, index: None, state: None, fields }
     }
 
     /// The input as a whole cannot be understood.
@@ -105,6 +114,11 @@ impl Error {
     /// The input is well-formed, but not what the use case accepts.
     pub(crate) fn unprocessable(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unprocessable, message)
+    }
+
+    /// A payload is refused, for these reasons by field.
+    pub(crate) fn payload(message: impl Into<String>, fields: BTreeMap<String, String>) -> Self {
+        Self::new(ErrorKind::Payload, message).with_fields(fields)
     }
 
     /// The actor may not do this.
@@ -140,6 +154,11 @@ impl Error {
     /// Other requests take too much at the moment.
     pub(crate) fn busy(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Busy, message)
+    }
+
+    /// The actor has as many of these as it may have at a time.
+    pub(crate) fn too_many(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::TooMany, message)
     }
 
     /// The read took longer than `limit` and was ended. [`Error::narrow`] adds a way to ask for
@@ -182,6 +201,13 @@ impl Error {
     #[must_use]
     pub(crate) fn field(mut self, field: &'static str) -> Self {
         self.field = Some(field);
+        self
+    }
+
+    /// Says of several fields what is wrong with each.
+    #[must_use]
+    pub(crate) fn with_fields(mut self, fields: BTreeMap<String, String>) -> Self {
+        self.fields = fields;
         self
     }
 
@@ -242,6 +268,11 @@ impl Error {
     /// The state of the run that the error is about.
     pub fn state(&self) -> Option<RunState> {
         self.state
+    }
+
+    /// The error of each field, where several may be wrong. The names are the client's own.
+    pub fn fields(&self) -> &BTreeMap<String, String> {
+        &self.fields
     }
 
     /// The seconds after which the same request may succeed.

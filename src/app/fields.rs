@@ -7,8 +7,11 @@ use serde::{Serialize, Serializer};
 use crate::app::error::Error;
 
 /// A name without its underscores and in lower case, which `projectId`, `project_id` and
-/// `ProjectID` share. `None` for a name longer than any known one.
-pub(crate) fn canonical<'b>(name: &str, buffer: &'b mut [u8; 24]) -> Option<&'b str> {
+/// `ProjectID` share. `None` for a name longer than `N`, which is as long as any known one.
+pub(crate) fn canonical<'b, const N: usize>(
+    name: &str,
+    buffer: &'b mut [u8; N],
+) -> Option<&'b str> {
     let mut length = 0;
     for byte in name.bytes().filter(|b| *b != b'_') {
         *buffer.get_mut(length)? = byte.to_ascii_lowercase();

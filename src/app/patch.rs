@@ -1,9 +1,10 @@
 //! The change of one field that an edit asks for.
 
 /// The change of a field.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Patch<T> {
     /// The edit does not name the field.
+    #[default]
     Keep,
     /// The edit clears the field.
     Clear,

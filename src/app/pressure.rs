@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::app::error::Error;
+use crate::command::{Command, JobAction};
 
 /// The resources that the node is short of.
 #[derive(Debug, Default)]
@@ -66,6 +67,33 @@ impl Pressure {
     }
 }
 
+/// Says whether a command of a client adds to what is stored. Those that remove something, report
+/// on a run or end a request help to get out of the shortage, and always pass.
+pub(super) fn adds(command: &Command) -> bool {
+    match command {
+        Command::Once { command, .. }
+        | Command::ForVersion { command, .. }
+        | Command::ByClient { command, .. } => adds(command),
+        Command::ChangeJobs { action, .. } => *action != JobAction::Delete,
+        Command::DeleteProject { .. }
+        | Command::DeleteJob { .. }
+        | Command::DeleteCredential { .. }
+        | Command::DeleteExecutor { .. }
+        | Command::DeleteTemplate { .. }
+        | Command::ArchiveCredential { .. }
+        | Command::DiscardJobs { .. }
+        | Command::PurgeDeadLetters { .. }
+        | Command::Retain { .. }
+        | Command::ReportRun { .. }
+        | Command::ReportRuns { .. }
+        | Command::TerminateJob { .. }
+        | Command::EndSessions { .. }
+        | Command::Checksum
+        | Command::Conclude { .. } => false,
+        _ => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,5 +110,26 @@ mod tests {
         assert!(pressure.set_memory(false) && pressure.refuses());
         pressure.set_disk(false);
         assert!(pressure.admit().is_ok() && !pressure.refuses());
+    }
+
+    #[test]
+    fn what_removes_something_passes_while_there_is_no_room_and_what_adds_does_not() {
+        let jobs = |action| Command::ChangeJobs { jobs: vec![(1, 2)], action, by: None };
+        let once = |command| Command::Once { key: [0; 32], body: [0; 32], command };
+        for passes in [
+            jobs(JobAction::Delete),
+            Command::DeleteJob { id: 1, expect: None },
+            Command::PurgeDeadLetters { letters: vec![1] },
+            Command::Conclude { answer: String::new() },
+        ] {
+            assert!(!adds(&passes) && !adds(&once(Box::new(passes.clone()))), "{passes:?}");
+        }
+        for refused in [
+            jobs(JobAction::Resume),
+            jobs(JobAction::Pause { until: None }),
+            Command::ReplayDeadLetters { letters: vec![(1, 2)] },
+        ] {
+            assert!(adds(&refused) && adds(&once(Box::new(refused.clone()))), "{refused:?}");
+        }
     }
 }

@@ -8,7 +8,8 @@ use crate::app::actor::Actor;
 use crate::app::backups::slot::BackupSlot;
 use crate::app::cluster_admin::ClusterAdmin;
 use crate::app::error::Error;
-use crate::app::pressure::Pressure;
+use crate::app::forecast::ForecastCache;
+use crate::app::pressure::{Pressure, adds};
 use crate::app::readiness::Readiness;
 use crate::app::reads::queue::ReadQueue;
 use crate::app::runs::arrivals::RunArrivals;
@@ -19,6 +20,7 @@ use crate::cluster::Cluster;
 use crate::command::{Command, Outcome};
 use crate::config::Config;
 use crate::delivery::registry::Registry;
+use crate::events::{EventFeed, RateFeed};
 use crate::executor::guard::TargetGuard;
 use crate::executor::raft_addresses::RaftAddresses;
 use crate::gateway::Gateway;
@@ -46,6 +48,11 @@ pub struct App {
     pub(in crate::app) readiness: Arc<Readiness>,
     /// Set when the node is about to stop.
     pub(in crate::app) leaving: Arc<AtomicBool>,
+    pub(in crate::app) forecasts: ForecastCache,
+    /// `None` until the node has said where events are.
+    events: Option<EventFeed>,
+    /// Knows nothing until the node has said where results by the minute are.
+    pub(in crate::app) rates: RateFeed,
     /// `None` until the node has said what serves workers.
     gateway: Option<Gateway>,
     /// `None` until the node has said what administers the cluster.
@@ -78,6 +85,9 @@ impl App {
             pressure: Arc::default(),
             readiness: Arc::default(),
             leaving: Arc::default(),
+            forecasts: ForecastCache::default(),
+            events: None,
+            rates: RateFeed::default(),
             gateway: None,
             admin: None,
         }
@@ -109,6 +119,20 @@ impl App {
     #[must_use]
     pub fn with_leaving(mut self, leaving: Arc<AtomicBool>) -> Self {
         self.leaving = leaving;
+        self
+    }
+
+    /// Streams the events of this feed. Without it there are none.
+    #[must_use]
+    pub fn with_events(mut self, events: EventFeed) -> Self {
+        self.events = Some(events);
+        self
+    }
+
+    /// Shows the results by the minute of this feed. Without it none is known.
+    #[must_use]
+    pub fn with_rates(mut self, rates: RateFeed) -> Self {
+        self.rates = rates;
         self
     }
 
@@ -148,6 +172,11 @@ impl App {
         TargetGuard { members, ..TargetGuard::of(&self.config) }
     }
 
+    /// The events of this node; `None` while the node is starting.
+    pub(in crate::app) fn events(&self) -> Option<&EventFeed> {
+        self.events.as_ref()
+    }
+
     /// The gateway of workers; `None` while the node is starting.
     pub(in crate::app) fn gateway(&self) -> Option<&Gateway> {
         self.gateway.as_ref()
@@ -169,12 +198,16 @@ impl App {
     }
 
     /// Proposes a command for an actor, whom the log names, and waits until this node has applied
-    /// it.
+    /// it. A command that adds to what is stored is refused while the node is short of memory or
+    /// disk, whichever way the request came.
     pub(in crate::app) async fn propose(
         &self,
         actor: &Actor,
         command: Command,
     ) -> Result<Outcome, Error> {
+        if adds(&command) {
+            self.admit_write()?;
+        }
         Ok(self.cluster.propose(command.asked_by(actor.into())).await?)
     }
 }

@@ -21,11 +21,11 @@ use zeroize::Zeroizing;
 
 use crate::cluster::{self, Cluster};
 use crate::secret::Keys;
-use crate::store::{Page, ReadClass, credentials};
+use crate::store::{Page, ReadClass, credentials, meta};
 
 use super::caller::Caller;
 use super::limiter::{CredentialKind, Limiter, Source};
-use super::pairs::{Pair, pairs_of};
+use super::pairs::{Pair, Pairs, pairs_of};
 
 /// The interval of log lines about failures.
 const REPORT_INTERVAL: Duration = Duration::from_mins(1);
@@ -55,7 +55,7 @@ enum Presented<'a> {
 /// The check of credentials. Cheap to clone.
 #[derive(Clone)]
 pub struct Auth {
-    keys: Arc<Keys>,
+    pub(super) keys: Arc<Keys>,
     cache: Arc<PairCache>,
     limiter: Arc<Limiter>,
 }
@@ -73,7 +73,7 @@ struct PairCache {
 #[derive(Default)]
 struct CachedPairs {
     version: u64,
-    pairs: Arc<HashMap<String, Pair>>,
+    pairs: Arc<Pairs>,
 }
 
 impl Auth {
@@ -138,7 +138,7 @@ impl Auth {
         match presented(headers) {
             Presented::KeyPair { key, secret } => {
                 let pairs = self.pairs(cluster).await?;
-                let caller = self.check_pair(&pairs, key, secret);
+                let caller = self.check_pair(&pairs.by_key, key, secret);
                 Ok(caller.ok_or_else(|| self.wrong_key(network)))
             }
             Presented::Basic(encoded) => {
@@ -182,7 +182,7 @@ impl Auth {
         pair.filter(|_| right).map(|p| Caller::Client { id: p.id, root: p.root })
     }
 
-    async fn pairs(&self, cluster: &Cluster) -> Result<Arc<HashMap<String, Pair>>, cluster::Error> {
+    pub(super) async fn pairs(&self, cluster: &Cluster) -> Result<Arc<Pairs>, cluster::Error> {
         let version = self.cache.version.load(Ordering::SeqCst);
         if let Some(pairs) = self.held(version) {
             return Ok(pairs);
@@ -194,9 +194,14 @@ impl Auth {
             return Ok(pairs);
         }
         let all = Page { limit: u64::MAX, ..Page::default() };
-        let read = move |conn: &rusqlite::Connection| credentials::list(conn, &all, None);
-        let (_, rows) = cluster.read_as(ReadClass::Credentials, read).await?;
-        let pairs = Arc::new(pairs_of(rows));
+        let read = move |conn: &rusqlite::Connection| {
+            let (_, rows) = credentials::list(conn, &all, None)?;
+            let ended = credentials::ended_sessions(conn)?;
+            Ok((rows, ended, meta::operator_sessions_from(conn)?))
+        };
+        let (rows, ended, operator_sessions_from) =
+            cluster.read_as(ReadClass::Credentials, read).await?;
+        let pairs = Arc::new(Pairs { by_key: pairs_of(rows, &ended), operator_sessions_from });
         let mut held = self.cache.held.write().unwrap_or_else(PoisonError::into_inner);
         // The version was taken before the read: the next request reads a change in between.
         if held.version < version {
@@ -206,7 +211,7 @@ impl Auth {
     }
 
     /// The cached pairs, if they are of that version or a newer one.
-    fn held(&self, version: u64) -> Option<Arc<HashMap<String, Pair>>> {
+    fn held(&self, version: u64) -> Option<Arc<Pairs>> {
         let held = self.cache.held.read().unwrap_or_else(PoisonError::into_inner);
         (held.version >= version).then(|| held.pairs.clone())
     }
@@ -293,7 +298,7 @@ mod tests {
             archived_by: None,
             parent: None,
         };
-        let pairs = pairs_of(vec![credential(1, false), credential(2, true)]);
+        let pairs = pairs_of(vec![credential(1, false), credential(2, true)], &HashMap::new());
         let auth = Auth::new(keys.clone());
         let client = Caller::Client { id: 1, root: 1 };
         assert_eq!(auth.check_pair(&pairs, "key1", "secret"), Some(client));

@@ -4,13 +4,23 @@
 //! ```text
 //!   check ─┬─ pairs    the key pairs that are valid, and the client of each
 //!          └─ limiter  the bound on wrong passwords and keys
+//!   sessions ─┬─ check  sessions of browsers, which are sealed cookies
+//!             ├─ site   which requests come from our own pages
+//!             └─ tries  the bound on sign-ins by name
 //! ```
 
 mod caller;
 mod check;
 mod limiter;
 mod pairs;
+mod sessions;
+mod site;
+mod tries;
 
 pub use caller::Caller;
 pub use check::{Auth, AuthError};
 pub use limiter::CredentialKind;
+pub use sessions::{
+    LINK_SECONDS, Login, SESSION_SECONDS, Session, SessionLife, Sessions, link_token,
+};
+pub use site::Site;

@@ -3,7 +3,27 @@
 
 use std::collections::HashMap;
 
+use crate::model::Millis;
 use crate::model::credential::Credential;
+
+/// The valid pairs of a cluster, and which sessions are over.
+#[derive(Default)]
+pub(super) struct Pairs {
+    /// The valid pairs by their public key.
+    pub(super) by_key: HashMap<String, Pair>,
+    /// Sessions that operators began up to this instant are over.
+    pub(super) operator_sessions_from: Option<Millis>,
+}
+
+impl Pairs {
+    /// The instant up to which begun sessions of a key, or of operators, are over.
+    pub(super) fn sessions_from(&self, key: Option<&str>) -> Option<Millis> {
+        match key {
+            Some(key) => self.by_key.get(key)?.sessions_from,
+            None => self.operator_sessions_from,
+        }
+    }
+}
 
 /// The credential behind a key.
 pub(super) struct Pair {
@@ -13,15 +33,21 @@ pub(super) struct Pair {
     pub(super) root: u64,
     /// The verifier of its secret.
     pub(super) verifier: Vec<u8>,
+    /// Sessions that were begun with it up to this instant are over.
+    pub(super) sessions_from: Option<Millis>,
 }
 
-/// The valid pairs of all credentials. An archived credential may lie between a key and its root.
-pub(super) fn pairs_of(rows: Vec<Credential>) -> HashMap<String, Pair> {
+/// The valid pairs of all credentials, with the ends of their sessions. An archived credential may
+/// lie between a key and its root.
+pub(super) fn pairs_of(
+    rows: Vec<Credential>,
+    ended: &HashMap<u64, Millis>,
+) -> HashMap<String, Pair> {
     let roots = roots(&rows);
     let open = rows.into_iter().filter(|row| !row.archived);
     open.map(|Credential { id, api_key, verifier, .. }| {
         let root = roots.get(&id).copied().unwrap_or(id);
-        (api_key, Pair { id, root, verifier })
+        (api_key, Pair { id, root, verifier, sessions_from: ended.get(&id).copied() })
     })
     .collect()
 }
@@ -86,11 +112,12 @@ mod tests {
             row(9, Some(10), false),
             row(10, Some(4), false),
         ];
-        let pairs = pairs_of(rows);
+        let pairs = pairs_of(rows, &HashMap::from([(3, 77)]));
         let mut found: Vec<_> = pairs.values().map(|pair| (pair.id, pair.root)).collect();
         found.sort_unstable();
         let wanted = [(1, 1), (3, 1), (4, 4), (5, 5), (6, 5), (7, 5), (9, 4), (10, 4)];
         assert_eq!(found, wanted);
+        assert_eq!((pairs["3"].sessions_from, pairs["4"].sessions_from), (Some(77), None));
 
         let client = |id: u64| Caller::Client { id, root: pairs[&id.to_string()].root };
         assert_eq!(client(3).principal(), client(1).principal());

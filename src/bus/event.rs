@@ -45,6 +45,8 @@ pub struct Heard {
     pub run: String,
     /// What the worker says.
     pub said: WorkerSaid,
+    /// It was delivered before, to this node or another one: it may be in the store.
+    pub is_redelivered: bool,
     /// Acknowledges it.
     pub receipt: Receipt,
 }

@@ -25,8 +25,9 @@ pub trait Bus: Send + Sync + 'static {
     /// after the run's own message.
     fn cancel(&self, to: &BusAddress, ticket: Ticket) -> HandingOut;
 
-    /// Takes back the offer of a run that has not left yet: it ends as [`HandOut::Withheld`].
-    fn withdraw(&self, to: &BusAddress, run: &str);
+    /// Takes back the offers of a run, by its id, that have not left yet: they end as
+    /// [`HandOut::Withheld`].
+    fn withdraw(&self, run: &str);
 
     /// Listens to the workers of jobs, for the owner of their shard. The addresses are all that
     /// there are of the shard; a further call replaces them.
@@ -79,6 +80,8 @@ pub enum HandOut {
         until: u64,
         /// The reason.
         why: String,
+        /// True where the whole broker is concerned, and not just the workers of this job.
+        of_broker: bool,
     },
     /// It was not handed out, or nobody knows: its worker may say that it came all the same.
     Failed {

@@ -36,6 +36,11 @@ impl Receipt {
         self.settle(Settlement::Poison);
     }
 
+    /// Says whether nobody waits for what becomes of the message: it comes again to somebody.
+    pub fn is_void(&self) -> bool {
+        self.to.as_ref().is_none_or(UnboundedSender::is_closed)
+    }
+
     fn settle(mut self, settlement: Settlement) {
         if let Some(to) = self.to.take() {
             // Without a receiver the message is on its way to another consumer.
@@ -57,6 +62,15 @@ mod tests {
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
+
+    #[test]
+    fn a_receipt_is_void_when_its_listener_has_gone() {
+        let (to, from) = unbounded_channel();
+        let receipt = Receipt::new(1, to);
+        assert!(!receipt.is_void());
+        drop(from);
+        assert!(receipt.is_void());
+    }
 
     #[test]
     fn a_receipt_is_settled_once_whatever_becomes_of_it() {

@@ -82,7 +82,12 @@ impl NodeReply {
     pub(super) fn message(&self) -> String {
         // `data` has the message of the original, `error` the reason and the advice.
         let told = self.envelope["error"]["message"].as_str().or(self.envelope["data"].as_str());
-        told.unwrap_or("no reason given").to_owned()
+        let mut told = told.unwrap_or("no reason given").to_owned();
+        // Where several fields are wrong, each says what is wrong with it.
+        for (field, why) in self.envelope["error"]["fields"].as_object().into_iter().flatten() {
+            told = format!("{told}\n  {} {}", show(&field.as_str().into()), show(why));
+        }
+        told
     }
 }
 
@@ -138,7 +143,18 @@ impl Client {
 
     /// Sends a POST request.
     pub(super) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        self.call(Method::POST, path, &[], Some(body)).await
+        self.call(Method::POST, path, &[], Some(body.to_string())).await
+    }
+
+    /// Sends a POST request whose body is JSON that goes as it is: with its order, and all digits
+    /// of its numbers.
+    pub(super) async fn post_text(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        body: String,
+    ) -> anyhow::Result<Value> {
+        self.call(Method::POST, path, query, Some(body)).await
     }
 
     /// The number of nodes, at least one.
@@ -173,7 +189,7 @@ impl Client {
 
     /// Sends a PUT request.
     pub(super) async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        self.call(Method::PUT, path, &[], Some(body)).await
+        self.call(Method::PUT, path, &[], Some(body.to_string())).await
     }
 
     /// Sends a DELETE request.
@@ -220,11 +236,12 @@ impl Client {
         method: Method,
         path: &str,
         query: &[(&str, String)],
-        body: Option<&Value>,
+        body: Option<String>,
     ) -> anyhow::Result<Value> {
         let ask = || {
             let request = self.request(method.clone(), path, query)?;
-            Ok(if let Some(body) = body { request.json(body) } else { request })
+            let Some(body) = &body else { return Ok(request) };
+            Ok(request.header("content-type", "application/json").body(body.clone()))
         };
         let response = self.send(ask).await?;
         if !response.status().is_success() {

@@ -9,6 +9,11 @@ use super::output::{Column, ComputedColumn, cell, show};
 /// API.
 pub(super) const LAST_RESULT: &str = "lastResult";
 
+/// Who makes the instances of a template.
+fn made_by(template: &Value) -> String {
+    if template["userTriggered"] == true { "users" } else { "itself" }.to_owned()
+}
+
 /// The columns of projects.
 pub(super) const PROJECTS: &[Column] = &[
     ("id", &["id"]),
@@ -28,6 +33,23 @@ pub(super) const JOBS: &[ComputedColumn] = &[
     ComputedColumn { title: "next", cell: |job| cell(job, &["nextExecutionDate"]), wide: false },
     ComputedColumn { title: "target", cell: target, wide: false },
     ComputedColumn { title: "labels", cell: labels, wide: true },
+];
+/// The columns of templates.
+pub(super) const TEMPLATES: &[ComputedColumn] = &[
+    ComputedColumn { title: "id", cell: |t| cell(t, &["id"]), wide: false },
+    ComputedColumn { title: "project", cell: |t| cell(t, &["projectId"]), wide: false },
+    ComputedColumn { title: "type", cell: |t| cell(t, &["type"]), wide: false },
+    ComputedColumn { title: "label", cell: |t| cell(t, &["label"]), wide: true },
+    ComputedColumn { title: "made by", cell: made_by, wide: false },
+    ComputedColumn {
+        title: "again",
+        cell: |t| cell(t, &["rescheduleAfterTermination"]),
+        wide: false,
+    },
+    ComputedColumn { title: "after", cell: |t| cell(t, &["startInSeconds"]), wide: true },
+    ComputedColumn { title: "active", cell: |t| cell(t, &["active"]), wide: false },
+    ComputedColumn { title: "version", cell: |t| cell(t, &["version"]), wide: true },
+    ComputedColumn { title: "target", cell: |t| target(&t["target"]), wide: false },
 ];
 /// The columns of executors.
 pub(super) const EXECUTORS: &[ComputedColumn] = &[

@@ -4,8 +4,8 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    Global, backup, bench, cluster, create, credential, explain, init, list, next, remove, reset,
-    runs, start, status, worker, workers,
+    Global, backup, bench, cluster, create, credential, explain, init, jobs, list, next, remove,
+    reset, runs, start, status, templates, ui, worker, workers,
 };
 
 const EXIT_CODES: &str = "\
@@ -59,11 +59,19 @@ pub enum Command {
     /// Archives a credential: its key stops working at once
     #[command(subcommand)]
     Archive(remove::ArchiveCommand),
+    /// Job templates: lists and imports them, and makes jobs of them
+    #[command(subcommand)]
+    Templates(templates::TemplatesCommand),
+    /// Ends one-off jobs before their time, and edits many jobs at once
+    #[command(subcommand)]
+    Jobs(jobs::JobsCommand),
     /// Runs of workers and receivers: lists, shows and cancels them
     #[command(subcommand)]
     Runs(runs::RunsCommand),
     /// Leader, members, shards, leases, lag, queues, journals and clocks
     Status(status::Status),
+    /// Opens the web UI in a browser, signed in as the operator
+    Ui(ui::Ui),
     /// The members of the cluster: add, remove, drain, transfer leadership, recover, compare states
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),

@@ -161,14 +161,19 @@ pub(super) fn both_casings(data: &mut Value) {
     }
 }
 
+/// The text of a file; `-` is stdin.
+pub(super) fn read_text(file: &str) -> anyhow::Result<String> {
+    if file != "-" {
+        return std::fs::read_to_string(file).map_err(|e| anyhow::anyhow!("{file}: {e}"));
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    Ok(text)
+}
+
 /// The JSON in a file; `-` is stdin.
 fn read_json(file: &str) -> anyhow::Result<Value> {
-    let mut text = String::new();
-    if file == "-" {
-        std::io::stdin().read_to_string(&mut text)?;
-    } else {
-        text = std::fs::read_to_string(file).map_err(|e| anyhow::anyhow!("{file}: {e}"))?;
-    }
+    let text = read_text(file)?;
     let invalid = |e| Failure::Usage(format!("{file} is not JSON: {e}"));
     Ok(serde_json::from_str(&text).map_err(invalid)?)
 }

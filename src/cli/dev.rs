@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::global::DEV_FOLDER;
 use super::output::say;
-use super::{Failure, Global};
+use super::{Failure, Global, ui};
 use crate::config::{Config, LogLevel};
 use crate::disk::modes;
 use crate::secret::{Keys, SecretFile, write_private};
@@ -77,7 +77,8 @@ pub async fn attend(url: &str, config: &Config, keys: &Keys, json: bool) -> anyh
     let (api_key, api_secret) = key_pair(&client, &config.data_dir).await?;
     let project = project(&client).await?;
     let first = first_job(&client, url, project).await?;
-    say(&greeting(url, config, (&api_key, &api_secret), project, &first));
+    let link = config.ui.then(|| ui::link(url, keys));
+    say(&greeting(url, config, (&api_key, &api_secret), project, (&first, link.as_deref())));
     watch::watch(&client, json).await
 }
 
@@ -86,14 +87,23 @@ fn greeting(
     config: &Config,
     (api_key, secret): (&str, &str),
     project: u64,
-    first: &str,
+    (first, link): (&str, Option<&str>),
 ) -> String {
     // A command in this folder finds the configured port without the flag.
     let server = if url == config.local_url() { String::new() } else { format!(" --server {url}") };
+    let pages = link.map(|link| {
+        format!(
+            "
+Open the web UI (the link signs in for a minute, `scheduler0 ui{server}` makes another):
+
+  {link}
+"
+        )
+    });
     format!(
         "
 Scheduler0 {version} is ready at {url} (data in {folder})
-
+{pages}
   x-api-key:    {api_key}
   x-secret-key: {secret}
 
@@ -114,6 +124,7 @@ or paste this for one more job:
 Ctrl-C stops the node.
 ",
         version = env!("CARGO_PKG_VERSION"),
+        pages = pages.unwrap_or_default(),
         folder = config.data_dir.display(),
     )
 }
@@ -217,7 +228,13 @@ mod tests {
         assert_eq!((config.data_dir.as_path(), config.log_level), (data.as_path(), LogLevel::Warn));
         assert!(data.join(crate::secret::FILE).exists());
         assert_eq!(prepare(&global).unwrap().1.fingerprint(), keys.fingerprint());
-        let text = greeting("http://127.0.0.1:9091", &config, ("s0_k", "s3cret"), 5, "See below.");
+        let text = greeting(
+            "http://127.0.0.1:9091",
+            &config,
+            ("s0_k", "s3cret"),
+            5,
+            ("See below.", Some("http://link#x")),
+        );
         for part in [
             "http://127.0.0.1:9091/dev/echo",
             "@every 5s",
@@ -225,11 +242,12 @@ mod tests {
             "s3cret",
             "\"projectId\": 5",
             "See below.",
+            "http://link#x",
             "scheduler0 list jobs\n",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        let text = greeting("http://127.0.0.1:99", &config, ("s0_k", "s3cret"), 5, "");
+        let text = greeting("http://127.0.0.1:99", &config, ("s0_k", "s3cret"), 5, ("", None));
         assert!(text.contains("scheduler0 list jobs --server http://127.0.0.1:99\n"), "{text}");
     }
 }

@@ -47,6 +47,16 @@ impl Global {
         Ok(Config::load(&self.options())?)
     }
 
+    /// The sources of the configuration of a node that starts: those of Simple Scheduler too.
+    pub(super) fn node_options(&self) -> LoadOptions {
+        LoadOptions { for_node: true, ..self.options() }
+    }
+
+    /// The configuration of a node that starts. It must not say where a password goes.
+    pub(super) fn load_for_node(&self) -> anyhow::Result<Config> {
+        Ok(Config::load(&self.node_options())?)
+    }
+
     /// The configuration of a command that talks to a node or shows its secrets. Where no other
     /// secrets are set, those of a node that `dev` runs from this folder are used.
     pub(super) fn load_for_client(&self) -> anyhow::Result<Config> {

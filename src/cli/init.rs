@@ -108,7 +108,7 @@ fn init(flags: &Init, global: &Global, output: Output) -> anyhow::Result<()> {
 }
 
 fn show(global: &Global, output: Output) -> anyhow::Result<()> {
-    let (config, mut settings) = config::settings(&global.options())?;
+    let (config, mut settings) = config::settings(&global.node_options())?;
     for warning in &config.warnings {
         say(&format!("warning: {warning}"));
     }
@@ -134,7 +134,7 @@ fn show(global: &Global, output: Output) -> anyhow::Result<()> {
 }
 
 fn check(flags: &Check, global: &Global, output: Output) -> anyhow::Result<()> {
-    let config = global.load()?;
+    let config = global.load_for_node()?;
     for warning in &config.warnings {
         say(&format!("warning: {warning}"));
     }

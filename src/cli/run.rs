@@ -8,7 +8,8 @@ use clap::Parser;
 use super::output::{self, Format, Output};
 use super::{
     Cli, Command, Failure, backup, bench, cluster, create, credential, explain, hardening, init,
-    list, next, probe, recover, remove, reset, runs, start, status, worker, workers,
+    jobs, list, next, probe, recover, remove, reset, runs, start, status, templates, ui, worker,
+    workers,
 };
 use crate::disk::modes;
 use crate::telemetry;
@@ -48,13 +49,15 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
             recover::run(flags, global, output)
         }
         Command::Next(flags) => next::run(flags, output),
+        Command::Ui(flags) => ui::run(flags, global, output),
         Command::Worker(flags) => worker::run(flags, global, output),
         Command::WorkerKeeper => worker::keeper::run(),
         Command::Bench(flags) => bench::run(flags, global, output),
         Command::Restore(flags) => backup::restore(flags, global, output),
         Command::Version => version(output),
         Command::Status(status::Status { probe: Some(what), .. }) => {
-            probe::run(*what, &global.url(&global.load()?))
+            // It sends no password, and asks the node that starts with these variables.
+            probe::run(*what, &global.url(&global.load_for_node()?))
         }
         command => {
             let client = global.client()?;
@@ -76,6 +79,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
                     Command::Queues(page) => workers::queues(page, &client, output).await,
                     Command::Workers(page) => workers::workers(page, &client, output).await,
                     Command::Explain(flags) => explain::run(flags, &client, output).await,
+                    Command::Templates(command) => templates::run(command, &client, output).await,
+                    Command::Jobs(command) => jobs::run(command, &client, output).await,
                     Command::Runs(command) => runs::run(command, &client, output).await,
                     Command::Status(flags) => status::run(flags, &client, output).await,
                     _ => Ok(()),

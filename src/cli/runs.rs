@@ -30,7 +30,7 @@ That is one page: do it again until nothing is left.";
 /// What to do with runs.
 #[derive(Debug, Subcommand)]
 pub enum RunsCommand {
-    /// Runs, newest first: without --state those that are not over
+    /// Runs, newest first (with --worker by job): without --state those that are not over
     #[command(after_help = LIST_EXAMPLES)]
     List(RunList),
     /// One run with its attempts

@@ -63,7 +63,7 @@ pub(super) fn reload_on_hangup(global: &Global) -> std::io::Result<()> {
     let global = global.clone();
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            match global.load() {
+            match global.load_for_node() {
                 Ok(config) => reload(&config),
                 Err(error) => tracing::error!(
                     "SIGHUP: the configuration cannot be used, and all stays as it was: {error:#}"

@@ -65,7 +65,7 @@ impl StartFlags {
 /// Runs a node until a signal stops it, or until it cannot go on.
 pub(super) fn run(flags: &StartFlags, global: &Global) -> anyhow::Result<()> {
     let global = &flags.over(global);
-    let config = global.load()?;
+    let config = global.load_for_node()?;
     begin_log(&config)?;
     let keys = global.keys(&config)?;
     keys.check_strength(flags.weak)?;

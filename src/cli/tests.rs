@@ -52,6 +52,12 @@ fn the_commands_are_understood_with_their_plurals() {
         "scheduler0 cluster checksum",
         "scheduler0 reset raft --force",
         "scheduler0 version",
+        "scheduler0 templates list --project 1 --json",
+        "scheduler0 templates import job_templates.json --project 1 --executor 2 --dry-run",
+        "scheduler0 templates run 3 --payload {} --after 60 --external-id a",
+        "scheduler0 jobs terminate 7 8 --no-reschedule --reason done",
+        "scheduler0 jobs edit --filter project=1 --field jitter=30s --dry-run",
+        "scheduler0 jobs edit --all --field retryMax=null --yes",
         "scheduler0 next @daily --timezone Europe/Berlin --count 3 --dst-gap skip --dst-fold both",
         "scheduler0 next --ndjson",
     ] {

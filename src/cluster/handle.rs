@@ -186,6 +186,12 @@ impl Cluster {
         self.inner.level()
     }
 
+    /// The line of descent of the log: the cluster's id, or the number that a restore or a recovery
+    /// put in its place; 0 before its birth.
+    pub fn generation(&self) -> u128 {
+        self.inner.watches.registry.borrow().generation
+    }
+
     /// The members that vote; none before the cluster's birth.
     pub fn voters(&self) -> BTreeSet<NodeId> {
         self.inner.voters()

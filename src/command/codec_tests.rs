@@ -4,7 +4,10 @@
 use std::collections::BTreeSet;
 
 use super::codec::{ACTOR_LEVEL, Error, VERSION};
-use super::{Command, CreateJobs, JobAction, JobEdit, NewJob, NewProject, ProjectEdit, Proposal};
+use super::{
+    Command, CreateJobs, DefinitionEdit, JobAction, JobEdit, NewJob, NewProject, ProjectEdit,
+    Proposal, ReshapeJobs,
+};
 use crate::model::actor::ActorRef;
 use crate::model::attempt::{
     AttemptRecord, JournalBatch, JournalEntry, Occurrences, SkipReason, Verdict, Watermark,
@@ -21,6 +24,7 @@ use crate::model::run_report::{RunReport, Said};
 use crate::model::run_terms::{BusKind, RunTerms};
 use crate::model::shard::{Move, MoveKind};
 use crate::model::target::Executor;
+use crate::model::template_ref::TemplateRef;
 
 const BELOW: u32 = ACTOR_LEVEL - 1;
 const OCCURRENCE: Occurrence = Occurrence { job: 5, scheduled: -7, run: 2 };
@@ -118,7 +122,18 @@ fn samples() -> Vec<Command> {
         Command::ByClient { client: 300, command: command() },
         Command::RaiseLevel { level: 3 },
         Command::ReportRuns { reports: vec![report()] },
+        Command::PutTemplate { id: 3, expect: Some(2), template: Box::default() },
+        Command::DeleteTemplate { id: 3, expect: None, terminate: true, limit: 500 },
+        Command::TerminateJob { id: 5, reschedule: Some(false), reason: Some("ä".into()) },
+        Command::EndSessions { credential: Some(7) },
+        Command::ReshapeJobs(Box::new(reshape())),
     ]
+}
+
+fn reshape() -> ReshapeJobs {
+    let edit = DefinitionEdit { from: 9, to: JobDefinition::default(), at: Some(-7), again: true };
+    let (definitions, jobs) = (vec![edit], vec![(5, 300)]);
+    ReshapeJobs { definitions, jobs, data: Some("ä".into()), by: None }
 }
 
 fn report() -> RunReport {
@@ -296,6 +311,32 @@ fn what_is_said_of_workers_runs_needs_its_level() {
         let batch = JournalBatch { node: 2, incarnation: 1, first: 9, entries };
         assert_eq!(Command::Record(batch).level(), 4);
     }
+}
+
+#[test]
+fn templates_and_their_instances_need_their_level() {
+    let of = TemplateRef { id: 3, version: 2 };
+    let instance = JobDefinition { template: Some(of), ..JobDefinition::default() };
+    let (request, jobs) = (1, vec![NewJob::default()]);
+    let new = CreateJobs { request, definitions: vec![instance], jobs, staged: false };
+    let last = samples().split_off(samples().len() - 3);
+    for command in last.into_iter().chain([Command::CreateJobs(new)]) {
+        assert_eq!(command.level(), 5, "{}", command.name());
+    }
+    let end = Command::TerminateJob { id: 5, reschedule: None, reason: None };
+    let bytes = Proposal::from(end).encode(5).unwrap();
+    assert_eq!(*bytes, [3, 0, 39, 5, 0, 0]);
+}
+
+#[test]
+fn an_edit_of_many_needs_its_level_and_is_carried_as_json() {
+    let command = Command::ReshapeJobs(Box::new(reshape()));
+    assert_eq!(command.level(), 5);
+    let none = Command::ReshapeJobs(Box::default());
+    assert_eq!(none.level(), 5, "also one that edits nothing");
+    let bytes = Proposal::from(none).encode(5).unwrap();
+    let text = postcard::to_stdvec(r#"{"definitions":[],"jobs":[]}"#).unwrap();
+    assert_eq!(*bytes, [&[3, 0, 41][..], &text].concat());
 }
 
 #[test]

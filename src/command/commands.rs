@@ -3,13 +3,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::payload::{CreateJobs, JobAction, JobEdit, NewProject, ProjectAction, ProjectEdit};
+use super::payload::{
+    CreateJobs, JobAction, JobEdit, NewProject, ProjectAction, ProjectEdit, ReshapeJobs,
+};
 use crate::model::attempt::JournalBatch;
 use crate::model::credential::Credential;
 use crate::model::run::{BeginRun, Occurrence, Report};
 use crate::model::run_report::RunReport;
 use crate::model::shard::Move;
 use crate::model::target::Executor;
+use crate::model::template::Template;
 use crate::model::{JobId, Millis, NodeId, ProjectId};
 
 /// A change of the replicated state. The enum is append-only: the place of a variant is its code in
@@ -231,6 +234,48 @@ pub enum Command {
         #[serde(with = "crate::model::text")]
         reports: Vec<RunReport>,
     },
+    /// Creates a template, or replaces all of one. Its id, creation and version stay those of the
+    /// store. A system template that becomes active gets its first instance. Since 0.1.
+    PutTemplate {
+        /// The template; 0 for a new one.
+        id: u64,
+        /// The version that it must still have.
+        expect: Option<u64>,
+        /// What it is to be.
+        #[serde(with = "crate::model::text")]
+        template: Box<Template>,
+    },
+    /// Deletes a template. Refused while instances are live, unless `terminate`. Where more than
+    /// `limit` are live, so many of them are ended, and the command is to be repeated. Since 0.1.
+    DeleteTemplate {
+        /// The template.
+        id: u64,
+        /// The version that it must still have.
+        expect: Option<u64>,
+        /// Its live instances are ended.
+        terminate: bool,
+        /// The most that are ended.
+        limit: u32,
+    },
+    /// Ends a one-off before its time: its wait or its runs. One that is over stays as it is.
+    /// Since 0.1.
+    TerminateJob {
+        /// The job.
+        id: JobId,
+        /// Whether another instance of its template follows; `None` for what the template says.
+        reschedule: Option<bool>,
+        /// The reason, in the words of the caller.
+        reason: Option<String>,
+    },
+    /// Ends all sessions of browsers that were begun with a client's key, or by operators. They are
+    /// over that were begun up to the stamp. Since 0.1.
+    EndSessions {
+        /// The client's credential; `None` for the operators.
+        credential: Option<u64>,
+    },
+    /// Edits jobs, at most about 1,000 in an entry, each as [`Command::UpdateJob`] does. Those that
+    /// do not exist, or have another definition by now, are passed over. Since 0.1.
+    ReshapeJobs(#[serde(with = "crate::model::text")] Box<ReshapeJobs>),
 }
 
 impl Command {
@@ -299,6 +344,11 @@ impl Command {
             Self::ByClient { .. } => "by_client",
             Self::RaiseLevel { .. } => "raise_level",
             Self::ReportRuns { .. } => "report_runs",
+            Self::PutTemplate { .. } => "put_template",
+            Self::DeleteTemplate { .. } => "delete_template",
+            Self::TerminateJob { .. } => "terminate_job",
+            Self::EndSessions { .. } => "end_sessions",
+            Self::ReshapeJobs(..) => "reshape_jobs",
         }
     }
 

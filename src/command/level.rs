@@ -9,6 +9,8 @@
 //! | 2 | `ForVersion`, `ByClient`, `RaiseLevel`; secret headers, TLS of targets; schema 3, 4 |
 //! | 3 | proposals of version 3; results of AMQP and of processes; settings of executors |
 //! | 4 | executors of type `amqp`; targets and messages of jobs; runs of workers; schema 5 |
+//! | 5 | templates of jobs, `TerminateJob`, `EndSessions`, `ReshapeJobs`; schema 6 |
+//! |   | `{{template}}` in targets |
 //!
 //! A new field of what travels as JSON is news, too: an older program drops it, and stores the
 //! rest.
@@ -16,6 +18,8 @@
 //! A variant never changes its level. A new variant takes the level of the release that brings it,
 //! and [`LEVEL`] is the highest of them. The rules for a cluster of two levels are in
 //! `docs/architecture.md`, "Levels".
+
+use serde_json::Value;
 
 use super::Command;
 use crate::model::attempt::{AttemptRecord, JournalEntry, SkipReason, Verdict};
@@ -25,11 +29,11 @@ use crate::model::result_code::ResultCode;
 use crate::model::target::{Executor, HttpTarget};
 
 /// The level of this program.
-pub const LEVEL: u32 = 4;
+pub const LEVEL: u32 = 5;
 
 /// The level that brought the newest schema step: only a node of that level can open a snapshot of
 /// this program's state.
-pub const SCHEMA_LEVEL: u32 = 4;
+pub const SCHEMA_LEVEL: u32 = 5;
 
 impl Command {
     /// The lowest level whose programs can decode and apply this command.
@@ -64,6 +68,9 @@ impl Command {
             Self::Record(batch) => batch.entries.iter().map(of_entry).max().unwrap_or(1),
             Self::CreateJobs(new) => new.definitions.iter().map(of_definition).max().unwrap_or(1),
             Self::UpdateJob(edit) => of_definition(&edit.definition),
+            Self::ReshapeJobs(new) => {
+                new.definitions.iter().map(|edit| of_definition(&edit.to)).fold(5, u32::max)
+            }
             Self::CreateExecutor(executor) | Self::UpdateExecutor { executor, .. } => {
                 of_executor(executor)
             }
@@ -74,6 +81,10 @@ impl Command {
             Self::RaiseLevel { .. } => 2,
             Self::BeginRun(begin) => of_overlap(begin.overlap),
             Self::ReportRuns { .. } => 4,
+            Self::PutTemplate { .. }
+            | Self::DeleteTemplate { .. }
+            | Self::TerminateJob { .. }
+            | Self::EndSessions { .. } => 5,
         }
     }
 }
@@ -104,8 +115,14 @@ fn of_definition(definition: &JobDefinition) -> u32 {
         || definition.max_queue.is_some()
         || definition.worker_name.is_some();
     let is_new = definition.target.is_some() || definition.message.is_some() || of_workers;
-    let own = if is_new { 4 } else { of_target(definition.http.as_deref()) };
-    own.max(of_overlap(definition.overlap))
+    let own = if definition.template.is_some() {
+        5
+    } else {
+        of_target(definition.http.as_deref()).max(if is_new { 4 } else { 1 })
+    };
+    let of_message = definition.message.as_deref().map_or(1, of_settings);
+    let of_own = definition.target.as_ref().map_or(1, |own| of_settings(&own.settings));
+    own.max(of_overlap(definition.overlap)).max(of_message).max(of_own)
 }
 
 fn of_overlap(overlap: Overlap) -> u32 {
@@ -115,7 +132,7 @@ fn of_overlap(overlap: Overlap) -> u32 {
 fn of_executor(executor: &Executor) -> u32 {
     let own = match executor {
         // A program knows the kinds of its own level.
-        Executor { settings: Some(_), .. } => 4,
+        Executor { settings: Some(settings), .. } => of_settings(settings).max(4),
         Executor { tls: Some(_), .. } => 2,
         _ => 1,
     };
@@ -123,8 +140,29 @@ fn of_executor(executor: &Executor) -> u32 {
 }
 
 fn of_target(target: Option<&HttpTarget>) -> u32 {
-    let is_new = |target: &HttpTarget| !target.secret_headers.is_empty() || target.tls.is_some();
-    if target.is_some_and(is_new) { 2 } else { 1 }
+    let Some(target) = target else { return 1 };
+    let texts = target.query.values().chain(target.headers.values()).chain(&target.body);
+    if std::iter::once(&target.url).chain(texts).any(|text| names_template(text)) {
+        5
+    } else if !target.secret_headers.is_empty() || target.tls.is_some() {
+        2
+    } else {
+        1
+    }
+}
+
+/// The level of settings or of a message: no older program fills in the type of a template.
+fn of_settings(settings: &Value) -> u32 {
+    match settings {
+        Value::String(text) if names_template(text) => 5,
+        Value::Array(list) => list.iter().map(of_settings).max().unwrap_or(1),
+        Value::Object(fields) => fields.values().map(of_settings).max().unwrap_or(1),
+        _ => 1,
+    }
+}
+
+fn names_template(text: &str) -> bool {
+    text.contains("{{template}}")
 }
 
 #[cfg(test)]
@@ -177,5 +215,25 @@ mod tests {
         let settings = Some(Box::new(serde_json::Value::Null));
         let executor = Executor { settings, ..Executor::default() };
         assert_eq!(Command::CreateExecutor(executor).level(), 4);
+    }
+
+    #[test]
+    fn a_target_that_names_a_template_is_for_programs_that_fill_it_in() {
+        let level = |executor: Executor| Command::CreateExecutor(executor).level();
+        let of_url = |url: &str| {
+            let http = HttpTarget { url: url.into(), ..HttpTarget::default() };
+            level(Executor { http: Some(Box::new(http)), ..Executor::default() })
+        };
+        let levels = ["http://a/{{jobId}}", "http://a/{{{{}}template}}", "http://a/{{template}}"];
+        assert_eq!(levels.map(of_url), [1, 1, 5]);
+        let http = HttpTarget { body: Some("{{template}}".into()), ..HttpTarget::default() };
+        let job = JobDefinition { http: Some(Box::new(http)), ..JobDefinition::default() };
+        assert_eq!(of_definition(&job), 5);
+        let settings = serde_json::json!({"headers": {"x": [1, "{{template}}"]}});
+        let executor =
+            Executor { settings: Some(Box::new(settings.clone())), ..Executor::default() };
+        assert_eq!(level(executor), 5);
+        let message = Some(Box::new(settings));
+        assert_eq!(of_definition(&JobDefinition { message, ..JobDefinition::default() }), 5);
     }
 }

@@ -11,20 +11,29 @@
 //! outside, stamps, random bytes) comes in with the command (*determinism*).
 
 mod apply;
+mod change_events;
+#[cfg(test)]
+mod change_events_tests;
 mod codec;
 #[cfg(test)]
 mod codec_tests;
 mod commands;
 mod level;
+mod minute_counts;
 mod outcome;
 mod payload;
 mod proposal;
 mod version2;
 
-pub use apply::{Reopened, RestorePolicy, apply, reopen};
+pub use apply::{Reopened, RestorePolicy, anchor_after, apply, reopen};
+pub use change_events::ChangeEvents;
 pub use codec::{ACTOR_LEVEL, Error, VERSION};
 pub use commands::Command;
 pub use level::{LEVEL, SCHEMA_LEVEL};
-pub use outcome::{Change, Outcome, Rejection, RejectionKind, Reported};
-pub use payload::{CreateJobs, JobAction, JobEdit, NewJob, NewProject, ProjectAction, ProjectEdit};
+pub use minute_counts::{COUNTED_FOR, MinuteCounts, NO_PROJECT};
+pub use outcome::{Change, Outcome, Rejection, RejectionKind, Reported, Reshaped};
+pub use payload::{
+    CreateJobs, DefinitionEdit, JobAction, JobEdit, NewJob, NewProject, ProjectAction, ProjectEdit,
+    ReshapeJobs,
+};
 pub use proposal::Proposal;

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::change_events::ChangeEvents;
+use super::minute_counts::MinuteCounts;
 use crate::model::offer::OfferId;
 use crate::model::run::{Begun, Occurrence};
 use crate::model::run_report::RunState;
@@ -41,6 +43,23 @@ pub enum Outcome {
     Concluded(String),
     /// What became of each report of a `ReportRuns`, in their order.
     Reports(Vec<Reported>),
+    /// What became of the jobs of a `ReshapeJobs`.
+    Reshaped(Reshaped),
+}
+
+/// What became of the jobs of an edit of many. Those that do not exist are in none of the numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reshaped {
+    /// The number of those that were changed.
+    pub changed: u32,
+    /// The number of those that were so already.
+    pub unchanged: u32,
+    /// Those that have another definition by now: they were left alone.
+    pub moved: Vec<JobId>,
+    /// The number of those that were refused the change.
+    pub refused: u32,
+    /// The first of those that were refused, with its reason.
+    pub first_refused: Option<(JobId, Rejection)>,
 }
 
 /// The outcome of one report on a run.
@@ -120,11 +139,16 @@ pub struct Change {
     pub targets: bool,
     /// A snapshot replaced the whole state: everything derived from it is void.
     pub replaced: bool,
+    /// The facts for the event stream; of what a snapshot brought there are none.
+    pub events: ChangeEvents,
+    /// The attempt records that were added, by the minute in which they were due.
+    pub minutes: MinuteCounts,
 }
 
 impl Change {
-    /// The most runs, and the most offers, that one change names.
-    pub const MOST_NAMED: usize = 1_000;
+    /// The most runs, and the most offers, that one change names: those of a few full commands of
+    /// reports and pages of a journal, which may be one transaction.
+    pub const MOST_NAMED: usize = 8_192;
 
     /// Names a run, or its shard where too many are named.
     pub fn add_run(&mut self, of: Occurrence) {

@@ -103,6 +103,37 @@ pub struct NewJob {
     pub external_id: Option<String>,
 }
 
+/// An edit of many jobs: each gets what its definition becomes. A job whose definition is another
+/// one by now is left alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReshapeJobs {
+    /// The definitions that change.
+    pub definitions: Vec<DefinitionEdit>,
+    /// The jobs as ranges (first id, count), ascending.
+    pub jobs: Vec<(JobId, u64)>,
+    /// The new data of all of them; `None` leaves each its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+    /// The name of the caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// The edit of all jobs of a definition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DefinitionEdit {
+    /// The number of the definition that the jobs must still have. Numbers are never given twice.
+    pub from: u64,
+    /// The definition after the edit.
+    pub to: JobDefinition,
+    /// The new instant of one-offs; `None` leaves each its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Millis>,
+    /// The delay of one-offs counts from the stamp again.
+    #[serde(default)]
+    pub again: bool,
+}
+
 /// All fields of a job after an edit: one that is not to change is given as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobEdit {

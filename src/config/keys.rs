@@ -66,9 +66,13 @@ pub(super) const KEYS: &[Key] = &[
     key("HistoryMaxBytesMb", "HISTORY_MAX_BYTES_MB"),
     key("DeadLettersMaxDays", "DEAD_LETTERS_MAX_DAYS"),
     key("DiskReserveMb", "DISK_RESERVE_MB"),
+    key("EventBufferMb", "EVENT_BUFFER_MB"),
+    key("MaxConnections", "MAX_CONNECTIONS"),
     key("ConnectionsPerAddress", "CONNECTIONS_PER_ADDRESS"),
     key("AllowedOrigin", "ALLOWED_ORIGIN"),
     key("MetricsAuth", "METRICS_AUTH"),
+    key("Ui", "UI"),
+    key("PublicUrl", "PUBLIC_URL"),
     key("SecretKey", "SECRET_KEY"),
     key("AuthUsername", "AUTH_USERNAME"),
     key("AuthPassword", "AUTH_PASSWORD"),
@@ -167,4 +171,14 @@ fn nearest(name: &str, known: impl Iterator<Item = String>, at_least: f64) -> Op
         .filter(|(likeness, known)| *likeness >= at_least || near(known))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, known)| known)
+}
+
+/// A Kubernetes service called `scheduler0` puts `SCHEDULER0_PORT=tcp://10.0.0.1:9091` and its like
+/// into every pod beside it; another protocol has its own scheme there.
+pub(super) fn is_service_link(variable: &str, value: &str) -> bool {
+    value.starts_with("tcp://")
+        || (variable.contains("_PORT") && value.contains("://"))
+        || variable.contains("_SERVICE_HOST")
+        || variable.contains("_SERVICE_PORT")
+        || variable.contains("_TCP_")
 }

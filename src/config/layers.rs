@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_yaml::Value;
 
 use super::keys::{self, Name};
-use super::{EXAMPLE, Error, FILE, LoadOptions, Origin, files};
+use super::{EXAMPLE, Error, FILE, LoadOptions, Origin, files, simple_scheduler};
 
 /// The merged values of all layers.
 pub(super) struct Layers {
@@ -69,7 +69,22 @@ pub(super) fn read(options: &LoadOptions) -> Result<Layers, Error> {
             Name::Unknown(like) => return Err(unknown(name, Origin::Flag, like)),
         }
     }
+    if options.for_node {
+        take_foreign(&mut layers, options)?;
+    }
     Ok(layers)
+}
+
+/// Takes the settings of Simple Scheduler for keys that no layer of ours sets.
+fn take_foreign(layers: &mut Layers, options: &LoadOptions) -> Result<(), Error> {
+    let is_free = |key: &str| *layers.get(key).1 == Origin::Default;
+    let simple_scheduler::Found { values, warnings } =
+        simple_scheduler::read(&options.env, is_free)?;
+    for (key, value, origin) in values {
+        layers.set(key, Value::String(value), origin)?;
+    }
+    layers.warnings.extend(warnings);
+    Ok(())
 }
 
 /// The file to read: the one named, else the first that exists.
@@ -125,7 +140,7 @@ fn read_text(layers: &mut Layers, text: &str, path: &Path, default: bool) -> Res
 fn read_environment(layers: &mut Layers, options: &LoadOptions) -> Result<(), Error> {
     for (variable, value) in options.env.iter().filter(|(name, _)| name.starts_with(keys::PREFIX)) {
         let origin = Origin::Environment(variable.clone());
-        if is_service_link(variable, value) {
+        if keys::is_service_link(variable, value) {
             layers.warnings.push(format!(
                 "{variable} is ignored: it looks like a service link of Kubernetes or Docker \
                  (enableServiceLinks: false turns them off)"
@@ -177,16 +192,6 @@ fn in_quotes(text: &str) -> bool {
     let text = text.trim();
     text.len() >= 2
         && ['"', '\''].iter().any(|mark| text.starts_with(*mark) && text.ends_with(*mark))
-}
-
-/// A Kubernetes service called `scheduler0` puts `SCHEDULER0_PORT=tcp://10.0.0.1:9091` and its like
-/// into every pod beside it; another protocol has its own scheme there.
-fn is_service_link(variable: &str, value: &str) -> bool {
-    value.starts_with("tcp://")
-        || (variable.contains("_PORT") && value.contains("://"))
-        || variable.contains("_SERVICE_HOST")
-        || variable.contains("_SERVICE_PORT")
-        || variable.contains("_TCP_")
 }
 
 fn legacy(name: &str, origin: &Origin) -> String {

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! config.yml.example (embedded)  <  config.yml  <  SCHEDULER0_* environment  <  flags
-//!              layers.rs: which value counts, and its origin (files.rs: secrets in files)
+//!              layers.rs: which value counts, and its origin (files.rs: secrets in files;
+//!              simple_scheduler.rs: what its variables mean where none of these says anything)
 //!                                   |
 //!              build.rs, reader.rs, replicas.rs: types, ranges, the list of nodes
 //!                                   v
@@ -26,6 +27,7 @@ mod reader;
 mod replica;
 mod replicas;
 mod settings;
+mod simple_scheduler;
 #[cfg(test)]
 mod tests;
 mod values;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde_yaml::Value;
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::layers::Layers;
@@ -77,6 +78,16 @@ impl Reader {
         let expected = format!("a whole number, {least} or more");
         let value: T = self.number(key, &expected)?;
         if value < T::from(least) {
+            return Err(self.fail(key, format!("expected {expected}, found {value}")));
+        }
+        Ok(value)
+    }
+
+    /// A whole number from `least` to the greatest of its type.
+    pub(super) fn count_from(&self, key: &str, least: u8) -> Result<u32, Error> {
+        let expected = format!("a whole number from {least} to {}", u32::MAX);
+        let value: u32 = self.number(key, &expected)?;
+        if value < u32::from(least) {
             return Err(self.fail(key, format!("expected {expected}, found {value}")));
         }
         Ok(value)
@@ -224,6 +235,25 @@ impl Reader {
             return Ok(None);
         }
         EgressProxy::read(&text).map(Some).map_err(|message| self.fail(KEY, message))
+    }
+
+    /// An http or https URL without anything behind its port, where browsers reach the web UI.
+    pub(super) fn public_url(&self) -> Result<Option<Url>, Error> {
+        const KEY: &str = "PublicUrl";
+        let text = self.text(KEY)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let url = Url::parse(&text).ok().filter(|url| {
+            let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();
+            let is_plain = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+            is_web && is_plain && url.username().is_empty() && url.password().is_none()
+        });
+        url.map(Some).ok_or_else(|| {
+            let example = "expected the URL of the web UI without a path, such as \
+                           https://cron.example.com";
+            self.fail(KEY, format!("{example}, found {text:?}"))
+        })
     }
 
     /// Warns of a secret in a file that group or others may read.

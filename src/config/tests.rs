@@ -24,6 +24,7 @@ fn load_with(file: &str, env: &[(&str, &str)], flags: &[(&str, &str)]) -> Result
         flags: pairs(flags),
         work_dir: folder.path().to_owned(),
         binary_dir: None,
+        for_node: true,
     })
 }
 
@@ -51,7 +52,8 @@ fn the_example_names_every_key_and_is_the_default() {
     assert_eq!(c.raft_election_timeout, Duration::from_millis(500));
     assert_eq!((c.raft_snapshot_threshold, c.payload_max_bytes), (8192, 2_000_000));
     assert_eq!((c.max_workers, c.max_queue, c.max_memory), (64, 1024, None));
-    assert!(!c.metrics_auth);
+    assert!(!c.metrics_auth && c.ui && c.public_url.is_none());
+    assert_eq!(c.max_connections, 4_096);
     assert_eq!(c.history_max_age, Duration::from_hours(7 * 24));
     assert_eq!(c.history_max_bytes, 2_000_000_000);
     assert_eq!(c.dead_letters_max_age, Duration::from_hours(30 * 24));
@@ -69,6 +71,42 @@ fn later_layers_win_and_empty_values_do_not_count() {
     assert!(c.file.unwrap().ends_with(FILE));
     let c = load_with(file, &env, &[("port", "3000")]).unwrap();
     assert_eq!(c.port, 3000);
+}
+
+#[test]
+fn settings_of_simple_scheduler_count_where_none_of_ours_does() {
+    let foreign = [("SIMPLE_SCHEDULER_API_URL", ":8081"), ("SIMPLE_SCHEDULER_MAX_JOBS", "5")];
+    let c = load_with("", &foreign, &[]).unwrap();
+    assert_eq!((c.host.as_str(), c.port), ("0.0.0.0", 8081));
+    let [address, jobs] = &c.warnings[..] else { panic!("{:?}", c.warnings) };
+    assert!(address.contains("Host 0.0.0.0 and Port 8081"), "{address}");
+    assert!(jobs.contains("SIMPLE_SCHEDULER_MAX_JOBS has no meaning here"), "{jobs}");
+    let own = [foreign[0], ("SCHEDULER0_PORT", "2000")];
+    for (file, env, flags, port) in [
+        ("Port: 1000", &foreign[..], &[][..], 1000),
+        ("", &own[..], &[][..], 2000),
+        ("", &foreign[..], &[("port", "3000")][..], 3000),
+        ("NodeAdvAddress: n1:9091", &foreign[..], &[][..], 9091),
+        (format!("NodeId: 1{THREE}").as_str(), &foreign[..], &[][..], 9091),
+    ] {
+        let c = load_with(file, env, flags).unwrap();
+        assert_eq!(c.port, port, "{file}");
+        assert_eq!(c.host, "127.0.0.1", "{file}: half of the address would open the API");
+        assert!(c.warnings.iter().any(|said| said.contains("API_URL is ignored")), "{file}");
+    }
+    let wrong = load_with("", &[("SIMPLE_SCHEDULER_API_URL", "8081")], &[]).unwrap_err();
+    assert!(wrong.to_string().contains("SIMPLE_SCHEDULER_API_URL"), "{wrong}");
+}
+
+#[test]
+fn a_client_takes_no_address_out_of_the_variables_of_simple_scheduler() {
+    let url = ("SIMPLE_SCHEDULER_API_URL".to_owned(), "elsewhere:8081".to_owned());
+    let of_client = LoadOptions { env: [url].into(), no_file: true, ..LoadOptions::default() };
+    let c = Config::load(&of_client).unwrap();
+    assert_eq!(c.local_url(), "http://127.0.0.1:9091");
+    assert_eq!(c.warnings, Vec::<String>::new());
+    let node = Config::load(&LoadOptions { for_node: true, ..of_client }).unwrap();
+    assert_eq!((node.host.as_str(), node.port), ("elsewhere", 8081));
 }
 
 #[test]
@@ -116,6 +154,8 @@ fn errors_name_the_key_the_place_and_the_fix() {
         ("MaxWorker: 1", &["MaxWorker ", "did you mean MaxWorkers?"]),
         ("Zzzzzz: 1", &["unknown key Zzzzzz"]),
         ("Port: many", &["Port", "config.yml", "0 to 65535", "\"many\""]),
+        ("MaxConnections: 15", &["MaxConnections", "from 16 to 4294967295", "15"]),
+        ("MaxConnections: 5000000000", &["MaxConnections", "from 16 to 4294967295"]),
         ("Port: 70000", &["Port", "65535", "70000"]),
         ("Port: [1]", &["Port", "a list"]),
         ("Port: 1\nport: 2", &["Port and port set the same key"]),

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use url::Url;
 use zeroize::ZeroizeOnDrop;
 
 use super::{EgressProxy, Replica};
@@ -134,14 +135,22 @@ pub struct Config {
     pub dead_letters_max_age: Duration,
     /// `HistoryMaxBytesMb`, in bytes: how much of them is kept.
     pub history_max_bytes: u64,
+    /// `EventBufferMb`, in bytes: the events that are kept for readers of the event stream.
+    pub event_buffer: usize,
     /// `DiskReserveMb`, in bytes: less free space than this refuses client writes; 0: never.
     pub disk_reserve: u64,
+    /// `MaxConnections`: to the API at once, at least [`Config::LEAST_CONNECTIONS`].
+    pub max_connections: usize,
     /// `ConnectionsPerAddress`: of one address to the API, without a credential; `None`: no limit.
     pub connections_per_address: Option<usize>,
     /// `AllowedOrigin`: the value of `Access-Control-Allow-Origin`.
     pub allowed_origin: Option<String>,
     /// `MetricsAuth`: `/metrics` answers the operator only.
     pub metrics_auth: bool,
+    /// `Ui`: the web UI is served at `/ui`.
+    pub ui: bool,
+    /// `PublicUrl`: the URL at which browsers reach the web UI; `None`: that of the node they ask.
+    pub public_url: Option<Url>,
     /// The node's secrets, as far as they were configured.
     pub secrets: Secrets,
     /// The file that was read.
@@ -158,6 +167,9 @@ impl Config {
 
     /// The longest time for one request that can be allowed.
     pub const LONGEST_TIMEOUT: Duration = Duration::from_hours(24);
+
+    /// The fewest connections that the API can do with.
+    pub const LEAST_CONNECTIONS: u8 = 16;
 
     /// The most retries, as a job may say them itself.
     pub const MOST_RETRIES: u32 = 100;

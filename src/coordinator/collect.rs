@@ -18,7 +18,7 @@ use tokio::time::MissedTickBehavior;
 use crate::cluster::Cluster;
 use crate::command::{Command, Outcome};
 use crate::model::NodeId;
-use crate::model::attempt::JournalBatch;
+use crate::model::attempt::{JournalBatch, JournalEntry};
 use crate::peer::routes::JOURNAL;
 use crate::store;
 
@@ -30,6 +30,9 @@ pub const PAGE_BYTES: u32 = 384 * 1024;
 const GATHER: Duration = Duration::from_millis(50);
 /// ... but nothing waits behind a page of so many entries.
 const MANY: usize = 1_000;
+/// The same pause behind a page with claims: a worker that is done reports at once, and the answer
+/// waits for the record of its claim. A queue without claims costs no entry.
+const CLAIM_GATHER: Duration = Duration::from_millis(10);
 
 /// The longest time that a node may take to answer with a page of its journal.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -148,13 +151,23 @@ impl Collector {
         if batch.entries.is_empty() {
             return Ok(None);
         }
-        let pause = if batch.entries.len() >= MANY { Duration::ZERO } else { GATHER };
+        let pause = pause_after(&batch.entries);
         let (_, outcome) =
             self.cluster.propose_as_leader(self.term, Command::Record(batch)).await?;
         if let Outcome::Rejected(rejection) = outcome {
             return Err(Error::Refused(rejection.message));
         }
         Ok(Some(pause))
+    }
+}
+
+/// The pause behind a page with these entries.
+fn pause_after(entries: &[JournalEntry]) -> Duration {
+    let is_claim = |entry: &JournalEntry| matches!(entry, JournalEntry::Taken(_));
+    match entries {
+        many if many.len() >= MANY => Duration::ZERO,
+        some if some.iter().any(is_claim) => CLAIM_GATHER,
+        _ => GATHER,
     }
 }
 
@@ -179,4 +192,38 @@ enum Error {
     Peer(#[from] crate::peer::Error),
     #[error("its journal does not fit the replicated state: {0}")]
     Refused(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::delivery::Retry;
+    use crate::model::members::Members;
+    use crate::model::offer::{Offer, Taken};
+    use crate::model::run::Phase;
+    use crate::model::run_terms::{BusKind, RunTerms};
+
+    #[test]
+    fn claims_gather_for_less_long_and_nothing_waits_behind_a_full_page() {
+        let retry = Retry { max: 1, delay: 5, factor: 1_000, max_delay: 5 };
+        let offer = || Offer {
+            project: 1,
+            shard: 3,
+            epoch: 3,
+            due: 9,
+            scheduled: 8,
+            run: 0,
+            attempt: 1,
+            pending: None,
+            members: Members::from_sorted([3]),
+            terms: RunTerms::new(BusKind::Embedded, 7, retry),
+        };
+        let (phase, worker) = (Phase::Running, "w".to_owned());
+        let taken = Taken { offer: offer(), phase, worker, started: 10 };
+        let offered = || JournalEntry::Offered(offer());
+        assert_eq!(pause_after(&[offered()]), GATHER);
+        assert_eq!(pause_after(&[offered(), JournalEntry::Taken(taken)]), CLAIM_GATHER);
+        let many: Vec<_> = (0..MANY).map(|_| offered()).collect();
+        assert_eq!(pause_after(&many), Duration::ZERO);
+    }
 }

@@ -56,6 +56,11 @@ pub struct BatchJob<'a> {
     pub last: Millis,
 }
 
+/// The type of the template that made a job; empty for another job.
+pub fn template_type<'a>(definitions: &'a [Arc<JobDefinition>], job: &BatchJob<'_>) -> &'a str {
+    definitions.get(job.definition).map_or("", |definition| definition.template_type.as_str())
+}
+
 /// The facts that a request states about itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Labels<'a> {

@@ -82,6 +82,12 @@ pub trait Executor: Send + Sync + 'static {
         false
     }
 
+    /// Whether an executor of this kind must be given settings; without that, none are the same as
+    /// an empty object.
+    fn needs_settings(&self) -> bool {
+        true
+    }
+
     /// Validates the `message` of a job: the fields that replace those of its executor's settings.
     /// It holds no secret, so the result is what clients are shown, and is valid again.
     fn validate_message(&self, _given: &Value) -> Result<Value, Invalid> {
@@ -137,13 +143,18 @@ pub enum Grouping {
 }
 
 /// The settings of a queue, as far as the worker goes by them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueSettings {
     /// The way in which runs come to workers.
     pub bus: BusKind,
     /// The longest silence of a worker for jobs that name none, in milliseconds; 0 where no
     /// heartbeat is expected, `None` where the settings say nothing.
     pub heartbeat_timeout: Option<Millis>,
+    /// True where the message of a run carries the data of its job.
+    pub takes_data: bool,
+    /// The broker and the virtual host that its runs go over; `None` where they go over none. Two
+    /// queues with the same one share the workers of a name.
+    pub broker: Option<String>,
 }
 
 /// Writes the requests for jobs of one target.

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::delivery::executor::Invalid;
 use crate::model::Millis;
-use crate::schedule::{parse_duration, show_duration};
+use crate::schedule::read_duration;
 
 /// A text.
 pub(super) fn text<'v>(field: &'static str, value: &'v Value) -> Result<&'v str, Invalid> {
@@ -24,24 +24,7 @@ pub(super) fn duration(
     value: &Value,
     most: Millis,
 ) -> Result<Millis, Invalid> {
-    let invalid = |message: String| Invalid::new(field, message);
-    let millis = match value {
-        Value::String(text) => {
-            parse_duration(text).map_err(|e| invalid(format!("{field} is not understood: {e}")))?
-        }
-        // The cast cuts a huge number to the largest integer, which is out of bounds.
-        Value::Number(number) => {
-            number.as_f64().map_or(-1, |seconds| (seconds * 1_000.0).round() as Millis)
-        }
-        _ => {
-            let message = "must be a duration such as 30s or PT20M, or a number of seconds";
-            return Err(invalid(format!("{field} {message}")));
-        }
-    };
-    if !(0..=most).contains(&millis) {
-        return Err(invalid(format!("{field} must be from 0s to {}", show_duration(most))));
-    }
-    Ok(millis)
+    read_duration(field, value, (0, most)).map_err(|message| Invalid::new(field, message))
 }
 
 /// Refuses a text with control characters in it.

@@ -9,11 +9,7 @@ use crate::model::members::Members;
 use crate::model::run::{Occurrence, Phase};
 use crate::model::run_id::RunName;
 use crate::model::shard::shard_of;
-use crate::store::{attempts, jobs, open_runs, pending, plans, runs};
-
-/// The longest jitter, in milliseconds, over which an end is sought under other due instants than
-/// the scheduled one. (An occurrence of a longer one is told by its run row as long as it has one.)
-const MOST_JITTER: i64 = 86_400_000;
+use crate::store::{ends, open_runs, pending, runs};
 
 /// The advice to a worker on an attempt of a run.
 pub(super) fn advise(
@@ -43,26 +39,8 @@ pub(super) fn advise(
         // The row names the attempt that comes next.
         return Ok(if row.attempt > attempt { Advice::Gone } else { Advice::GoOn });
     }
-    Ok(if is_over(conn, of)? { Advice::Gone } else { Advice::GoOn })
-}
-
-/// Says whether the history has an end of an occurrence. It is searched by due instants, and jitter
-/// makes those later than the scheduled one.
-fn is_over(conn: &Connection, of: Occurrence) -> rusqlite::Result<bool> {
-    if attempts::end_of(conn, of, of.scheduled, of.scheduled)?.is_some() {
-        return Ok(true);
-    }
-    if of.run != 0 {
-        return Ok(false);
-    }
-    let job = jobs::get(conn, of.job)?.map(|job| job.definition);
-    let closed = plans::of_job(conn, of.job)?.into_iter().map(|plan| plan.definition);
-    let most = job.into_iter().chain(closed).map(|one| one.jitter).max().unwrap_or(0);
-    if most == 0 {
-        return Ok(false);
-    }
-    let latest = of.scheduled.saturating_add(most.min(MOST_JITTER));
-    Ok(attempts::end_of(conn, of, of.scheduled, latest)?.is_some())
+    let is_over = ends::of_occurrence(conn, of)?.is_some();
+    Ok(if is_over { Advice::Gone } else { Advice::GoOn })
 }
 
 /// The occurrence that the name of a run means; `None` for a manual run of which the store has
@@ -84,7 +62,7 @@ mod tests {
     use crate::model::job::Pending;
     use crate::model::run::{CancelCause, Run, WorkerRun};
     use crate::model::run_terms::{BusKind, RunTerms};
-    use crate::store::{Store, Tx, Writer};
+    use crate::store::{Store, Tx, Writer, attempts};
 
     const RETRY: Retry = Retry { max: 0, delay: 0, factor: 1_000, max_delay: 0 };
 

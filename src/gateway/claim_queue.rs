@@ -326,6 +326,11 @@ impl ClaimQueue {
         })
     }
 
+    /// The number of claims that wait.
+    pub(super) fn parked(&self) -> usize {
+        self.claims.values().filter(|claim| matches!(claim.state, State::Waits(_))).count()
+    }
+
     /// The number of claims that wait, by queue.
     pub(super) fn waiting(&self) -> Vec<(QueueId, u32)> {
         let some = self.queues.iter().filter(|(_, queue)| !queue.waiting.is_empty());

@@ -49,7 +49,7 @@ fn as_many_claims_are_woken_as_there_are_offers_and_the_oldest_first() {
     let mut queue = queue();
     let tickets = [0; 4].map(|_| queue.add(vec![7], ClaimOrder::Fair, 2, NOW));
     let mut woken = tickets.map(|ticket| queue.wait(ticket, NOW).unwrap());
-    assert_eq!(queue.waiting(), [(7, 4)]);
+    assert_eq!((queue.waiting(), queue.parked()), (vec![(7, 4)], 4));
     queue.take_hint(2, hint(7, 3, 5), NOW);
     assert_eq!(woken.each_mut().map(is_woken), [true, true, false, false]);
     // The second has hung up before it asked.
@@ -151,6 +151,7 @@ fn a_claim_for_two_queues_is_woken_once_and_leaves_both() {
     let other = queue.add(vec![8], ClaimOrder::Fair, 1, NOW);
     let mut first = queue.wait(both, NOW).unwrap();
     let mut second = queue.wait(other, NOW).unwrap();
+    assert_eq!(queue.parked(), 2, "each claim once");
     queue.take_hint(2, hint(7, 1, 5), NOW);
     assert!(is_woken(&mut first));
     queue.take_hint(2, hint(8, 1, 5), NOW);

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 
 use super::claim_queue::{QueueId, Ticket};
 use super::replica::released;
@@ -117,8 +118,8 @@ impl<'a> Claiming<'a> {
         }
     }
 
-    /// Asks a node, for a while. The question goes on without this. `None` where that node gave no
-    /// answer, and may have handed something out.
+    /// Asks a node, for a while. Beyond that the question goes on without this. `None` where that
+    /// node gave no answer, and may have handed something out.
     async fn ask(&self, node: NodeId) -> Option<Vec<ClaimedRun>> {
         let (inner, ask) = (Arc::clone(self.inner), self.ask.clone());
         let mut patience = PATIENCE;
@@ -127,24 +128,20 @@ impl<'a> Claiming<'a> {
             patience = KEYED_PATIENCE;
         }
         let hint = inner.claims().begin_ask(self.ticket, node, inner.now());
-        let (answer, answered) = oneshot::channel();
         let wanted = Arc::new(());
         let is_wanted = Arc::downgrade(&wanted);
-        let returns =
-            Returns { inner: Arc::clone(&inner), ask: ask.clone(), answered, _wanted: wanted };
-        tokio::spawn(async move {
-            let told = if node == inner.supervisors.own() {
-                let told = inner.supervisors.claim(node, vec![ask.clone()]).await;
-                told.map(|mut told| told.pop().flatten())
+        let (its, asked) = (Arc::clone(&inner), ask.clone());
+        let under_way = async move {
+            let told = if node == its.supervisors.own() {
+                its.supervisors.claim_own(asked.clone()).await
             } else {
-                inner.claim_calls.send_while(node, ask.clone(), is_wanted).await
+                its.claim_calls.send_while(node, asked.clone(), is_wanted).await
             };
-            let told = inner.end_ask(&ask, (node, hint), told);
-            if let Err(told) = answer.send(told) {
-                inner.give_back(&ask, told.unwrap_or_default()).await;
-            }
-        });
-        let told = returns.until(self.inner.now() + patience).await;
+            its.end_ask(&asked, (node, hint), told)
+        };
+        let under_way = Some(under_way.boxed());
+        let asking = Asking { inner, ask, under_way, wanted: Some(wanted) };
+        let told = asking.until(self.inner.now() + patience).await;
         self.inner.claims().stop_asking(self.ticket);
         if told.is_none() {
             self.inner.claims().note_silent(&self.ask.queues, node, self.inner.now());
@@ -159,34 +156,41 @@ impl Drop for Claiming<'_> {
     }
 }
 
-/// The answer of a node on its way. What has come when this is dropped, and was not taken, is given
-/// back.
-struct Returns {
+/// A question to a node. Whoever asks carries it out; what is left of it when this is dropped goes
+/// on by itself, and what it gets is given back.
+struct Asking {
     inner: Arc<Inner>,
     ask: ClaimRequest,
-    answered: oneshot::Receiver<Option<Vec<ClaimedRun>>>,
+    /// `None` once it has its answer.
+    under_way: Option<BoxFuture<'static, Option<Vec<ClaimedRun>>>>,
     /// What is not sent when this has gone stays unsent.
-    _wanted: Arc<()>,
+    wanted: Option<Arc<()>>,
 }
 
-impl Returns {
+impl Asking {
     /// Waits for the answer, until an instant at most.
     async fn until(mut self, until: u64) -> Option<Option<Vec<ClaimedRun>>> {
         let inner = Arc::clone(&self.inner);
-        tokio::select! {
+        let under_way = self.under_way.as_mut()?;
+        let told = tokio::select! {
             biased;
-            told = &mut self.answered => Some(told.unwrap_or_default()),
-            () = inner.clock.sleep_until(until) => None,
-        }
+            told = under_way => told,
+            () = inner.clock.sleep_until(until) => return None,
+        };
+        self.under_way = None;
+        Some(told)
     }
 }
 
-impl Drop for Returns {
+impl Drop for Asking {
     fn drop(&mut self) {
-        self.answered.close();
-        let Ok(Some(runs)) = self.answered.try_recv() else { return };
+        self.wanted = None;
+        let Some(under_way) = self.under_way.take() else { return };
         let (inner, ask) = (Arc::clone(&self.inner), self.ask.clone());
-        tokio::spawn(async move { inner.give_back(&ask, runs).await });
+        tokio::spawn(async move {
+            let runs = under_way.await.unwrap_or_default();
+            inner.give_back(&ask, runs).await;
+        });
     }
 }
 

@@ -6,16 +6,22 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 
+use super::messages::MOST_RUNS;
 use super::replica::Advice;
 use super::state::Gateway;
 use crate::model::NodeId;
-use crate::model::claim::{LiveRun, ReportNotice, RunHeartbeat, WorkerHeartbeat};
+use crate::model::claim::{
+    HandOutQuestion, HandedOut, LiveRun, ReportNotice, RunHeartbeat, WorkerHeartbeat,
+};
 use crate::model::run::Occurrence;
 
 /// The longest wait for the owners of runs, in milliseconds.
 const OWNERS: u64 = 3_000;
 /// The longest wait for live runs, in milliseconds.
 const LIVE: u64 = 150;
+/// The longest wait for what owners have handed out, in milliseconds. An owner that is silent for
+/// longer is asked again with the next report.
+const HANDED_OUT: u64 = 1_000;
 
 /// The answer to a heartbeat. Runs that are in none of the lists go on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,6 +76,12 @@ impl Gateway {
             }
         }
         Heard { unknown, ..heard }
+    }
+
+    /// Passes signs of life on that came over a broker, whose workers name neither themselves nor
+    /// an attempt. They are told to stop over the broker.
+    pub async fn hear_for_others(&self, runs: Vec<RunHeartbeat>) {
+        self.pass_on(WorkerHeartbeat { worker: String::new(), runs }).await;
     }
 
     /// Reads what a worker is to stop.
@@ -161,5 +173,34 @@ impl Gateway {
             }
         }
         LiveRuns { runs, unanswered }
+    }
+
+    /// Asks the owners of runs whether attempts were handed out, and answers in the order of the
+    /// questions: `Unknown` where nobody owns the shard, or its owner does not answer in time.
+    pub async fn handed_out(&self, asked: Vec<HandOutQuestion>) -> Vec<HandedOut> {
+        let inner = &self.0;
+        let mut told = vec![HandedOut::Unknown; asked.len()];
+        let numbered: Vec<_> = asked.into_iter().enumerate().collect();
+        let mut questions = Vec::new();
+        for (owner, of_owner) in self.by_owner(numbered, |(_, one)| one.occurrence).await {
+            let mut left = of_owner.into_iter().peekable();
+            while left.peek().is_some() {
+                let (places, part): (Vec<_>, Vec<_>) = left.by_ref().take(MOST_RUNS).unzip();
+                let asking = inner.supervisors.handed_out(owner, part);
+                questions.push(async move {
+                    tokio::select! {
+                        biased;
+                        told = asking => Some((places, told.ok()?)),
+                        () = inner.clock.sleep_until(inner.now() + HANDED_OUT) => None,
+                    }
+                });
+            }
+        }
+        for (places, answers) in join_all(questions).await.into_iter().flatten() {
+            for (place, answer) in places.into_iter().zip(answers) {
+                told[place] = answer;
+            }
+        }
+        told
     }
 }

@@ -90,6 +90,9 @@ impl KnownOffers {
         (at.count, at.oldest, at.hint) = (hint.count, hint.oldest, number);
         if hint.count > 0 {
             at.wanted = None;
+        } else {
+            // What comes after this is something else than what could not be had before.
+            at.fruitless = None;
         }
     }
 

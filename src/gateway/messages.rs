@@ -55,4 +55,8 @@ pub struct NodeWorkers {
     pub waiting: Vec<(u64, u32)>,
     /// The workers that its gateway heard of; none where they were not asked for.
     pub workers: Vec<SeenWorker>,
+    /// The queues that workers which its gateway heard of have claimed from.
+    pub asked: Vec<u64>,
+    /// Its gateway began less than a minute ago: workers may not have found it yet.
+    pub is_new: bool,
 }

@@ -14,9 +14,13 @@ use super::messages::{MOST_CLAIMS, MOST_RUNS, NodeWorkers, Notices};
 use super::peers::ClusterSupervisors;
 use super::state::{Gateway, weight};
 use super::supervisors::{Supervisors, Unanswered};
-use crate::model::claim::{ClaimRequest, ClaimedRun, LiveRun, WorkerHeartbeat};
+use crate::model::claim::{
+    ClaimRequest, ClaimedRun, HandOutQuestion, HandedOut, LiveRun, WorkerHeartbeat,
+};
 use crate::model::run::Occurrence;
-use crate::peer::routes::{CLAIMS, HEARTBEATS, LIVE_RUNS, NODE_WORKERS, WORKER_NOTICES};
+use crate::peer::routes::{
+    CLAIMS, HANDED_OUT, HEARTBEATS, LIVE_RUNS, NODE_WORKERS, WORKER_NOTICES,
+};
 use crate::peer::{Caller, Postcard, Refusal};
 
 /// The parts from which the handlers answer.
@@ -43,6 +47,7 @@ pub fn routes(gateway: Gateway, supervisors: ClusterSupervisors, runtime: Handle
         .route(HEARTBEATS, post(heartbeat))
         .route(WORKER_NOTICES, post(notice))
         .route(LIVE_RUNS, post(live))
+        .route(HANDED_OUT, post(handed_out))
         .route(NODE_WORKERS, post(view))
         .with_state(PeerEnd { gateway, supervisors })
         .layer(from_fn_with_state(runtime, elsewhere))
@@ -117,6 +122,15 @@ async fn live(
     bounded(of.len(), MOST_RUNS)?;
     let own = end.supervisors.own();
     end.supervisors.live(own, of).await.map(Postcard).map_err(refused)
+}
+
+async fn handed_out(
+    State(end): State<PeerEnd>,
+    Postcard(asked): Postcard<Vec<HandOutQuestion>>,
+) -> Result<Postcard<Vec<HandedOut>>, Refusal> {
+    bounded(asked.len(), MOST_RUNS)?;
+    let own = end.supervisors.own();
+    end.supervisors.handed_out(own, asked).await.map(Postcard).map_err(refused)
 }
 
 async fn view(

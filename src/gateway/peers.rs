@@ -15,9 +15,14 @@ use super::replica::released;
 use super::supervisors::{Answer, Supervisors, Unanswered};
 use crate::cluster::Cluster;
 use crate::model::NodeId;
-use crate::model::claim::{ClaimRequest, ClaimedRun, LiveRun, QueueHint, WorkerHeartbeat};
+use crate::model::claim::{
+    ClaimRequest, ClaimedRun, HandOutQuestion, HandedOut, LiveRun, QueueHint, WorkerHeartbeat,
+};
 use crate::model::run::Occurrence;
-use crate::peer::routes::{CLAIMS, HEARTBEATS, LIVE_RUNS, NODE_WORKERS, WORKER_NOTICES};
+use crate::peer;
+use crate::peer::routes::{
+    CLAIMS, HANDED_OUT, HEARTBEATS, LIVE_RUNS, NODE_WORKERS, WORKER_NOTICES,
+};
 use crate::worker::{NotRunning, Supervision};
 
 /// The longest time to an answer to claims: their owner looks jobs up, and syncs its journal. An
@@ -175,6 +180,15 @@ impl Supervisors for ClusterSupervisors {
         self.call(at, CLAIMS, asks, CLAIMING)
     }
 
+    fn claim_own(&self, ask: ClaimRequest) -> Answer<Option<Vec<ClaimedRun>>> {
+        let supervision = self.supervision.clone();
+        async move {
+            let told = supervision.claim(ask).await;
+            told.map(Some).map_err(|NotRunning| Unanswered::NotAsked)
+        }
+        .boxed()
+    }
+
     fn heartbeat(&self, at: NodeId, beats: Vec<WorkerHeartbeat>) -> Answer<Vec<Vec<Occurrence>>> {
         if at == self.own {
             return self.hear_here(beats);
@@ -201,6 +215,28 @@ impl Supervisors for ClusterSupervisors {
         }
         let supervision = self.supervision.clone();
         async move { supervision.live(of).await.map_err(|_| Unanswered::Silent) }.boxed()
+    }
+
+    fn handed_out(&self, at: NodeId, asked: Vec<HandOutQuestion>) -> Answer<Vec<HandedOut>> {
+        let (supervision, cluster) = (self.supervision.clone(), self.cluster.clone());
+        if at == self.own {
+            let told = async move { supervision.handed_out(asked).await };
+            return told.map(|told| told.map_err(|_| Unanswered::Silent)).boxed();
+        }
+        async move {
+            match cluster.peers().call(at, HANDED_OUT, &asked, VIEWING).await {
+                Ok(told) => Ok(told),
+                // An older program: a report is decided about without it, as it always did.
+                Err(peer::Error::Refused { status: 404, .. }) => {
+                    Ok(vec![HandedOut::No; asked.len()])
+                }
+                Err(error) => {
+                    tracing::debug!(at, %error, "an owner does not say what it has handed out");
+                    Err(Unanswered::Silent)
+                }
+            }
+        }
+        .boxed()
     }
 
     fn view(&self, at: NodeId, with_workers: bool) -> Answer<NodeWorkers> {

@@ -1,13 +1,13 @@
 //! The workers that a gateway heard of within the last minute, and the nodes that claims with keys
 //! went to. Pure data, bounded: what does not fit is not remembered.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::messages::SeenWorker;
 use crate::model::NodeId;
 
 /// The time for which both are remembered, in milliseconds.
-const REMEMBERED: u64 = 60_000;
+pub(super) const REMEMBERED: u64 = 60_000;
 /// The most workers.
 const WORKERS: usize = 20_000;
 /// The most queues of one worker that are remembered.
@@ -17,9 +17,25 @@ const KEYS: usize = 20_000;
 
 #[derive(Debug, Default)]
 struct Worker {
-    queues: BTreeSet<u64>,
+    /// The queues, with the instants of the last claims from them.
+    queues: BTreeMap<u64, u64>,
+    /// The instant of the last claim.
+    claimed: u64,
     runs: Option<u32>,
     seen: u64,
+}
+
+impl Worker {
+    fn is_fresh(&self, now: u64) -> bool {
+        self.seen + REMEMBERED > now
+    }
+
+    /// The queues that it works for: those of the claims of a minute. A worker that is busy sends
+    /// heartbeats only, which keep those of its last claim.
+    fn queues(&self, now: u64) -> impl Iterator<Item = u64> {
+        let holds = move |at: u64| at == self.claimed || at + REMEMBERED > now;
+        self.queues.iter().filter(move |(_, at)| holds(**at)).map(|(queue, _)| *queue)
+    }
 }
 
 /// The workers of a gateway. Instants are milliseconds of the boot clock.
@@ -31,6 +47,9 @@ pub(super) struct SeenWorkers {
 
 impl SeenWorkers {
     fn worker(&mut self, name: &str, now: u64) -> Option<&mut Worker> {
+        if name.is_empty() {
+            return None;
+        }
         if !self.workers.contains_key(name) {
             if self.workers.len() >= WORKERS {
                 return None;
@@ -45,12 +64,18 @@ impl SeenWorkers {
     /// Notes a claim.
     pub(super) fn note_claim(&mut self, name: &str, queues: &[u64], now: u64) {
         if let Some(worker) = self.worker(name, now) {
-            let room = QUEUES.saturating_sub(worker.queues.len());
-            worker.queues.extend(queues.iter().take(room));
+            worker.claimed = now;
+            worker.queues.retain(|_, at| *at + REMEMBERED > now);
+            for queue in queues {
+                if worker.queues.len() < QUEUES || worker.queues.contains_key(queue) {
+                    worker.queues.insert(*queue, now);
+                }
+            }
         }
     }
 
-    /// Notes a heartbeat of so many runs.
+    /// Notes a heartbeat of so many runs. One without a name came by an older route, and is of a
+    /// run rather than of a worker.
     pub(super) fn note_heartbeat(&mut self, name: &str, runs: usize, now: u64) {
         if let Some(worker) = self.worker(name, now) {
             worker.runs = Some(u32::try_from(runs).unwrap_or(u32::MAX));
@@ -78,17 +103,23 @@ impl SeenWorkers {
 
     /// Forgets what is old.
     pub(super) fn tick(&mut self, now: u64) {
-        self.workers.retain(|_, worker| worker.seen + REMEMBERED > now);
+        self.workers.retain(|_, worker| worker.is_fresh(now));
         self.keys.retain(|_, (_, at)| *at + REMEMBERED > now);
+    }
+
+    /// The queues that workers which are remembered have claimed from.
+    pub(super) fn asked(&self, now: u64) -> BTreeSet<u64> {
+        let fresh = self.workers.values().filter(|worker| worker.is_fresh(now));
+        fresh.flat_map(|worker| worker.queues(now)).collect()
     }
 
     /// The workers that are remembered, in no particular order.
     pub(super) fn all(&self, now: u64) -> Vec<SeenWorker> {
-        let fresh = self.workers.iter().filter(|(_, worker)| worker.seen + REMEMBERED > now);
+        let fresh = self.workers.iter().filter(|(_, worker)| worker.is_fresh(now));
         fresh
             .map(|(name, worker)| SeenWorker {
                 worker: name.clone(),
-                queues: worker.queues.iter().copied().collect(),
+                queues: worker.queues(now).collect(),
                 runs: worker.runs,
                 seen_ms_ago: now.saturating_sub(worker.seen),
             })
@@ -108,11 +139,36 @@ mod tests {
         seen.note_heartbeat("b", 3, 3_000);
         let mut all = seen.all(61_999);
         all.sort_unstable_by(|one, other| one.worker.cmp(&other.worker));
-        assert_eq!((all[0].queues.as_slice(), all[0].runs), (&[7, 8, 9][..], None));
+        assert_eq!((all[0].queues.as_slice(), all[0].runs), (&[7, 9][..], None));
         assert_eq!((all[1].runs, all[1].seen_ms_ago), (Some(3), 58_999));
-        assert_eq!(seen.all(62_000).len(), 1);
+        assert_eq!(seen.asked(60_999), [7, 8, 9].into());
+        assert_eq!(seen.asked(61_999), [7, 9].into());
+        assert_eq!((seen.all(62_000).len(), seen.asked(62_000)), (1, BTreeSet::new()));
         seen.tick(63_000);
         assert!(seen.workers.is_empty());
+    }
+
+    #[test]
+    fn a_queue_that_is_claimed_from_no_more_is_forgotten_after_a_minute() {
+        let mut seen = SeenWorkers::default();
+        seen.note_claim("a", &[7], 1_000);
+        seen.note_claim("a", &[8], 31_000);
+        seen.note_heartbeat("a", 1, 60_999);
+        assert_eq!(seen.asked(60_999), [7, 8].into());
+        assert_eq!(seen.asked(61_000), [8].into());
+        // It is busy for long: what it claimed last is its own still.
+        seen.note_heartbeat("a", 1, 110_000);
+        assert_eq!(seen.asked(110_000), [8].into());
+        seen.note_claim("a", &[9], 111_000);
+        assert_eq!(seen.asked(111_000), [9].into());
+        assert_eq!(seen.all(111_000)[0].queues, [9]);
+    }
+
+    #[test]
+    fn a_heartbeat_that_names_no_worker_shows_none() {
+        let mut seen = SeenWorkers::default();
+        seen.note_heartbeat("", 1, 1_000);
+        assert_eq!(seen.all(1_000), []);
     }
 
     #[test]

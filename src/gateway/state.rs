@@ -47,6 +47,8 @@ pub(super) struct Inner {
     pub(super) supervisors: Arc<dyn Supervisors>,
     pub(super) replica: Arc<dyn Replica>,
     pub(super) clock: Arc<dyn Clock>,
+    /// The instant of the boot clock at which it was made, in milliseconds.
+    pub(super) begun: u64,
     claims: Mutex<ClaimQueue>,
     pub(super) claim_calls: Bundles<ClaimRequest, Option<Vec<ClaimedRun>>>,
     pub(super) heartbeat_calls: Bundles<WorkerHeartbeat, Vec<Occurrence>>,
@@ -77,6 +79,7 @@ impl Gateway {
         let claims = ClaimQueue::new(supervisors.own(), nodes(&*supervisors));
         let most_runs = most_waiting.saturating_mul(RUNS_OF_PLACE).min(Semaphore::MAX_PERMITS);
         Self(Arc::new(Inner {
+            begun: clock.boot(),
             clock,
             claims: Mutex::new(claims),
             claim_calls: Bundles::new(CLAIMS, move |to, asks| of_claims.claim(to, asks)),

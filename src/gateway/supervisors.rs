@@ -1,12 +1,15 @@
 //! The port to the supervisors of the cluster: this node's own, and those of the other nodes.
 //! `peers` has the real one; tests have supervisors in memory. It decides nothing.
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::broadcast;
 
 use super::messages::{NodeWorkers, Notices};
 use crate::model::NodeId;
-use crate::model::claim::{ClaimRequest, ClaimedRun, LiveRun, QueueHint, WorkerHeartbeat};
+use crate::model::claim::{
+    ClaimRequest, ClaimedRun, HandOutQuestion, HandedOut, LiveRun, QueueHint, WorkerHeartbeat,
+};
 use crate::model::run::Occurrence;
 
 /// The reason why a node gave no answer.
@@ -43,6 +46,13 @@ pub trait Supervisors: Send + Sync + 'static {
     /// too long, and what it got is not known. It never waits for work.
     fn claim(&self, at: NodeId, asks: Vec<ClaimRequest>) -> Answer<Vec<Option<Vec<ClaimedRun>>>>;
 
+    /// Claims runs of this node's own supervisor for one worker. Whoever asks waits for the end, or
+    /// has somebody else wait, since what is claimed must not get lost.
+    fn claim_own(&self, ask: ClaimRequest) -> Answer<Option<Vec<ClaimedRun>>> {
+        let told = self.claim(self.own(), vec![ask]);
+        async move { Ok(told.await?.pop().flatten()) }.boxed()
+    }
+
     /// Passes heartbeats on: for each the runs of which that supervisor knows nothing.
     fn heartbeat(&self, at: NodeId, beats: Vec<WorkerHeartbeat>) -> Answer<Vec<Vec<Occurrence>>>;
 
@@ -51,6 +61,9 @@ pub trait Supervisors: Send + Sync + 'static {
 
     /// Asks for runs as the supervisor knows them, which leaves out those that it does not know.
     fn live(&self, at: NodeId, of: Vec<Occurrence>) -> Answer<Vec<LiveRun>>;
+
+    /// Asks whether attempts were handed out: an answer for each, in their order.
+    fn handed_out(&self, at: NodeId, asked: Vec<HandOutQuestion>) -> Answer<Vec<HandedOut>>;
 
     /// Asks for the view of a node, with or without the workers that it heard of. Of this node it
     /// is the queues of its supervisor alone.

@@ -1,10 +1,11 @@
 //! The views on queues and workers: what this node knows of them, and the sum over all nodes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 
 use super::messages::{NodeWorkers, SeenWorker};
+use super::seen::REMEMBERED;
 use super::state::Gateway;
 use crate::model::claim::QueueCounts;
 use crate::model::{Millis, NodeId};
@@ -23,6 +24,8 @@ pub struct QueueTotals {
     pub waiting: u64,
     /// The due instant of the oldest offer; `None` where none waits.
     pub oldest: Option<Millis>,
+    /// The instant since which an offer has waited for longest; `None` where none waits.
+    pub since: Option<Millis>,
 }
 
 /// A worker, at the node that heard of it last.
@@ -41,6 +44,10 @@ pub struct ClusterWorkers {
     pub queues: BTreeMap<u64, QueueTotals>,
     /// The workers, by name.
     pub workers: BTreeMap<String, WorkerAtNode>,
+    /// The queues that workers have claimed from, of those that were heard within the last minute.
+    pub asked: BTreeSet<u64>,
+    /// A node has served workers for less than a minute: those that look for it are not known yet.
+    pub is_new: bool,
     /// The nodes that did not answer in time.
     pub unanswered: Vec<NodeId>,
 }
@@ -52,11 +59,19 @@ impl Gateway {
         let inner = &self.0;
         let own = inner.supervisors.view(inner.supervisors.own(), false).await;
         let now = inner.now();
+        let asked = inner.seen().asked(now).into_iter().collect();
         NodeWorkers {
+            asked,
+            is_new: now < inner.begun.saturating_add(REMEMBERED),
             queues: own.unwrap_or_default().queues,
             waiting: inner.claims().waiting(),
             workers: if with_workers { inner.seen().all(now) } else { Vec::new() },
         }
+    }
+
+    /// The number of claims that wait for work here.
+    pub fn parked(&self) -> usize {
+        self.0.claims().parked()
     }
 
     /// Asks all nodes for their views, with or without the workers that they heard of.
@@ -86,16 +101,21 @@ impl Gateway {
 
 impl ClusterWorkers {
     fn add(&mut self, node: NodeId, view: NodeWorkers) {
-        for QueueCounts { queue, offers, taken, oldest } in view.queues {
+        for QueueCounts { queue, offers, taken, oldest, since } in view.queues {
             let totals = self.queue(queue);
             totals.offers += offers;
             totals.taken += taken;
-            let oldest = Some(oldest).filter(|oldest| *oldest < Millis::MAX);
-            totals.oldest = totals.oldest.into_iter().chain(oldest).min();
+            let earlier = |known: Option<Millis>, other: Millis| {
+                known.into_iter().chain(Some(other).filter(|at| *at < Millis::MAX)).min()
+            };
+            totals.oldest = earlier(totals.oldest, oldest);
+            totals.since = earlier(totals.since, since);
         }
         for (queue, waiting) in view.waiting {
             self.queue(queue).waiting += u64::from(waiting);
         }
+        self.asked.extend(view.asked);
+        self.is_new |= view.is_new;
         for worker in view.workers {
             let at = WorkerAtNode { worker, node };
             let known = self.workers.get_mut(&at.worker.worker);
@@ -107,7 +127,7 @@ impl ClusterWorkers {
     }
 
     fn queue(&mut self, id: u64) -> &mut QueueTotals {
-        let none = QueueTotals { offers: 0, taken: 0, waiting: 0, oldest: None };
+        let none = QueueTotals { offers: 0, taken: 0, waiting: 0, oldest: None, since: None };
         self.queues.entry(id).or_insert(none)
     }
 }

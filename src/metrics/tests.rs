@@ -81,7 +81,15 @@ fn each_metric_is_documented_and_each_documented_one_is_there() {
     metrics.bus.set_up("amqp://a:5672", true);
     metrics.bus.message("status", "ok");
     let queue = "emails".to_owned();
-    metrics.runs.set_queues([QueueFigures { queue, offers: 1, taken: 1, oldest_seconds: 1 }]);
+    metrics.runs.set_queues([QueueFigures {
+        queue,
+        offers: 1,
+        taken: 1,
+        phases: [0, 1, 0],
+        oldest_seconds: 1,
+    }]);
+    metrics.runs.ended("emails", "completed", "reported");
+    metrics.jobs.set(&[("active", 1)]);
     let text = metrics.encode();
     let kind = |line: &str| {
         let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;

@@ -96,6 +96,31 @@ pub struct ReportNotice {
     pub ends: bool,
 }
 
+/// The question of a node that was told something of a run whose record it does not have: whether
+/// that attempt was handed out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandOutQuestion {
+    /// The occurrence.
+    pub occurrence: Occurrence,
+    /// The attempt; 0 for whichever.
+    pub attempt: u32,
+    /// The worker that speaks of it; empty for whichever.
+    pub worker: String,
+}
+
+/// The answer of the owner of a shard to a [`HandOutQuestion`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HandedOut {
+    /// It was: the record is on its way into the store, or there.
+    Yes,
+    /// It was not, under the present epoch or any that the owner has read the journal or the store
+    /// of.
+    No,
+    /// Nobody can tell now: the node does not own the shard under a usable lease, has not read it
+    /// yet, or is handing the attempt out at this moment.
+    Unknown,
+}
+
 /// The wish of a gateway, where workers wait for runs of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueWant {
@@ -146,4 +171,7 @@ pub struct QueueCounts {
     pub taken: u64,
     /// The due instant of the oldest offer; [`Millis::MAX`] where none waits.
     pub oldest: Millis,
+    /// The instant since which an offer has waited for longest; [`Millis::MAX`] where none waits.
+    /// It is later than the due instant where nobody could offer the occurrence when it was due.
+    pub since: Millis,
 }

@@ -12,9 +12,11 @@ use serde_json::Value;
 
 use super::delivery::{Delivery, Misfire, Overlap};
 use super::members::Members;
+use super::on_offer::OnOffer;
 use super::run_terms::RetryOn;
 use super::shard::ShardId;
 use super::target::{Configured, HttpTarget, present};
+use super::template_ref::TemplateRef;
 use super::{JobId, Millis, ProjectId};
 use crate::schedule::DstRule;
 
@@ -110,6 +112,12 @@ pub struct JobDefinition {
     /// The name on a broker; `None` for the client's id of the job.
     #[serde(default, skip_serializing_if = "is_default")]
     pub worker_name: Option<String>,
+    /// The template that made it. The job stays a one-off then, and keeps the mark.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub template: Option<TemplateRef>,
+    /// The type of that template when it made the job, for requests that name it; else empty.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub template_type: String,
 }
 
 /// The kind of a job's timing.
@@ -128,6 +136,11 @@ pub enum Timing {
 /// The longest jitter that a job may have, in milliseconds: a closed plan is kept in view for so
 /// long after its end.
 pub const LONGEST_JITTER: Millis = 24 * 3_600_000;
+
+/// The longest time, in milliseconds, for which an owner fires by a plan that a change has
+/// replaced: from the stamp of the change until it has heard of it. An owner that lags longer has
+/// no lease.
+pub const LATE_CHANGE: Millis = 60_000;
 
 impl JobDefinition {
     /// Returns whether the job has exactly one occurrence, at its anchor.
@@ -303,17 +316,6 @@ pub struct Pending {
     pub queue: Option<u64>,
     /// The wait for a worker; only with [`OFFERED`].
     pub on_offer: Option<OnOffer>,
-}
-
-/// The wait of a pending row for a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OnOffer {
-    /// The instant from which it counts.
-    pub since: Millis,
-    /// The instant after which nobody need take it; `None` for no bound.
-    pub expires: Option<Millis>,
-    /// The number of the queue.
-    pub executor: u64,
 }
 
 impl Pending {

@@ -66,7 +66,7 @@ pub(super) fn share_out(max_workers: usize, members: usize, wanted: usize) -> Sh
     );
     if shares.api < wanted {
         tracing::warn!(
-            "{shown} file descriptors are few: MaxWorkers ({max_workers}), {wanted} API connections, \
+            "{shown} file descriptors are few: MaxWorkers ({max_workers}), MaxConnections ({wanted}), \
              those to receivers and members, and {KEPT} for files need {}; the API takes {} \
              connections at once, and {} calls may hang; raise the hard limit (ulimit -Hn, \
              LimitNOFILE=)",

@@ -21,6 +21,7 @@ mod error;
 mod identity;
 mod journal_gc;
 mod members;
+mod other_owners;
 mod pressure;
 mod pulse;
 mod report;

@@ -25,6 +25,7 @@ use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::coordinator::lead::Coordinator;
 use crate::disk::{modes, spare};
+use crate::events::EventFeed;
 use crate::gateway::Gateway;
 use crate::journal::Journal;
 use crate::listen::{self, Bounds};
@@ -34,10 +35,8 @@ use crate::model::lease::Timing;
 use crate::peer;
 use crate::secret::Keys;
 use crate::server;
+use crate::ui::{self, UiState};
 use crate::worker::{LeaseGuard, Worker};
-
-/// The most connections of the API, where there are descriptors for them.
-const API_CONNECTIONS: usize = 4_096;
 
 /// The options of a node beside its configuration.
 pub struct Options {
@@ -62,6 +61,7 @@ pub struct Node {
     pub(super) guard: Arc<LeaseGuard>,
     pub(super) worker: Arc<Worker>,
     pub(super) gateway: Gateway,
+    pub(super) events: EventFeed,
     pub(super) coordinator: Coordinator,
     pub(super) journal: Journal,
     pub(super) draining: Arc<AtomicBool>,
@@ -79,7 +79,7 @@ impl Node {
     /// Starts a node; returns when its API listens. It serves and fires until [`Node::stop`].
     pub async fn start(config: Config, keys: Keys, options: Options) -> Result<Self, Error> {
         let members = config.replicas.len();
-        let shares = descriptors::share_out(config.max_workers, members, API_CONNECTIONS);
+        let shares = descriptors::share_out(config.max_workers, members, config.max_connections);
         spare::keep(spare::KEPT);
         let identity = Identity::open(&config.data_dir)?;
         if modes::is_open(&config.backup_dir) {
@@ -123,20 +123,26 @@ impl Node {
         let auth = Auth::new(keys.clone());
         let following = tokio::spawn(auth.clone().follow(started.cluster.clone()));
         let admin = Arc::new(Admin { rpc: started.rpc.clone(), timing: started.timing });
-        let budget = Arc::new(api::Budget::within(config.max_memory));
+        let bodies = Arc::new(api::Bodies::within(config.max_memory));
         let app =
             App::new(started.cluster.clone(), keys, config.clone(), time.clone(), metrics, auth);
         let app = app
             .with_cluster_admin(admin)
             .with_executors(started.executors)
             .with_gateway(started.gateway.clone())
+            .with_events(started.events.clone())
+            .with_rates(started.rates)
             .with_pressure(started.pressure.clone())
             .with_leaving(started.draining.clone());
         let (readiness, of) = (app.readiness(), started.cluster.clone());
-        let state = AppState::new(app).budget(budget).echo(options.dev);
+        let app = Arc::new(app);
+        let state = AppState::new(app.clone()).bodies(bodies.clone()).echo(options.dev);
         let ready = tokio::spawn(async move { readiness.follow(&of).await });
         let (stop_api, stopped) = watch::channel(false);
-        let router = api::router(state);
+        let mut router = api::router(state);
+        if config.ui {
+            router = ui::router(router, Arc::new(UiState::new(app).bodies(bodies)));
+        }
         let server_options = server::Options {
             bounds: Bounds::api(shares.api, config.connections_per_address),
             allowed_origin: config.allowed_origin.clone(),
@@ -161,6 +167,7 @@ impl Node {
             guard: started.guard,
             worker: started.worker,
             gateway: started.gateway,
+            events: started.events,
             coordinator: started.coordinator,
             journal: started.journal,
             draining: started.draining,

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use super::report::NodeReport;
 use super::rpc::PeerRpc;
 use crate::app::cluster_admin::status::{
-    Checksums, Failing, Lag, NodeChecksum, NodeStatus, Queue, ShardStatus, Status,
+    Checksums, Failing, JobNumbers, Lag, NodeChecksum, NodeStatus, Queue, ShardStatus, Status,
 };
 use crate::cluster::Error;
 use crate::command::Command;
@@ -32,10 +32,10 @@ pub(super) async fn status(rpc: PeerRpc, timing: Timing) -> Result<Status, Error
     let cluster = &rpc.cluster;
     let members = cluster.members();
     let report = join_all(members.iter().map(|(id, _)| ask(&rpc, *id))).await;
-    let (shards, cluster_id, bound) = cluster
+    let (shards, cluster_id, bound, jobs) = cluster
         .read(|conn| {
-            let nodes = store::nodes::all(conn)?;
-            Ok((store::shards::all(conn)?, store::meta::cluster_id(conn)?, nodes))
+            let (nodes, jobs) = (store::nodes::all(conn)?, store::jobs::counts(conn, None)?);
+            Ok((store::shards::all(conn)?, store::meta::cluster_id(conn)?, nodes, jobs))
         })
         .await?;
     let term = cluster.leadership().borrow().term;
@@ -83,6 +83,12 @@ pub(super) async fn status(rpc: PeerRpc, timing: Timing) -> Result<Status, Error
         ttl_ms: timing.ttl,
         nodes,
         shards,
+        jobs: JobNumbers {
+            active: jobs.active,
+            paused: jobs.inactive,
+            completed: jobs.completed,
+            disabled: jobs.disabled,
+        },
         warnings,
     })
 }

@@ -40,6 +40,8 @@ impl Node {
         tracing::info!("stopping: releasing shards");
         self.draining.store(true, Ordering::SeqCst);
         self.gateway.stop();
+        // Readers go on at another node, where they miss nothing.
+        self.events.end();
         self.nudge.notify_one();
         let alone = self.cluster.members().len() == 1;
         if !alone {

@@ -15,14 +15,17 @@ use crate::clock::SchedulerTime;
 use crate::cluster::Cluster;
 use crate::command::Change;
 use crate::delivery::call_queue::CallQueue;
+use crate::events::EventFeed;
+use crate::gateway::Gateway;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::model::lease::Timing;
-use crate::store::{dead_letters, meta};
+use crate::store::{dead_letters, jobs, meta};
 use crate::worker::lease::LeaseState;
 use crate::worker::{LeaseGuard, Worker};
 
-/// Time between two counts of the dead letters, if anything was applied meanwhile.
+/// Time between two looks at the numbers of dead letters and of jobs, if anything was applied
+/// meanwhile.
 const COUNT: Duration = Duration::from_secs(5);
 
 /// The parts that are shown.
@@ -32,9 +35,11 @@ pub(super) struct View {
     pub(super) guard: Arc<LeaseGuard>,
     pub(super) worker: Arc<Worker>,
     pub(super) calls: CallQueue,
+    pub(super) gateway: Gateway,
     pub(super) journal: Journal,
     pub(super) draining: Arc<AtomicBool>,
     pub(super) lease: watch::Receiver<LeaseState>,
+    pub(super) events: EventFeed,
     pub(super) metrics: Arc<Metrics>,
     pub(super) time: Arc<SchedulerTime>,
     pub(super) timing: Timing,
@@ -70,6 +75,7 @@ impl View {
                 shares.capacity
             ));
         }
+        warnings.extend(self.metrics.bus.warnings(self.time.clock().boot()));
         // Nothing late at all means that nothing was fired lately.
         let lag = self.metrics.lag.quantiles(self.time.clock().boot());
         NodeReport {
@@ -94,7 +100,8 @@ impl View {
     pub(super) async fn run(self) {
         let mut beat = tokio::time::interval(Duration::from_secs(1));
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let Self { cluster, guard, journal, lease, metrics, timing, .. } = self;
+        let Self { cluster, guard, gateway, journal, lease, events, metrics, time, timing, .. } =
+            self;
         let mut changes = cluster.changes();
         let mut letters = None;
         let mut counted: Option<(Instant, u64)> = None;
@@ -106,12 +113,21 @@ impl View {
                 let metrics = Arc::clone(&metrics);
                 measured = Some(tokio::task::spawn_blocking(move || metrics.measure()));
             }
+            metrics.bus.look(time.clock().boot());
             let replaced = replaced(&mut changes);
             let applied = cluster.applied().borrow().index;
             if counted.is_none_or(|(at, index)| at.elapsed() >= COUNT && index != applied)
-                && let Ok(kept) = cluster.read(dead_letters::count).await
+                && let Ok((kept, own)) = cluster
+                    .read(|conn| Ok((dead_letters::count(conn)?, jobs::counts(conn, None)?)))
+                    .await
             {
                 metrics.dead_letters.set(kept.cast_signed());
+                metrics.jobs.set(&[
+                    ("active", own.active),
+                    ("paused", own.inactive),
+                    ("completed", own.completed),
+                    ("disabled", own.disabled),
+                ]);
                 counted = Some((Instant::now(), applied));
             }
             if let Ok(last) = cluster.read(meta::last_dead_letter).await {
@@ -139,6 +155,10 @@ impl View {
             let state = journal.state();
             metrics.journal_depth.set(state.synced.saturating_sub(state.forgotten) as i64);
             metrics.lease_age_ms.set(guard.lease_age(timing).map_or(-1, |age| age as i64));
+            let (streams, bytes) = events.occupancy();
+            metrics.event_streams.set(streams.into());
+            metrics.event_ring_bytes.set(bytes as i64);
+            metrics.runs.parked.set(gateway.parked() as i64);
             metrics.clock_offset_ms.set(lease.borrow().clock_error);
         }
     }

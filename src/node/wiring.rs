@@ -12,11 +12,13 @@ use tokio::task::JoinHandle;
 use super::bind::bind;
 use super::descriptors::Shares;
 use super::error::Error;
+use super::other_owners::OtherOwners;
 use super::pulse::Pulse;
 use super::rpc::{self, PeerRpc};
 use super::view::View;
 use super::{journal_gc, pressure};
 use crate::app::Pressure;
+use crate::bus::rabbitmq::{RabbitMq, RabbitMqOptions};
 use crate::clock::SchedulerTime;
 use crate::cluster::{self, Cluster};
 use crate::command::LEVEL;
@@ -27,6 +29,7 @@ use crate::delivery::call_queue::CallQueue;
 use crate::delivery::destination::Limits;
 use crate::delivery::destination_queues::QueueOptions;
 use crate::delivery::registry::Registry;
+use crate::events::{EventFeed, RateFeed};
 use crate::executor;
 use crate::executor::guard::TargetGuard;
 use crate::executor::member_guard::{MemberGuard, Source};
@@ -65,6 +68,8 @@ pub(super) struct Started {
     pub(super) guard: Arc<LeaseGuard>,
     pub(super) worker: Arc<Worker>,
     pub(super) gateway: Gateway,
+    pub(super) events: EventFeed,
+    pub(super) rates: RateFeed,
     pub(super) coordinator: Coordinator,
     pub(super) journal: Journal,
     pub(super) executors: Registry,
@@ -101,19 +106,17 @@ impl Wiring {
         }
         let (journal, unforgotten) =
             Journal::open(&config.data_dir.join("journal"), journal::Options::default())?;
-        let executors = executor::registry(
-            executor::Options {
-                payload_max_bytes: config.payload_max_bytes,
-                max_idle: self.shares.idle,
-                guard: TargetGuard::of(config),
-                member_guard: Arc::new(MemberGuard::new(members(&cluster, &config.raft_address))),
-                proxy: config.egress_proxy.clone(),
-                ..executor::Options::default()
-            },
-            self.metrics.messages.clone(),
-            &self.keys,
-            self.time.clock(),
-        )?;
+        let connections = executor::Options {
+            payload_max_bytes: config.payload_max_bytes,
+            max_idle: self.shares.idle,
+            guard: TargetGuard::of(config),
+            member_guard: Arc::new(MemberGuard::new(members(&cluster, &config.raft_address))),
+            proxy: config.egress_proxy.clone(),
+            ..executor::Options::default()
+        };
+        let messages = self.metrics.messages.clone();
+        let executors =
+            executor::registry(connections.clone(), messages, &self.keys, self.time.clock())?;
         let calls = CallQueue::new(executors.clone(), &self.queue_options(), self.time.clone());
         let watched = calls.clone();
         self.metrics.watch_calls(move || watched.calls());
@@ -123,6 +126,7 @@ impl Wiring {
         let holder = Holder::new(config.node_id, self.instance, self.process.boot, term, stated);
         let guard = LeaseGuard::new(config.node_id, holder, self.time.clone());
         let nudge = Arc::new(Notify::new());
+        let owners = OtherOwners::new(self.main.clone());
         let worker = Arc::new(Worker::start(
             worker::Options {
                 node: config.node_id,
@@ -138,6 +142,9 @@ impl Wiring {
             worker::Deps {
                 store: cluster.clone(),
                 dispatcher: calls.clone(),
+                bus: self.bus(connections),
+                elsewhere: owners.elsewhere(),
+                ask_owners: owners.ask(),
                 lease: guard.clone(),
                 journal: journal.clone(),
                 unforgotten,
@@ -153,6 +160,7 @@ impl Wiring {
             },
         ));
         let (gateway, supervisors) = self.gateway(&cluster, &worker, &executors);
+        owners.reach_by(gateway.clone());
         let own_journal = {
             let (journal, node) = (journal.clone(), config.node_id);
             Arc::new(move |ask: &_| rpc::read_journal(&journal, node, ask))
@@ -193,14 +201,18 @@ impl Wiring {
                 journaled: journal.state().synced,
             })
         };
+        let events = EventFeed::new(config.event_buffer);
+        let rates = RateFeed::default();
         let view = View {
             cluster: cluster.clone(),
             guard: guard.clone(),
             worker: worker.clone(),
             calls,
+            gateway: gateway.clone(),
             journal: journal.clone(),
             draining: draining.clone(),
             lease: lease_state.subscribe(),
+            events: events.clone(),
             metrics: self.metrics.clone(),
             time: self.time.clone(),
             timing,
@@ -254,6 +266,8 @@ impl Wiring {
             tokio::spawn(journal_gc::run(cluster.clone(), journal.clone(), config.node_id)),
             tokio::spawn(view.run()),
             self.main.spawn(gateway.clone().run()),
+            self.main.spawn(events.clone().follow(cluster.clone())),
+            self.main.spawn(rates.clone().follow(cluster.clone())),
             api_beating,
             beating,
         ];
@@ -266,6 +280,8 @@ impl Wiring {
             guard,
             worker,
             gateway,
+            events,
+            rates,
             coordinator,
             journal,
             executors,
@@ -276,6 +292,17 @@ impl Wiring {
             timing,
             tasks,
         })
+    }
+
+    /// The bus of queues whose workers are at a broker. Its connections are those of callbacks.
+    fn bus(&self, connections: executor::Options) -> Arc<RabbitMq> {
+        Arc::new(RabbitMq::new(RabbitMqOptions {
+            connections,
+            messages: self.metrics.messages.clone(),
+            metrics: self.metrics.bus.clone(),
+            keys: Arc::clone(&self.keys),
+            clock: Arc::clone(self.time.clock()),
+        }))
     }
 
     /// What workers speak to. Those that wait take at most half of the API's connections.

@@ -19,3 +19,5 @@ pub const WORKER_NOTICES: &str = "/peer/worker-notices";
 pub const LIVE_RUNS: &str = "/peer/live-runs";
 /// Asks a node for its view of queues and workers.
 pub const NODE_WORKERS: &str = "/peer/node-workers";
+/// Asks an owner whether attempts were handed out. A node below level 5 does not know it.
+pub const HANDED_OUT: &str = "/peer/handed-out";

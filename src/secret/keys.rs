@@ -31,6 +31,12 @@ pub struct Keys {
     secret_key: [u8; 32],
     username: String,
     password: String,
+    /// The keys that credentials of requests are checked with. Each request would derive its key
+    /// anew.
+    of_operator: [u8; 32],
+    of_clients: [u8; 32],
+    /// The HMAC of username and password under `of_operator`.
+    operator: [u8; 32],
 }
 
 impl Keys {
@@ -75,7 +81,15 @@ impl Keys {
                 return Err(Error::SignIn(key, "line end or other control character"));
             }
         }
-        Ok(Self { secret_key: key, username: username.to_owned(), password: password.to_owned() })
+        let of_operator = *derive(&key, "operator");
+        Ok(Self {
+            secret_key: key,
+            username: username.to_owned(),
+            password: password.to_owned(),
+            of_operator,
+            of_clients: *derive(&key, "client secret"),
+            operator: pair(&of_operator, username, password),
+        })
     }
 
     /// Refuses secrets that can be guessed, before a node starts with them or a file is written: a
@@ -101,10 +115,7 @@ impl Keys {
     /// Returns whether a pair is the node's username and password; takes the same time for every
     /// wrong one.
     pub fn is_operator(&self, username: &str, password: &str) -> bool {
-        let key = self.derive("operator");
-        let ours = pair(&key, &self.username, &self.password);
-        let theirs = pair(&key, username, password);
-        ours.ct_eq(&theirs).into()
+        self.operator.ct_eq(&pair(&self.of_operator, username, password)).into()
     }
 
     /// The token that nodes show each other. It is equal on nodes that share secret key, username
@@ -125,7 +136,7 @@ impl Keys {
 
     /// The verifier of a client's secret; see the head of `secret`.
     pub fn verifier(&self, secret: &str) -> Vec<u8> {
-        mac(&self.derive("client secret"), &[secret.as_bytes()]).to_vec()
+        mac(&self.of_clients, &[secret.as_bytes()]).to_vec()
     }
 
     /// Returns whether a verifier was made of this secret. Constant time.
@@ -202,10 +213,14 @@ impl Keys {
         Aes256Gcm::new(&(*self.derive("sealed")).into())
     }
 
-    /// Derives a key for one purpose. Knowing it reveals nothing about the others.
     fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(mac(&self.secret_key, &[b"scheduler0 v1 ", purpose.as_bytes()]))
+        derive(&self.secret_key, purpose)
     }
+}
+
+/// Derives a key for one purpose. Knowing it reveals nothing about the others.
+fn derive(secret_key: &[u8; 32], purpose: &str) -> Zeroizing<[u8; 32]> {
+    Zeroizing::new(mac(secret_key, &[b"scheduler0 v1 ", purpose.as_bytes()]))
 }
 
 /// Refuses an `AuthPassword` of fewer than [`MIN_PASSWORD`] characters, unless `weak`.

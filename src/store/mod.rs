@@ -35,13 +35,13 @@ mod row;
 pub use cache::empty_tables;
 pub use catalog::{
     credentials, definitions, executors, idempotency, jobs, meta, nodes, plans, projects, shards,
-    staged, tasks,
+    staged, tasks, template_jobs, templates,
 };
 pub use db::{
     Error, FILE, Label, ReadClass, ReadEnd, ReadLimit, Staged, Store, Tx, Writer, is_hashed,
 };
 pub use history::{
-    attempts, counters, cursors, dead_letters, executions, explain, ledger, open_runs, pending,
-    restore_gaps, runs, timeline,
+    attempts, counters, cursors, dead_letters, ends, executions, explain, ledger, open_runs,
+    pending, restore_gaps, runs, timeline,
 };
 pub use page::{After, Page, Walked};

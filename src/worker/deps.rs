@@ -4,14 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle as Runtime;
 
 use super::send::PoisonRegister;
+use crate::bus::Bus;
 use crate::clock::SchedulerTime;
 use crate::journal::Journal;
 use crate::metrics::Metrics;
 use crate::model::NodeId;
 use crate::model::attempt::JournalEntry;
+use crate::model::claim::{HandOutQuestion, HandedOut, RunHeartbeat};
 
 /// The resolved configuration of a worker.
 #[derive(Clone, Debug)]
@@ -38,12 +41,25 @@ pub struct Options {
     pub misfire_grace: Duration,
 }
 
+/// Passes signs of life on to the owners of their runs. It must not wait.
+pub type Elsewhere = Arc<dyn Fn(Vec<RunHeartbeat>) + Send + Sync>;
+
+/// Asks the owners of runs whether attempts were handed out: an answer for each, in their order.
+pub type AskOwners =
+    Arc<dyn Fn(Vec<HandOutQuestion>) -> BoxFuture<'static, Vec<HandedOut>> + Send + Sync>;
+
 /// The ports and services of a worker.
 pub struct Deps<B, H, L> {
     /// The replicated state and its change feed: the cluster.
     pub store: B,
     /// Makes the calls: the node's call queue, with its executors.
     pub dispatcher: H,
+    /// The bus of queues whose workers are at a broker.
+    pub bus: Arc<dyn Bus>,
+    /// Passes signs of life on that came over a broker to a node that does not own their runs.
+    pub elsewhere: Elsewhere,
+    /// Asks the owners of runs of which a worker at a broker speaks.
+    pub ask_owners: AskOwners,
     /// The lease: a [`LeaseGuard`](super::LeaseGuard).
     pub lease: Arc<L>,
     /// This node's journal, open.

@@ -171,6 +171,7 @@ async fn run<B: StateStore, H: Dispatcher, L: Lease>(
     });
     let parts = supervision::Parts {
         node: options.node,
+        cluster,
         store: deps.store.clone(),
         lease: Arc::clone(&sender.lease),
         journal: deps.journal.clone(),
@@ -179,6 +180,9 @@ async fn run<B: StateStore, H: Dispatcher, L: Lease>(
         defaults: sender.defaults,
         time: Arc::clone(&sender.time),
         metrics: Arc::clone(&sender.metrics),
+        bus: deps.bus,
+        elsewhere: deps.elsewhere,
+        ask_owners: deps.ask_owners,
         engine: send_events,
         journal_grew: deps.journal_grew,
     };

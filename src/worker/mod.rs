@@ -49,7 +49,7 @@ mod supervisor;
 #[cfg(test)]
 mod tests;
 
-pub use deps::{Deps, Options};
+pub use deps::{AskOwners, Deps, Elsewhere, Options};
 pub use engine::WorkerStatus;
 pub use handle::Worker;
 pub use lease::LeaseGuard;

@@ -1,8 +1,9 @@
 //! The judge's rules about occurrences that come twice: a repetition needs a fault of its first
-//! sender as its reason. `judge` calls them.
+//! sender as its reason. A change that moves an occurrence is none. `judge` calls them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::broker::MESSAGES;
 use crate::faults::FaultKind;
 use crate::inject::Window;
 use crate::judge::Judge;
@@ -13,8 +14,11 @@ use crate::receiver::{Answer, Arrival};
 /// own journal, in milliseconds. The leader collects journals about once a second, and there must
 /// be one.
 const BEFORE: i64 = 20_000;
+/// The time before a fault of the broker in which a message may have been sent whose confirm was
+/// not there yet, in milliseconds: jobs wait for 3 s.
+const CONFIRM: i64 = 5_000;
 /// The time after a fault in which it may still have effects, in milliseconds.
-const AFTER: i64 = 4_000;
+pub(crate) const AFTER: i64 = 4_000;
 
 impl Judge<'_> {
     /// Checks that each repetition has a reason.
@@ -50,6 +54,8 @@ impl Judge<'_> {
                             let text = format!("{before:?} and, under an older fence, {after:?}");
                             self.verdict.violation("two owners", text);
                         }
+                        // Messages travel in chunks, of which the node may have many on their way.
+                        Some(_) if after.destination == MESSAGES => {}
                         Some((_, from)) => {
                             let key = (after.sender.unwrap_or(0), from);
                             late_from.entry(key).or_default().insert(after.mono);
@@ -88,7 +94,12 @@ impl Judge<'_> {
 
     /// The fault that delayed an arrival on its way, so that it could come after the lease under
     /// which it was sent: its sender was frozen at that time, or its packets were dropped.
+    ///
+    /// A message may also wait at the broker, which does not read, or in a connection to it.
     fn delayed_by(&self, one: &Arrival) -> Option<&Window> {
+        if let Some(window) = self.broker_window(one) {
+            return Some(window);
+        }
         let met = |window: &&Window| {
             matches!(window.what, FaultKind::Freeze | FaultKind::Isolate)
                 && one.sender.is_none_or(|sender| window.nodes.contains(&sender))
@@ -97,9 +108,24 @@ impl Judge<'_> {
         self.evidence.windows.iter().find(met)
     }
 
+    /// The fault of the broker by which the confirm of a message could get lost, or after which the
+    /// broker could hand it out again.
+    fn broker_window(&self, one: &Arrival) -> Option<&Window> {
+        let met = |window: &&Window| {
+            window.destination == Some(MESSAGES)
+                && window.from <= one.at + CONFIRM
+                && window.to.saturating_add(AFTER) >= one.at
+        };
+        let is_message = one.destination == MESSAGES;
+        self.evidence.windows.iter().filter(|_| is_message).find(met)
+    }
+
     /// The reason why an occurrence that was sent may be sent again; `None` when there is none.
     pub(crate) fn cause(&self, one: &Arrival) -> Option<String> {
         if let Some(window) = self.sender_window(one) {
+            return Some(format!("{:?}", window.what));
+        }
+        if let Some(window) = self.broker_window(one) {
             return Some(format!("{:?}", window.what));
         }
         let near = |(from, to): &&(i64, i64)| *from <= one.at + BEFORE && *to + AFTER >= one.at;
@@ -109,7 +135,7 @@ impl Judge<'_> {
 
 /// The rank of a fault as an excuse for its node to send a call again; a lower rank explains more.
 /// A clock that jumps and slightly slow links excuse nothing, because they must cost no lease.
-fn excuse(what: FaultKind) -> Option<u32> {
+pub(crate) fn excuse(what: FaultKind) -> Option<u32> {
     match what {
         // These kill the node.
         FaultKind::Kill | FaultKind::WrongStart(_) | FaultKind::PutBack | FaultKind::Stall => Some(0),
@@ -126,7 +152,10 @@ fn excuse(what: FaultKind) -> Option<u32> {
         // A copy must end without having sent anything.
         | FaultKind::Copy
         // These are faults of receivers.
-        | FaultKind::Fails(_) | FaultKind::Hangs | FaultKind::Lags(_) | FaultKind::Mute | FaultKind::Cuts => None,
+        | FaultKind::Fails(_) | FaultKind::Hangs | FaultKind::Lags(_) | FaultKind::Mute | FaultKind::Cuts
+        // These are faults of workers and of the broker; the latter excuse messages, see `cause`.
+        | FaultKind::WorkerFreeze
+        | FaultKind::BrokerKill | FaultKind::BrokerCut | FaultKind::BrokerAlarm => None,
     }
 }
 
@@ -138,6 +167,7 @@ fn is_resent(before: &Arrival, after: &Arrival) -> bool {
         && after.at - before.at <= AFTER
 }
 
-fn count(counts: &mut BTreeMap<String, u64>, cause: Option<&str>) {
+/// Counts one more by its cause.
+pub(crate) fn count(counts: &mut BTreeMap<String, u64>, cause: Option<&str>) {
     *counts.entry(cause.unwrap_or("none").to_owned()).or_default() += 1;
 }

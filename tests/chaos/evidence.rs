@@ -16,6 +16,7 @@ use crate::expected::{Expected, Timing};
 use crate::hosts::{End, Hosts, now};
 use crate::inject::Window;
 use crate::receiver::Arrival;
+use crate::workers::record::Record;
 
 /// The time that the healed cluster may take until everything is accounted for. A breaker may stay
 /// open for a minute, and retries follow.
@@ -52,6 +53,10 @@ pub(crate) struct Evidence {
     pub(crate) wrong: Vec<String>,
     /// The arrivals at the receivers, in order.
     pub(crate) arrivals: Vec<Arrival>,
+    /// What the workers were handed, and what became of it.
+    pub(crate) record: Record,
+    /// True where jobs could publish messages.
+    pub(crate) has_broker: bool,
     /// The faults as they happened.
     pub(crate) windows: Vec<Window>,
     /// Processes that ended by themselves.

@@ -73,11 +73,70 @@ impl Span {
     }
 }
 
+/// The way in which a job is performed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A call of a receiver.
+    Call,
+    /// A message to the broker.
+    Message,
+    /// A run that a worker performs.
+    Run(Bus, Overlap),
+}
+
+/// The way by which workers get the runs of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bus {
+    /// They claim them.
+    Embedded,
+    /// They take them from the broker.
+    Broker,
+}
+
+/// What happens to an occurrence of a worker's job that falls due beside a run of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Overlap {
+    /// It is performed, too.
+    Allow,
+    /// It is skipped.
+    Skip,
+    /// It waits, or is skipped when too many wait.
+    Queue,
+}
+
+impl Kind {
+    /// True where an occurrence may be skipped for this reason.
+    pub(crate) fn may_skip(self, reason: &str) -> bool {
+        match self {
+            Self::Run(_, Overlap::Skip) => reason == "overlap",
+            Self::Run(_, Overlap::Queue) => reason == "queue_full",
+            _ => false,
+        }
+    }
+
+    /// True for runs of which two must not be under way at the same time.
+    pub(crate) fn is_one_at_a_time(self) -> bool {
+        matches!(self, Self::Run(_, Overlap::Skip | Overlap::Queue))
+    }
+
+    /// True for runs of workers.
+    pub(crate) fn is_run(self) -> bool {
+        matches!(self, Self::Run(..))
+    }
+
+    /// True for runs that workers take from the broker.
+    pub(crate) fn is_over_broker(self) -> bool {
+        matches!(self, Self::Run(Bus::Broker, _))
+    }
+}
+
 /// An acknowledged job.
 #[derive(Clone, Debug)]
 pub(crate) struct ExpectedJob {
     /// The id.
     pub(crate) id: u64,
+    /// The way in which it is performed.
+    pub(crate) kind: Kind,
     /// True with few retries: its occurrences may be dead-lettered while a receiver fails.
     pub(crate) may_die: bool,
     /// True with the misfire policy `all`: no occurrence may be skipped as a misfire.
@@ -117,6 +176,7 @@ impl ExpectedJob {
     /// it is a one-off, `after` seconds later or at the instant that the answer shows.
     pub(crate) fn created(
         job: &Value,
+        kind: Kind,
         every: Option<i64>,
         after: Option<i64>,
         jitter: i64,
@@ -129,6 +189,7 @@ impl ExpectedJob {
         };
         Some(Self {
             id: job["id"].as_u64()?,
+            kind,
             may_die: job["retryMax"].as_u64()? < 50,
             never_misfires: job["misfire"]["policy"] == "all",
             version: job["version"].as_u64()?,
@@ -239,6 +300,24 @@ pub(crate) struct ExpectedRun {
     pub(crate) scheduled: i64,
 }
 
+/// A client's wish that a run ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ExpectedCancel {
+    /// What it was answered, and when; `None` where no answer was final.
+    pub(crate) answer: Option<(CancelAnswer, i64)>,
+}
+
+/// The final answer to a cancel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CancelAnswer {
+    /// The run is over.
+    Cancelled,
+    /// Its worker is to stop.
+    Cancelling,
+    /// It was over before, or is unknown. True where an earlier try may have counted.
+    Refused(bool),
+}
+
 /// All acknowledged writes.
 #[derive(Debug, Default)]
 pub(crate) struct Expected {
@@ -246,6 +325,18 @@ pub(crate) struct Expected {
     pub(crate) jobs: BTreeMap<u64, ExpectedJob>,
     /// Manual runs by execution id.
     pub(crate) runs: BTreeMap<String, ExpectedRun>,
+    /// Cancels by execution id.
+    pub(crate) cancels: BTreeMap<String, Vec<ExpectedCancel>>,
     /// The number of jobs that never fire but must exist.
     pub(crate) idle_jobs: u64,
+}
+
+impl Expected {
+    /// The number of runs whose cancel was answered as such.
+    pub(crate) fn cancelled(&self) -> usize {
+        let counts = |cancel: &ExpectedCancel| {
+            matches!(cancel.answer, Some((CancelAnswer::Cancelled | CancelAnswer::Cancelling, _)))
+        };
+        self.cancels.values().filter(|all| all.iter().any(counts)).count()
+    }
 }

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::broker::MESSAGES;
 use crate::node_home::Abilities;
 use crate::receiver::DESTINATIONS;
 
@@ -46,6 +47,10 @@ pub(crate) enum Role {
     All,
     /// A destination.
     Receiver,
+    /// The broker.
+    Broker,
+    /// Half of the workers.
+    Workers,
 }
 
 /// The kind of a fault.
@@ -89,6 +94,14 @@ pub(crate) enum FaultKind {
     Mute,
     /// The receiver refuses batches, and its answers break off.
     Cuts,
+    /// The broker is killed, and starts again.
+    BrokerKill,
+    /// Connections to the broker are cut again and again.
+    BrokerCut,
+    /// The broker is out of memory: it takes no messages.
+    BrokerAlarm,
+    /// The workers are frozen: they go silent, and go on later.
+    WorkerFreeze,
 }
 
 /// A fault.
@@ -107,9 +120,13 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    /// The destination of a receiver's fault.
-    pub(crate) fn destination(&self) -> usize {
-        self.choice as usize % DESTINATIONS
+    /// The destination of a fault of a receiver or the broker.
+    pub(crate) fn destination(&self) -> Option<usize> {
+        match self.role {
+            Role::Receiver => Some(self.choice as usize % DESTINATIONS),
+            Role::Broker => Some(MESSAGES),
+            _ => None,
+        }
     }
 }
 
@@ -159,6 +176,10 @@ const ALL: &[(FaultKind, Role, (u64, u64))] = &[
     (FaultKind::Cuts, Role::Receiver, (5, 10)),
     (FaultKind::Lags(1_200), Role::Receiver, (5, 10)),
     (FaultKind::Mute, Role::Receiver, (3, 6)),
+    (FaultKind::BrokerKill, Role::Broker, (1, 2)),
+    (FaultKind::BrokerCut, Role::Broker, (5, 10)),
+    (FaultKind::BrokerAlarm, Role::Broker, (5, 15)),
+    (FaultKind::WorkerFreeze, Role::Workers, (7, 12)),
 ];
 
 /// The seconds from the end of a fault that is alone to the next one.
@@ -177,6 +198,7 @@ fn possible((what, role, _): &(FaultKind, Role, (u64, u64)), can: Abilities) -> 
         }
         FaultKind::DiskFull => can.disks,
         FaultKind::Clock(_) | FaultKind::WrongStart(_) => can.clocks,
+        FaultKind::BrokerKill | FaultKind::BrokerCut | FaultKind::BrokerAlarm => can.broker,
         _ => *role != Role::Minority,
     }
 }

@@ -62,7 +62,8 @@ fn remove_faketime_files(process: &Child) {
     }
 }
 
-fn client(timeout: Duration) -> reqwest::Client {
+/// A client that signs in as the operator of every node.
+pub(crate) fn client(timeout: Duration) -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut headers = HeaderMap::new();
     headers.insert("x-peer", HeaderValue::from_static("cmd"));

@@ -5,15 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use anyhow::Context;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::broker::Broker;
 use crate::faults::{Fault, FaultKind, Role};
 use crate::folder_faults;
 use crate::hosts::{Hosts, now};
 use crate::net::Net;
 use crate::proxy::{LinkFault, Links};
 use crate::receiver::{Behavior, Receivers};
+use crate::workers;
 
 /// The time that a node may take to be ready again after a fault.
 const RECOVERY: Duration = Duration::from_mins(1);
@@ -28,9 +31,9 @@ pub(crate) struct Window {
     pub(crate) what: FaultKind,
     /// The role that it was meant for.
     pub(crate) role: Role,
-    /// The affected destination, for a fault of a receiver.
+    /// The affected destination, for a fault of a receiver or the broker.
     pub(crate) destination: Option<usize>,
-    /// The affected nodes; empty for a fault of a receiver.
+    /// The affected nodes; empty for a fault of anything else.
     pub(crate) nodes: Vec<u64>,
     /// The leader at its beginning.
     pub(crate) leader: Option<u64>,
@@ -50,6 +53,10 @@ pub(crate) struct FaultInjector {
     pub(crate) links: Arc<Links>,
     /// The destinations.
     pub(crate) receivers: Arc<Receivers>,
+    /// The broker, where there is one.
+    pub(crate) broker: Option<Arc<Broker>>,
+    /// The workers.
+    pub(crate) workers: Arc<workers::Shared>,
     /// The faults so far.
     pub(crate) windows: Mutex<Vec<Window>>,
     /// Faults that could not be carried out.
@@ -91,7 +98,7 @@ impl FaultInjector {
             windows.push(Window {
                 what: fault.what,
                 role: fault.role,
-                destination: (fault.role == Role::Receiver).then(|| fault.destination()),
+                destination: fault.destination(),
                 nodes: nodes.clone(),
                 leader,
                 from,
@@ -139,7 +146,7 @@ impl FaultInjector {
         let among = |nodes: &[u64]| nodes[fault.choice as usize % nodes.len()];
         let others: Vec<u64> = all.iter().copied().filter(|id| Some(*id) != leader).collect();
         match fault.role {
-            Role::Receiver => Vec::new(),
+            Role::Receiver | Role::Broker | Role::Workers => Vec::new(),
             Role::All => all,
             Role::Leader => vec![leader.unwrap_or_else(|| among(&all))],
             Role::Owner => {
@@ -268,12 +275,31 @@ impl FaultInjector {
                     FaultKind::Cuts => Behavior::Cuts,
                     _ => Behavior::Hangs,
                 };
-                let number = self.receivers.set(fault.destination(), behavior);
+                let destination = fault.destination().context("a fault of a receiver")?;
+                let number = self.receivers.set(destination, behavior);
                 sleep(length).await;
                 self.receivers.unset(number);
             }
+            FaultKind::WorkerFreeze => {
+                self.workers.freeze(choice, true);
+                sleep(length).await;
+                self.workers.freeze(choice, false);
+            }
+            FaultKind::BrokerKill => self.broker()?.kill().await?,
+            FaultKind::BrokerAlarm => self.broker()?.alarm(length).await?,
+            FaultKind::BrokerCut => {
+                let (broker, end) = (self.broker()?, Instant::now() + length);
+                while Instant::now() < end {
+                    broker.cut();
+                    sleep(Duration::from_millis(20 + choice % 300)).await;
+                }
+            }
         }
         Ok(())
+    }
+
+    fn broker(&self) -> anyhow::Result<&Broker> {
+        self.broker.as_deref().context("there is no broker")
     }
 
     /// The rules by which packets are dropped, each with its node.

@@ -4,24 +4,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use scheduler0::model::attempt::parse_execution_id;
+use scheduler0::model::run::Occurrence;
 use scheduler0::model::shard::shard_of;
 
 use crate::evidence::{Entry, Evidence};
-use crate::expected::{ExpectedJob, MAX_JITTER};
-use crate::faults::{FaultKind, Role};
+use crate::expected::{Due, ExpectedJob, MAX_JITTER};
+use crate::faults::FaultKind;
 use crate::inject::Window;
 use crate::receiver::{Answer, Arrival};
 
 /// The milliseconds by which the clocks of receiver and nodes may differ. A node whose clock
 /// differs by more must not fire.
-const CLOCKS: i64 = 1_000;
+pub(crate) const CLOCKS: i64 = 1_000;
 /// The milliseconds after a change in which a call may be sent without knowledge of it: a node that
 /// is cut off fires while its lease holds (TTL, about 4 s here), by its own clock.
-const UNAWARE: i64 = 6_000;
+pub(crate) const UNAWARE: i64 = 6_000;
 /// The milliseconds after a full disk in which its node may still end because of it.
 const ENDS: i64 = 4_000;
-/// The milliseconds after its fault in which the breaker of a destination may still be open.
-const RESTS: i64 = 70_000;
+/// The occurrences of jobs, by job and scheduled instant.
+pub(crate) type DueByJob = BTreeMap<u64, BTreeMap<i64, Due>>;
 
 /// The verdict about a run.
 #[derive(Debug, Default)]
@@ -36,6 +38,8 @@ pub(crate) struct Verdict {
     pub(crate) repeated: BTreeMap<String, u64>,
     /// First attempts under an older fence than one that had arrived before, by cause.
     pub(crate) stale: BTreeMap<String, u64>,
+    /// Runs that were handed to a worker again, by cause.
+    pub(crate) handed_again: BTreeMap<String, u64>,
     /// Attempts after the first.
     pub(crate) retries: u64,
     /// The number of calls that were sent before the sender knew of a pause, an edit or a deletion.
@@ -69,6 +73,8 @@ pub(crate) fn judge(evidence: &Evidence) -> Verdict {
     judge.ledgers();
     judge.arrivals();
     judge.repetitions();
+    judge.hand_outs();
+    judge.cancels();
     judge.processes();
     judge.lags();
     judge.verdict
@@ -148,7 +154,13 @@ impl Judge<'_> {
             }
         }
         let runs = self.evidence.arrivals.iter().filter(|one| one.answer == Answer::Accepted);
-        let runs: BTreeSet<&str> = runs.map(|one| &*one.id).collect();
+        let mut runs: BTreeSet<&str> = runs.map(|one| &*one.id).collect();
+        for one in self.evidence.record.hand_outs.iter().filter(|one| one.said_done) {
+            runs.insert(&one.id);
+            if one.occurrence.run == 0 {
+                accepted.entry(one.occurrence.job).or_default().insert(one.occurrence.scheduled);
+            }
+        }
         let none = BTreeSet::new();
         for tracked in self.evidence.expected.jobs.values() {
             let Some(ledger) = self.evidence.ledgers.get(&tracked.id) else {
@@ -161,10 +173,22 @@ impl Judge<'_> {
             let state = self.evidence.runs.get(id).map_or("none", |state| state);
             *self.verdict.states.entry(format!("run {state}")).or_default() += 1;
             let tracked = &self.evidence.expected.jobs[&run.job];
-            let may_end = tracked.may_die && state == "dead"
-                || tracked.deleted.is_some() && state == "skipped";
-            let may_go = self.may_be_forgotten(run.scheduled)
-                && (runs.contains(&**id) || tracked.may_die || tracked.deleted.is_some());
+            let of = parse_execution_id(id);
+            let may_skip = || of.is_some_and(|of| self.may_skip_run(of, id));
+            let may_fail = || of.is_some_and(|of| self.may_fail(of, id, run.scheduled));
+            let may_end = match state {
+                "dead" => tracked.may_die || may_fail(),
+                "skipped" => tracked.kind.is_one_at_a_time() || may_skip(),
+                _ => false,
+            };
+            let may_end_unseen =
+                tracked.may_die || tracked.kind.is_run() || tracked.deleted.is_some();
+            let may_go =
+                self.may_be_forgotten(run.scheduled) && (runs.contains(&**id) || may_end_unseen);
+            if state == "delivered" && !runs.contains(&**id) {
+                let text = format!("run {id} says delivered, and never came: {tracked:?}");
+                self.verdict.violation("lost delivery", text);
+            }
             if state != "delivered" && !may_end && !(state == "forgotten" && may_go) {
                 let text = format!("run {id} at {} is {state}", run.scheduled);
                 self.verdict.violation("unaccounted", text);
@@ -179,12 +203,14 @@ impl Judge<'_> {
         accepted: &BTreeSet<i64>,
     ) {
         let due = tracked.due(self.evidence.horizon);
+        let occurrence = |scheduled| Occurrence { job: tracked.id, scheduled, run: 0 };
         for (at, planned) in &due {
             let came = accepted.contains(at);
             // The receiver must have what the ledger has forgotten.
             let ended = planned.paused
                 || tracked.deleted.is_some()
                 || tracked.may_die
+                || tracked.kind.is_run()
                 || !tracked.never_misfires;
             let may_go = self.may_be_forgotten(planned.instant) && (came || ended);
             let Some(entry) = ledger.get(at) else {
@@ -209,7 +235,14 @@ impl Judge<'_> {
                 ("skipped", "paused") => planned.paused,
                 ("skipped", "ended") => tracked.deleted.is_some(),
                 ("skipped", "misfire") => !tracked.never_misfires,
-                ("dead", _) => tracked.may_die,
+                ("skipped", reason) if tracked.kind.may_skip(reason) => true,
+                ("skipped", "cancelled") => self.is_cancelled(&entry.id),
+                ("skipped", "not_started") => {
+                    self.may_not_start(occurrence(*at), &entry.id, planned.instant)
+                }
+                ("dead", _) => {
+                    tracked.may_die || self.may_fail(occurrence(*at), &entry.id, planned.instant)
+                }
                 ("forgotten", _) => may_go,
                 _ => false,
             };
@@ -217,7 +250,9 @@ impl Judge<'_> {
                 let text = format!("{} is {entry:?}, planned {planned:?}, {tracked:?}", entry.id);
                 self.verdict.violation("unaccounted", text);
             }
-            if came && !["delivered", "forgotten"].contains(&&*entry.state) {
+            // What a worker heard of its report is judged with the hand-outs.
+            let is_heard = ["delivered", "forgotten"].contains(&&*entry.state);
+            if came && !is_heard && !tracked.kind.is_run() {
                 self.unheard(tracked, *at, entry);
             }
         }
@@ -253,51 +288,59 @@ impl Judge<'_> {
         }
     }
 
+    /// The occurrences of all jobs, beyond the horizon, too.
+    pub(crate) fn due(&self) -> DueByJob {
+        let until = self.evidence.horizon + MAX_JITTER;
+        self.evidence.expected.jobs.iter().map(|(id, job)| (*id, job.due(until))).collect()
+    }
+
     /// No arrival is early, unplanned, or under another id.
     fn arrivals(&mut self) {
-        let horizon = self.evidence.horizon;
-        let mut due = BTreeMap::new();
-        for (id, tracked) in &self.evidence.expected.jobs {
-            due.insert(*id, tracked.due(horizon + MAX_JITTER));
-        }
+        let due = self.due();
         for one in &self.evidence.arrivals {
             self.verdict.retries += u64::from(one.attempt > 1);
-            let (job, at) = (one.occurrence.job, one.occurrence.scheduled);
-            let planned = due.get(&job).and_then(|due| due.get(&at));
-            let planned = planned.filter(|_| one.occurrence.run == 0);
-            let when = planned.map_or(one.scheduled, |planned| planned.instant);
-            let tracked = self.evidence.expected.jobs.get(&job);
-            if one.at + CLOCKS < when {
-                let sent = one.at + CLOCKS;
-                if tracked.is_some_and(|t| t.was_due_before_change(at, sent, UNAWARE + CLOCKS)) {
-                    self.verdict.unaware += 1;
-                } else {
-                    let text = format!("{one:?}, due {when} of {tracked:?}");
-                    self.verdict.violation("early", text);
-                }
-            }
-            if one.scheduled != at || one.shard != shard_of(job) {
-                self.verdict.violation("wrong id", format!("{one:?}"));
-            }
-            if one.occurrence.run != 0 {
-                if at <= horizon && !self.evidence.expected.runs.contains_key(&one.id) {
-                    self.verdict.violation("unplanned", format!("nobody asked for {one:?}"));
-                }
-                continue;
-            }
-            let entry = self.evidence.ledgers.get(&job).and_then(|ledger| ledger.get(&at));
-            if entry.is_some_and(|entry| entry.id != one.id) {
-                self.verdict.violation("wrong id", format!("{one:?}, the ledger has {entry:?}"));
-            }
-            if when > horizon || planned.is_some_and(|due| !due.paused) {
-                continue;
-            }
-            if tracked.is_some_and(|tracked| tracked.changed_before(when, UNAWARE)) {
+            self.arrival(one, &due);
+        }
+    }
+
+    /// The same for one arrival; also for a hand-out, as an arrival at its worker.
+    pub(crate) fn arrival(&mut self, one: &Arrival, due: &DueByJob) {
+        let horizon = self.evidence.horizon;
+        let (job, at) = (one.occurrence.job, one.occurrence.scheduled);
+        let planned = due.get(&job).and_then(|due| due.get(&at));
+        let planned = planned.filter(|_| one.occurrence.run == 0);
+        let when = planned.map_or(one.scheduled, |planned| planned.instant);
+        let tracked = self.evidence.expected.jobs.get(&job);
+        if one.at + CLOCKS < when {
+            let sent = one.at + CLOCKS;
+            if tracked.is_some_and(|t| t.was_due_before_change(at, sent, UNAWARE + CLOCKS)) {
                 self.verdict.unaware += 1;
             } else {
-                let text = format!("{one:?} of {tracked:?}, planned {planned:?}");
-                self.verdict.violation("unplanned", text);
+                let text = format!("{one:?}, due {when} of {tracked:?}");
+                self.verdict.violation("early", text);
             }
+        }
+        if one.scheduled != at || one.shard != shard_of(job) {
+            self.verdict.violation("wrong id", format!("{one:?}"));
+        }
+        if one.occurrence.run != 0 {
+            if at <= horizon && !self.evidence.expected.runs.contains_key(&one.id) {
+                self.verdict.violation("unplanned", format!("nobody asked for {one:?}"));
+            }
+            return;
+        }
+        let entry = self.evidence.ledgers.get(&job).and_then(|ledger| ledger.get(&at));
+        if entry.is_some_and(|entry| entry.id != one.id) {
+            self.verdict.violation("wrong id", format!("{one:?}, the ledger has {entry:?}"));
+        }
+        if when > horizon || planned.is_some_and(|due| !due.paused) {
+            return;
+        }
+        if tracked.is_some_and(|tracked| tracked.changed_before(when, UNAWARE)) {
+            self.verdict.unaware += 1;
+        } else {
+            let text = format!("{one:?} of {tracked:?}, planned {planned:?}");
+            self.verdict.violation("unplanned", text);
         }
     }
 
@@ -319,63 +362,4 @@ impl Judge<'_> {
             }
         }
     }
-
-    /// The lags of first attempts. Waits for a failing destination do not count, because the nodes
-    /// do not cause them.
-    fn lags(&mut self) {
-        let mut due = BTreeMap::new();
-        for tracked in self.evidence.expected.jobs.values() {
-            let all = tracked.due(self.evidence.horizon + MAX_JITTER);
-            due.extend(all.into_iter().map(|(at, one)| ((tracked.id, at), one.instant)));
-        }
-        let mut first: BTreeMap<&str, &Arrival> = BTreeMap::new();
-        for one in &self.evidence.arrivals {
-            if one.occurrence.run == 0 && one.attempt == 1 {
-                first.entry(&one.id).or_insert(one);
-            }
-        }
-        let when = |one: &Arrival| {
-            let key = (one.occurrence.job, one.occurrence.scheduled);
-            due.get(&key).copied().unwrap_or(one.scheduled)
-        };
-        for one in first.values() {
-            let over = |w: &&Window, after: i64| {
-                w.from <= one.at && w.to.saturating_add(after) >= when(one)
-            };
-            let windows = &self.evidence.windows;
-            if windows.iter().any(|w| w.destination == Some(one.destination) && over(&w, RESTS)) {
-                continue;
-            }
-            let lag = one.at - when(one);
-            self.verdict.lags.push(lag);
-            let mut met = windows.iter().filter(|w| w.destination.is_none() && over(w, 5_000));
-            if let (Some(window), None) = (met.next(), met.next()) {
-                let name = format!("{:?} {:?}", window.what, window.role);
-                let most = self.verdict.alone.entry(name).or_insert(lag);
-                *most = lag.max(*most);
-            }
-        }
-        self.verdict.lags.sort_unstable();
-    }
-}
-
-/// The numbers that are too low for a plan of this length. A run in which too little happened
-/// proves nothing.
-pub(crate) fn too_little(evidence: &Evidence, planned: &[crate::faults::Fault]) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut need = |what: &str, is: usize, least: usize| {
-        if is < least {
-            found.push(format!("{what}: {is}, expected at least {least}"));
-        }
-    };
-    need("faults", evidence.windows.len(), planned.len().max(1));
-    need("jobs", evidence.expected.jobs.len(), 50);
-    need("arrivals", evidence.arrivals.len(), 20 * planned.len());
-    let kills =
-        planned.iter().filter(|f| f.what == FaultKind::Kill && f.role == Role::Leader).count();
-    let led = evidence.windows.iter().filter(|w| {
-        w.what == FaultKind::Kill && w.nodes.len() == 1 && w.leader == w.nodes.first().copied()
-    });
-    need("leaders killed", led.count(), kills.min(1));
-    found
 }

@@ -8,6 +8,9 @@
 //!  expected              │ calls
 //!     │               receivers ──arrivals──┐
 //!     └──────────> evidence <───────────────┘──> judge ──> report
+//!
+//!   workers  claim runs at random nodes, or take them from the broker; broker: also what jobs
+//!            publish, and its receiver
 //! ```
 //!
 //! `cargo test --features slow --test chaos` plays the short set, about three minutes. A long run:
@@ -15,14 +18,21 @@
 //! run are in `target/chaos/SEED`. What a run creates on the machine is named after its process id,
 //! and removed at the end, on ctrl-c and after a panic.
 
+mod broker;
+mod bus_mutations;
+mod cancel_mutations;
+mod cancels;
 mod duplicates;
+mod eventful;
 mod evidence;
 mod expected;
 mod faults;
 mod folder_faults;
+mod hand_outs;
 mod hosts;
 mod inject;
 mod judge;
+mod lags;
 mod mutations;
 mod net;
 mod node_home;
@@ -30,7 +40,9 @@ mod options;
 mod proxy;
 mod receiver;
 mod report;
+mod run_mutations;
 mod watch;
+mod workers;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -46,6 +58,8 @@ use clap::Parser;
 use rustix::fs::FlockOperation;
 use tokio::task::JoinSet;
 
+use crate::broker::Broker;
+use crate::broker::rabbitmq::RabbitMq;
 use crate::evidence::Evidence;
 use crate::hosts::Hosts;
 use crate::inject::FaultInjector;
@@ -56,6 +70,7 @@ use crate::proxy::Proxies;
 use crate::receiver::Receivers;
 use crate::report::Report;
 use crate::watch::Seen;
+use crate::workers::Workers;
 use crate::writer::Writer;
 
 /// The short set: the number of runs and their length in seconds. Each has its share of the faults.
@@ -116,7 +131,11 @@ async fn terminated() {
 
 async fn play(options: &Options) -> anyhow::Result<bool> {
     mutations::check()?;
-    let can = abilities(options)?;
+    run_mutations::check()?;
+    bus_mutations::check()?;
+    cancel_mutations::check()?;
+    let rabbit = RabbitMq::start().map(Arc::new);
+    let can = Abilities { broker: rabbit.is_some(), ..abilities(options)? };
     let runs: Vec<Run> = match options.minutes {
         Some(minutes) => vec![Run {
             seed: options.seed,
@@ -145,7 +164,7 @@ async fn play(options: &Options) -> anyhow::Result<bool> {
         if options.plan {
             continue;
         }
-        let report = one(&run, &plan, can, options).await?;
+        let report = one(&run, &plan, can, rabbit.clone(), options).await?;
         report.print();
         println!("{}", report.json());
         passed &= report.verdict.broken() == 0;
@@ -187,7 +206,7 @@ fn abilities(options: &Options) -> anyhow::Result<Abilities> {
     if !missing.is_empty() && std::env::var_os("CI").is_some() {
         bail!("with CI set nothing may be skipped");
     }
-    Ok(Abilities { spaces, disks, clocks })
+    Ok(Abilities { spaces, disks, clocks, broker: false })
 }
 
 /// Creates an empty folder for a run; the lock keeps another run from using it meanwhile.
@@ -211,6 +230,7 @@ async fn one(
     run: &Run,
     plan: &[faults::Fault],
     can: Abilities,
+    rabbit: Option<Arc<RabbitMq>>,
     options: &Options,
 ) -> anyhow::Result<Report> {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
@@ -220,6 +240,10 @@ async fn one(
     let net = Arc::new(net);
     let proxies = Proxies::start(&net, run.nodes).await?;
     let receivers = Arc::new(Receivers::start(Arc::clone(&net)).await?);
+    let broker = match rabbit {
+        Some(rabbit) => Some(Broker::begin(rabbit, &net, Arc::clone(&receivers)).await?),
+        None => None,
+    };
     let node_home = NodeHome {
         net: Arc::clone(&net),
         folder,
@@ -237,14 +261,20 @@ async fn one(
     }
     let seen = Arc::new(Mutex::new(Seen::default()));
     tasks.spawn(watch::note_stalls(Arc::clone(&seen)));
-    let writer =
-        Writer::begin(Arc::clone(&hosts), Arc::clone(&receivers), run.seed, run.shards).await?;
+    let (there, to) = (Arc::clone(&hosts), Arc::clone(&receivers));
+    let writer = Writer::begin(there, to, broker.as_deref(), run.seed, run.shards).await?;
+    let workers = Workers::start(&hosts, broker.as_ref());
+    if let Some(broker) = &broker {
+        tasks.spawn(Arc::clone(broker).receive());
+    }
     let injector = Arc::new(FaultInjector {
         folders: hosts.ids().map(|id| (id, tokio::sync::Mutex::default())).collect(),
         net,
         hosts: Arc::clone(&hosts),
         links: Arc::clone(&proxies.links),
         receivers: Arc::clone(&receivers),
+        broker: broker.clone(),
+        workers: workers.shared(),
         windows: Mutex::default(),
         failed: Mutex::default(),
     });
@@ -261,6 +291,12 @@ async fn one(
     };
     eprintln!("healed; waiting until everything due is accounted for");
     evidence = evidence::gather(&hosts, evidence).await?;
+    let drained = match &broker {
+        Some(broker) => broker.drained().await,
+        None => Ok(()),
+    };
+    evidence.record = workers.stop().await;
+    evidence.has_broker = broker.is_some();
     evidence.arrivals = receivers.arrivals();
     evidence.windows.clone_from(&injector.windows.lock().unwrap());
     let seen = seen.lock().unwrap().clone();
@@ -270,13 +306,16 @@ async fn one(
     if finished.is_err() {
         verdict.violation("writes hang", format!("not all were answered {LAST_WRITES:?} later"));
     }
+    if let Err(error) = drained {
+        verdict.violation("messages are left", format!("{error:#}"));
+    }
     for text in injector.failed.lock().unwrap().drain(..) {
         verdict.violation("fault not carried out", text);
     }
     for text in receivers.broken() {
         verdict.violation("broken request", text);
     }
-    for text in judge::too_little(&evidence, plan) {
+    for text in eventful::too_little(&evidence, plan) {
         verdict.violation("empty run", text);
     }
     if verdict.broken() > 0 || options.keep {
@@ -314,6 +353,12 @@ async fn one(
             ("writes found done already", count(&tally.recovered)),
             ("linearizable reads", count(&tally.reads)),
             ("requests received", receivers.requests()),
+            ("connections to the broker", broker.map_or(0, |broker| broker.connections())),
+            ("hand-outs to workers", evidence.record.hand_outs.len() as u64),
+            ("hand-outs over the broker", evidence.record.messages() as u64),
+            ("runs cancelled by clients", evidence.expected.cancelled() as u64),
+            ("claims without an answer", evidence.record.unanswered.len() as u64),
+            ("deaths of workers", evidence.record.deaths),
             ("arrivals", evidence.arrivals.len() as u64),
         ],
         settled: evidence.settled.map(|time| time.as_secs_f64()),

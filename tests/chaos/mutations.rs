@@ -10,15 +10,17 @@ use scheduler0::model::shard::shard_of;
 use serde_json::json;
 
 use crate::evidence::{Entry, Evidence};
-use crate::expected::{Due, Expected, ExpectedJob, Span, Timing};
+use crate::expected::{Due, Expected, ExpectedJob, Kind, Span, Timing};
 use crate::faults::{FaultKind, Role};
 use crate::hosts::End;
 use crate::inject::Window;
 use crate::judge::judge;
 use crate::receiver::{Answer, Arrival};
 
-const JOB: u64 = 70;
-const START: i64 = 1_000_000;
+/// The job of the runs.
+pub(crate) const JOB: u64 = 70;
+/// The instant at which they begin.
+pub(crate) const START: i64 = 1_000_000;
 
 fn arrival(scheduled: i64) -> Arrival {
     let id = execution_id(1 << 96, JOB, scheduled);
@@ -39,10 +41,11 @@ fn arrival(scheduled: i64) -> Arrival {
 }
 
 /// A run without violations: a job of every two seconds with four delivered occurrences.
-fn sound() -> Evidence {
+pub(crate) fn sound() -> Evidence {
     let timing = Timing::Every(2_000, START);
     let job = ExpectedJob {
         id: JOB,
+        kind: Kind::Call,
         may_die: false,
         never_misfires: true,
         version: 2,
@@ -114,7 +117,7 @@ fn last(evidence: &Evidence, before: usize) -> usize {
 }
 
 /// The ledger's last entry of a state.
-fn entry<'e>(evidence: &'e mut Evidence, state: &str) -> &'e mut Entry {
+pub(crate) fn entry<'e>(evidence: &'e mut Evidence, state: &str) -> &'e mut Entry {
     let ledger = evidence.ledgers.get_mut(&JOB).unwrap();
     ledger.values_mut().rev().find(|entry| entry.state == state).unwrap()
 }
@@ -130,6 +133,20 @@ fn delayed(evidence: &mut Evidence) {
     let changes = [Span { from: at - 450, jitter: 0, ..span }, Span { from: at - 400, ..span }];
     spans.splice(end..end, changes);
     evidence.arrivals[index].at = at + 17;
+}
+
+fn evidence_delayed() -> Evidence {
+    let mut evidence = sound_with_jitter();
+    delayed(&mut evidence);
+    evidence
+}
+
+/// Lets the last occurrence come again when it is due by the new plan.
+fn repeated_when_due(evidence: &mut Evidence) {
+    let index = last(evidence, 0);
+    let one = evidence.arrivals[index].clone();
+    let due = evidence.ledgers[&JOB][&one.scheduled].due;
+    evidence.arrivals.push(Arrival { at: due + 1, ..one });
 }
 
 /// The mutations of the run with jitter, with the violation that the judge must find.
@@ -166,13 +183,14 @@ const JITTER_MUTATIONS: &[(&str, Mutation)] = &[
     }),
 ];
 
-fn window(what: FaultKind, node: u64, from: i64, to: i64) -> Window {
+/// A fault of a node.
+pub(crate) fn window(what: FaultKind, node: u64, from: i64, to: i64) -> Window {
     let (role, destination) = (Role::Owner, None);
     Window { what, role, destination, nodes: vec![node], leader: None, from, to }
 }
 
 /// Adds the last arrival once more, three seconds later and from another node.
-fn again(evidence: &mut Evidence, fence: u64) {
+pub(crate) fn again(evidence: &mut Evidence, fence: u64) {
     let mut one = evidence.arrivals[3].clone();
     (one.at, one.mono) = (one.at + 3_000, one.mono + Duration::from_secs(3));
     (one.sender, one.fence) = (Some(1), fence);
@@ -306,10 +324,16 @@ pub(crate) fn check() -> anyhow::Result<()> {
         let found = judge(&evidence).violations;
         ensure!(found.contains_key(kind), "the judge overlooks {kind} of jitter ({index})");
     }
-    let mut evidence = sound_with_jitter();
-    delayed(&mut evidence);
-    let found = judge(&evidence).violations;
+    let found = judge(&evidence_delayed()).violations;
     ensure!(found.is_empty(), "the judge does not excuse a plan that was not known: {found:?}");
+    // It does not come by the new plan as well.
+    let mut evidence = evidence_delayed();
+    repeated_when_due(&mut evidence);
+    let found = judge(&evidence).violations;
+    ensure!(
+        found.contains_key("needless duplicate"),
+        "a delayed occurrence comes twice: {found:?}"
+    );
     for (index, mutate) in EXCUSED.iter().enumerate() {
         let mut evidence = sound();
         mutate(&mut evidence);

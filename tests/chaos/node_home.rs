@@ -27,6 +27,7 @@ const RESERVE_MB: u64 = 24;
 
 /// The kinds of fault that this machine allows.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub(crate) struct Abilities {
     /// Namespaces and dropped packets.
     pub(crate) spaces: bool,
@@ -34,6 +35,8 @@ pub(crate) struct Abilities {
     pub(crate) disks: bool,
     /// Clocks that can be set (libfaketime).
     pub(crate) clocks: bool,
+    /// A broker (`RabbitMQ`).
+    pub(crate) broker: bool,
 }
 
 /// The path of libfaketime, where it is installed.

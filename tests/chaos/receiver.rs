@@ -144,6 +144,28 @@ impl Receivers {
         arrivals
     }
 
+    /// Notes what came on another way. A message that the broker hands out again, since its
+    /// receiver has not confirmed it, is no arrival.
+    pub(crate) fn note(&self, arrival: Arrival, is_again: bool) {
+        let mut arrivals = self.inner.arrivals.lock().unwrap();
+        let same = |one: &Arrival| {
+            (&one.id, one.attempt, one.fence) == (&arrival.id, arrival.attempt, arrival.fence)
+        };
+        if !(is_again && arrivals.iter().rev().any(same)) {
+            arrivals.push(arrival);
+        }
+    }
+
+    /// Notes what does not follow the contract.
+    pub(crate) fn note_broken(&self, text: String) {
+        self.inner.broken.lock().unwrap().push(text);
+    }
+
+    /// The receiver's monotonic clock, since the run began.
+    pub(crate) fn mono(&self) -> Duration {
+        self.inner.begun.elapsed()
+    }
+
     /// The number of requests so far.
     pub(crate) fn requests(&self) -> u64 {
         self.inner.requests.load(Ordering::Relaxed)

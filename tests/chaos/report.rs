@@ -45,7 +45,7 @@ impl Report {
             "seed": self.seed, "nodes": self.nodes, "seconds": self.seconds,
             "namespaces": self.spaces, "faults": self.faults, "counts": numbers,
             "states": verdict.states, "retries": verdict.retries,
-            "duplicates": verdict.duplicates, "repeated_first_attempts": verdict.repeated,
+            "duplicates": verdict.duplicates, "handed_out_again": verdict.handed_again, "repeated_first_attempts": verdict.repeated,
             "stale_fences": verdict.stale, "sent_before_the_change_was_known": verdict.unaware,
             "accepted_but_unheard": verdict.unheard, "settled_s": self.settled,
             "lag_ms": {"p50": self.lag(500), "p99": self.lag(990), "max": self.lag(1_000),
@@ -71,6 +71,7 @@ impl Report {
         line("occurrences accounted for", &sum(&verdict.states));
         line("retries", &verdict.retries.to_string());
         line("duplicates", &sum(&verdict.duplicates));
+        line("runs handed out again", &sum(&verdict.handed_again));
         line("first attempts made again", &sum(&verdict.repeated));
         line("under an older fence", &sum(&verdict.stale));
         line("sent before a change was known", &verdict.unaware.to_string());

@@ -1,8 +1,10 @@
 //! The writer: it creates, edits, pauses, runs and deletes jobs through random nodes as careful
 //! clients do, with idempotency keys and versions, and repeats each request until its outcome is
-//! known. Acknowledged writes go into [`Expected`], each try into a log. It also reads its writes
-//! back, linearizably. `operations` has the single writes.
+//! known. Jobs call receivers, publish messages, or are performed by workers, whose runs it
+//! cancels. Acknowledged writes go into [`Expected`], each try into a log. It also reads its writes
+//! back, linearizably. `operations` has the single writes, `cancelling` the cancels.
 
+mod cancelling;
 mod operations;
 
 use std::fs::File;
@@ -14,11 +16,14 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use crate::expected::Expected;
+use crate::broker::Broker;
+use crate::expected::{Expected, ExpectedJob};
 use crate::faults::Random;
 use crate::hosts::{Hosts, now};
 use crate::receiver::Receivers;
+use crate::workers::{BUS_QUEUE, BUS_SILENCE, QUEUE, SILENCE};
 
 /// The number of clients that write at a time.
 const CLIENTS: u64 = 4;
@@ -26,6 +31,12 @@ const CLIENTS: u64 = 4;
 const FIRING: u64 = 6;
 /// The number of jobs that only fill a shard.
 const IDLE: u64 = 64 - FIRING;
+
+/// The choices of a client, out of a hundred, from 82 on to this one are cancels.
+const CANCELS_END: u64 = 92;
+
+/// The time until the nodes know of each other that all kinds of executors may be created.
+const UPGRADED: Duration = Duration::from_secs(30);
 
 /// The numbers of tries by their outcome.
 #[derive(Debug, Default)]
@@ -48,6 +59,7 @@ pub(crate) struct Writer {
     receivers: Arc<Receivers>,
     seed: u64,
     project: u64,
+    targets: Targets,
     log: Mutex<File>,
     stop: AtomicBool,
     /// The acknowledged writes.
@@ -56,6 +68,19 @@ pub(crate) struct Writer {
     pub(crate) tally: Tally,
     /// Answers that no rule allows.
     pub(crate) wrong: Mutex<Vec<String>>,
+}
+
+/// What jobs other than calls are sent to.
+#[derive(Debug, Default)]
+struct Targets {
+    /// The settings of a job that publishes; null without a broker.
+    message: Value,
+    /// The executor that publishes; 0 without a broker.
+    exchange: u64,
+    /// The queue of the workers that claim.
+    queue: u64,
+    /// The queue of the workers at the broker; 0 without a broker.
+    bus_queue: u64,
 }
 
 /// A final answer.
@@ -72,6 +97,7 @@ impl Writer {
     pub(crate) async fn begin(
         hosts: Arc<Hosts>,
         receivers: Arc<Receivers>,
+        broker: Option<&Broker>,
         seed: u64,
         shards: u64,
     ) -> anyhow::Result<Arc<Self>> {
@@ -81,6 +107,7 @@ impl Writer {
             receivers,
             seed,
             project: 0,
+            targets: Targets::default(),
             log: Mutex::new(log),
             stop: AtomicBool::new(false),
             expected: Mutex::default(),
@@ -91,6 +118,7 @@ impl Writer {
         let project = json!({"name": "chaos", "description": "of a test"});
         let made = writer.post(&mut random, "project", "/api/v1/projects", &project).await?;
         writer.project = made["id"].as_u64().context("a project's id")?;
+        writer.targets = writer.targets(&mut random, broker).await?;
         let idle = json!({
             "projectId": writer.project, "spec": "@yearly", "timezone": "UTC",
             "callbackUrl": writer.receivers.url(0), "data": "idle",
@@ -108,6 +136,39 @@ impl Writer {
             bail!("of {} jobs only {made} were created before any fault", shards * FIRING);
         }
         Ok(Arc::new(writer))
+    }
+
+    /// Creates the executors, which the nodes take once all of them are known to be of a version
+    /// that knows these kinds.
+    async fn targets(
+        &self,
+        random: &mut Random,
+        broker: Option<&Broker>,
+    ) -> anyhow::Result<Targets> {
+        let queue = json!({"name": QUEUE, "type": "worker",
+            "worker": {"bus": "embedded", "heartbeatTimeout": SILENCE.1}});
+        let mut targets =
+            Targets { queue: self.executor(random, &queue).await?, ..Targets::default() };
+        if let Some(broker) = broker {
+            targets.message = broker.target();
+            let exchange = json!({"name": "broker", "type": "amqp", "amqp": targets.message});
+            targets.exchange = self.executor(random, &exchange).await?;
+            let settings = broker.queue_settings(BUS_SILENCE);
+            let queue = json!({"name": BUS_QUEUE, "type": "worker", "worker": settings});
+            targets.bus_queue = self.executor(random, &queue).await?;
+        }
+        Ok(targets)
+    }
+
+    async fn executor(&self, random: &mut Random, body: &Value) -> anyhow::Result<u64> {
+        let until = Instant::now() + UPGRADED;
+        loop {
+            match self.post(random, "executor", "/api/v1/executors", body).await {
+                Ok(made) => return made["id"].as_u64().context("an executor's id"),
+                Err(error) if Instant::now() > until => return Err(error),
+                Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+            }
+        }
     }
 
     async fn post(
@@ -150,12 +211,15 @@ impl Writer {
                 self.create(&mut random, false).await;
                 continue;
             }
+            let cancels = (82..CANCELS_END).contains(&what);
             // Only one client changes a job, so that the order of its changes is known.
             let job = {
                 let expected = self.expected.lock().unwrap();
                 let own = expected.jobs.values().filter(|job| job.id % CLIENTS == client);
-                let own: Vec<_> =
-                    own.filter(|job| job.deleted.is_none() && !job.is_once()).collect();
+                let fits = |job: &&ExpectedJob| {
+                    if cancels { job.kind.is_run() } else { !job.is_once() }
+                };
+                let own: Vec<_> = own.filter(|job| job.deleted.is_none()).filter(fits).collect();
                 own.get(random.below(own.len().max(1) as u64) as usize).map(|job| (*job).clone())
             };
             let Some(job) = job else { continue };
@@ -163,6 +227,7 @@ impl Writer {
                 25..65 => self.edit(&mut random, job).await,
                 65..72 => self.delete(&mut random, job).await,
                 72..82 => self.run(&mut random, job).await,
+                82..CANCELS_END => self.cancel(&mut random, job).await,
                 _ => self.read(&mut random, job).await,
             }
         }

@@ -26,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
     &["delivery", "executor", "bus"],
     &["raft", "peer"],
     &["cluster"],
-    &["coordinator", "worker", "gateway"],
+    &["coordinator", "worker", "gateway", "events"],
     &["auth", "app"],
     &["server", "api", "ui"],
     &["node"],

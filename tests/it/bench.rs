@@ -161,6 +161,7 @@ fn workers_are_measured_beside_a_bare_server() {
         for rate in ["per_s", "bare_per_s", "ratio"] {
             assert!(rates[rate].as_f64().unwrap() > 0.0, "{rate}: {report}");
         }
+        assert_eq!(rates["reported_again"], 0, "so few find room: {report}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "its folder is removed");
 }

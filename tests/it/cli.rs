@@ -6,8 +6,10 @@ mod credentials;
 mod dev;
 mod fake;
 mod first_steps;
+mod job_edits;
 mod next;
 mod requests;
+mod templates;
 
 use std::fs;
 use std::process::{Command, Stdio};

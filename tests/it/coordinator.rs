@@ -42,7 +42,7 @@ fn start_with(
         cluster: cluster.clone(),
         node,
         time: Arc::new(SchedulerTime::new(Arc::new(SystemClock))),
-        timing: Timing::from(150, 500),
+        timing: Timing::from(200, 1_000),
         own_journal: Arc::new(own_journal),
         fan_in,
         fetch_interval: Duration::from_millis(100),
@@ -195,7 +195,7 @@ fn renewer(
         facts: Arc::new(move || facts),
         able: Arc::new(able),
         coordinator: Arc::new(coordinator),
-        timing: Timing { renew_every: 3_600_000, ..Timing::from(150, 500) },
+        timing: Timing { renew_every: 3_600_000, ..Timing::from(200, 1_000) },
         nudge: Arc::default(),
         state: watch::Sender::default(),
     }

@@ -16,6 +16,7 @@ const LICENCES: &[&str] = &[
     "BSD-3-Clause",
     "ISC",
     "MIT",
+    "MIT-0",
     "Unicode-3.0",
     "Zlib",
 ];

@@ -19,6 +19,8 @@
 //!   each command of ours.
 //! - `<!-- runs until the end of the section, ready at "TEXT" -->`: it runs in a terminal of its
 //!   own (`page`: to the end of the page); ctrl-c ends it.
+//! - `<!-- needs a broker -->`: it is run where RabbitMQ and Python's `pika` are installed; the
+//!   test puts a broker of its own in the place of the documented one.
 //! - `<!-- begins with: PAGE, HEADING -->`: the first shell block there is run before this page.
 //!
 //! In an output these may differ: instants within eight days of now; days in words and times of
@@ -26,6 +28,7 @@
 //! the number after `node`; the width of blanks. `...` matches anything, in a line or over lines.
 //! Everything else must be as shown. The reader sees the documented ports; the test uses free ones.
 
+mod broker;
 mod facts;
 mod page;
 mod printed;
@@ -137,6 +140,12 @@ fn faults(page: &Page) -> Vec<String> {
 }
 
 fn step(session: &mut Session, block: &Block) -> Result<(), String> {
+    if block.mark == Some(Mark::Broker) {
+        let Some(code) = broker::with_broker(session, &block.code) else { return Ok(()) };
+        let mut own = block.clone();
+        (own.mark, own.code) = (None, code);
+        return step(session, &own);
+    }
     match (block.language.as_str(), &block.mark) {
         ("sh", Some(Mark::NotRun(_))) => understood(&block.code),
         ("sh", Some(Mark::Beside { whole_page, ready })) => {

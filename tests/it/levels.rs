@@ -11,7 +11,7 @@ use scheduler0::store::nodes;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-use crate::harness::{LIMIT, RaftCluster, poll_interval};
+use crate::harness::{LIMIT, RaftCluster, poll_interval, written};
 
 /// A command of level 2 on a condition. There is no such job.
 fn on_condition() -> Command {
@@ -234,7 +234,7 @@ async fn fallen_behind(level: u32) -> (RaftCluster, u64) {
     let mut writes = tokio::task::JoinSet::new();
     for _ in 0..2_600 {
         let cluster = raft.node(leader).clone();
-        writes.spawn(async move { cluster.propose_indexed(Command::Tick).await.unwrap().0 });
+        writes.spawn(async move { written(&cluster, Command::Tick).await });
     }
     let last = writes.join_all().await.into_iter().max().unwrap();
     for node in 1..=2 {

@@ -83,3 +83,30 @@ async fn with_metrics_auth_it_answers_the_operator_alone() {
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_counted_by_status_in_the_metrics_and_in_the_status() {
+    let cluster = TestCluster::start(1).await;
+    let project = cluster.project(1, "counted").await;
+    let job = json!({
+        "projectId": project, "spec": "@every 1000s", "timezone": "UTC",
+        "callbackUrl": "http://127.0.0.1:9/",
+    });
+    for _ in 0..3 {
+        cluster.jobs(1, &job).await;
+    }
+    let (status, body) = cluster.post(1, "/api/v1/jobs/1/pause", &json!({})).await;
+    assert_eq!(status, 200, "{body}");
+    let status = cluster.get(1, "/api/v1/cluster/status").await;
+    let counted = json!({"active": 2, "paused": 1, "completed": 0, "disabled": 0});
+    assert_eq!(status["jobs"], counted, "{status}");
+    let shown = async |cluster: &TestCluster| {
+        let text = metrics(cluster).await;
+        let has = |status: &str, number: u64| {
+            let line = format!("scheduler0_jobs{{status=\"{status}\"}} {number}");
+            text.lines().any(|found| found == line)
+        };
+        (has("active", 2) && has("paused", 1) && has("disabled", 0)).then_some(())
+    };
+    cluster.wait_until("the jobs are counted", shown).await;
+}

@@ -2,6 +2,7 @@
 
 mod explain;
 mod jitter;
+mod unserved;
 
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::routing::post;
+use scheduler0::bus::rabbitmq::{RabbitMq, RabbitMqOptions};
 use scheduler0::clock::{SchedulerTime, SystemClock};
 use scheduler0::cluster::Cluster;
 use scheduler0::command::{Command, CreateJobs, NewJob, NewProject, Outcome, Reported};
@@ -16,7 +17,7 @@ use scheduler0::executor;
 use scheduler0::journal::{self, Journal};
 use scheduler0::metrics::Metrics;
 use scheduler0::model::attempt::{JournalBatch, JournalEntry};
-use scheduler0::model::claim::{ClaimOrder, ClaimRequest, ClaimedRun, QueueWant};
+use scheduler0::model::claim::{ClaimOrder, ClaimRequest, ClaimedRun, HandedOut, QueueWant};
 use scheduler0::model::job::{JobDefinition, JobStatus};
 use scheduler0::model::lease::{Answer, Facts, Grant, Position};
 use scheduler0::model::offer::Offer;
@@ -172,10 +173,22 @@ impl WholeNode {
             time.clock(),
         )
         .unwrap();
+        let bus = RabbitMq::new(RabbitMqOptions {
+            connections: executor::Options::default(),
+            messages: metrics.messages.clone(),
+            metrics: metrics.bus.clone(),
+            keys: Arc::clone(&keys),
+            clock: Arc::clone(time.clock()),
+        });
         let worker = Worker::start(
             options,
             Deps {
                 store: cluster.clone(),
+                bus: Arc::new(bus),
+                elsewhere: Arc::new(|_| ()),
+                ask_owners: Arc::new(|asked| {
+                    Box::pin(std::future::ready(vec![HandedOut::Unknown; asked.len()]))
+                }),
                 dispatcher: CallQueue::new(executors, &QueueOptions::default(), Arc::clone(&time)),
                 lease: Arc::clone(&guard),
                 journal: journal.clone(),

@@ -3,11 +3,14 @@
 //! or are restarted.
 
 mod cancelling;
+mod crowds;
 mod edited;
 mod faulty_workers;
-mod fixture;
+pub(crate) mod fixture;
 mod killed;
+mod killed_in_each_step;
 mod overlap;
+mod patience;
 mod reporting;
 mod restarted;
 mod silence;

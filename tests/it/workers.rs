@@ -55,6 +55,14 @@ async fn work(cluster: &TestCluster, node: u64, worker: &str, max: u64) -> Vec<V
     }
 }
 
+/// A whole number in the metrics of a node; `None` where it is not shown.
+async fn metric(cluster: &TestCluster, node: u64, name: &str) -> Option<u64> {
+    let shown = cluster.http().get(cluster.url(node, "/metrics")).send().await.unwrap();
+    let shown = shown.text().await.unwrap();
+    let line = shown.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.and_then(|value| value.parse().ok())
+}
+
 /// The queue, as a node sees it.
 async fn queue_at(cluster: &TestCluster, node: u64) -> Value {
     cluster.get(node, "/api/v1/queues").await["queues"][0].clone()
@@ -100,6 +108,9 @@ async fn workers_at_three_nodes_get_each_run_once() {
         assert_eq!(status, 200, "{heard}");
         assert_eq!(heard["data"], json!({"cancel": [], "gone": [], "unknown": []}), "{worker}");
     }
+    let beats = [1, 2, 3].map(|node| metric(&cluster, node, "scheduler0_beats_total"));
+    let beats: u64 = join_all(beats).await.into_iter().flatten().sum();
+    assert_eq!(beats, 4_200, "each owner took in those of its runs");
     let seen = cluster.get(3, "/api/v1/workers").await;
     assert_eq!(seen["total"], 9);
     let runs: u64 =
@@ -162,6 +173,10 @@ async fn a_client_that_hangs_up_leaves_its_place_and_a_node_that_stops_lets_clie
     waiting(0).await;
     let stays = ask(&cluster);
     waiting(1).await;
+    let counted = async |cluster: &TestCluster| {
+        (metric(cluster, 1, "scheduler0_claim_parked").await == Some(1)).then_some(())
+    };
+    cluster.wait_until("the claim is in the metrics", counted).await;
     assert_eq!(cluster.stop(1).await, Some(0));
     assert_eq!(stays.await.unwrap(), 204);
 }

@@ -45,7 +45,7 @@ struct Node {
 /// Reads the fields of a change. A change of the members is accepted also while the node is short
 /// of memory or disk, since it may be the way out.
 async fn fields(state: &AppState, request: Request) -> Result<Fields, Error> {
-    Fields::parse(&body::read(state, request, SMALL).await?.0)
+    Fields::parse(&body::read(&state.bodies, request, SMALL).await?.0)
 }
 
 async fn add(

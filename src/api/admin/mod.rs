@@ -5,3 +5,4 @@ pub(crate) mod cluster;
 pub(crate) mod credentials;
 pub(crate) mod health;
 pub(crate) mod members;
+pub(crate) mod sessions;

@@ -27,6 +27,8 @@ use crate::model::{JobId, ProjectId};
 
 /// The members of a letter that a list shows; the letter itself shows all.
 const FIRST_MEMBERS: usize = 20;
+/// The most bytes of a target in a filter.
+const LONGEST_TARGET: usize = 8_192;
 
 const ORDERS: &Orders<LetterOrder> =
     &[("id", LetterOrder::Id), ("dateCreated", LetterOrder::Id), ("dueAt", LetterOrder::Due)];
@@ -115,6 +117,7 @@ async fn list_dead_letters(
     let filter = LetterFilter {
         project: context.number("projectId")?.filter(|id| *id > 0),
         job: context.number("jobId")?.filter(|id| *id > 0),
+        target: context.text("target").map(str::to_owned),
         from,
         until,
         after: context.number("after")?,
@@ -162,8 +165,8 @@ async fn purge_one(
     Ok(respond::no_content())
 }
 
-/// `{projectId?, jobId?, from?, until?, all?, ratePerSecond?, dryRun?}`: replays all letters that
-/// match, oldest first, at a rate of occurrences.
+/// `{projectId?, jobId?, target?, from?, until?, all?, ratePerSecond?, dryRun?}`: replays all
+/// letters that match, oldest first, at a rate of occurrences.
 async fn replay_many(
     State(state): ApiState,
     context: RequestContext,
@@ -175,7 +178,7 @@ async fn replay_many(
     let rate = fields.number("ratePerSecond")?.map(replay_rate).transpose()?;
     let dry_run = fields.flag("dryRun")?.unwrap_or(false);
     let all = fields.flag("all")?.unwrap_or(false);
-    known("projectId, jobId, from, until, all, ratePerSecond, dryRun", &fields.warnings())?;
+    known("projectId, jobId, target, from, until, all, ratePerSecond, dryRun", &fields.warnings())?;
     let selection = LetterSelection::new("replay", filter, all)?;
     let actor = &context.actor;
     let key = idempotency::key(&headers, actor, "POST /dead-letters/replay", &body)?;
@@ -183,7 +186,7 @@ async fn replay_many(
     Ok(respond::ok(&result, context.casing()))
 }
 
-/// `{projectId?, jobId?, from?, until?, all?, dryRun?}`: purges all letters that match.
+/// `{projectId?, jobId?, target?, from?, until?, all?, dryRun?}`: purges all letters that match.
 async fn purge_many(
     State(state): ApiState,
     context: RequestContext,
@@ -194,7 +197,7 @@ async fn purge_many(
     let filter = filter(&mut fields)?;
     let dry_run = fields.flag("dryRun")?.unwrap_or(false);
     let all = fields.flag("all")?.unwrap_or(false);
-    known("projectId, jobId, from, until, all, dryRun", &fields.warnings())?;
+    known("projectId, jobId, target, from, until, all, dryRun", &fields.warnings())?;
     let selection = LetterSelection::new("purge", filter, all)?;
     let actor = &context.actor;
     let key = idempotency::key(&headers, actor, "POST /dead-letters/purge", &body)?;
@@ -218,6 +221,7 @@ fn filter(fields: &mut Fields) -> Result<LetterFilter, Error> {
     Ok(LetterFilter {
         project: fields.number("projectId")?.filter(|id| *id > 0),
         job: fields.number("jobId")?.filter(|id| *id > 0),
+        target: fields.text("target", LONGEST_TARGET)?,
         from,
         until,
         after: None,

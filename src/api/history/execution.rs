@@ -34,7 +34,7 @@ struct OccurrenceView {
     #[serde(skip_serializing_if = "Option::is_none")]
     next_attempt: Option<NextView>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    running: Option<RunView>,
+    running: Option<RunningView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dead_letter_id: Option<u64>,
 }
@@ -56,7 +56,7 @@ struct NextView {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct RunView {
+struct RunningView {
     attempt: u32,
     node_id: u64,
     /// `true` if the receiver has accepted the run and reports later.
@@ -114,8 +114,8 @@ fn view(record: OccurrenceRecord) -> OccurrenceView {
     }
 }
 
-fn running(run: &Run) -> RunView {
-    RunView {
+fn running(run: &Run) -> RunningView {
+    RunningView {
         attempt: run.attempt,
         node_id: run.node,
         accepted: run.accepted,

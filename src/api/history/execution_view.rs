@@ -61,7 +61,7 @@ pub(crate) struct ExecutionView {
 
 /// The view of an attempt.
 pub(crate) fn view(record: ExecutionRecord) -> ExecutionView {
-    let ExecutionRecord { execution, execution_id: id, next } = record;
+    let ExecutionRecord { execution, execution_id: id, next, .. } = record;
     let Execution { run, .. } = execution;
     let sent = !matches!(execution.verdict, Verdict::Skipped(_));
     let (waited, error) = parts(execution.error.as_deref());

@@ -100,7 +100,7 @@ struct AccountView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pending: Option<PendingView>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    run: Option<RunView>,
+    run: Option<ExplainedRunView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dead_letter_id: Option<u64>,
 }
@@ -157,7 +157,7 @@ struct PendingView {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct RunView {
+struct ExplainedRunView {
     attempt: u32,
     /// `true` if the receiver accepted the run and reports later.
     accepted: bool,
@@ -271,7 +271,7 @@ fn view(explanation: &Explanation, account: &Account) -> AccountView {
             behind: account.behind.iter().copied().map(id).collect(),
             waits_for: waits_for(account),
         }),
-        run: account.run.as_ref().map(|run| RunView {
+        run: account.run.as_ref().map(|run| ExplainedRunView {
             attempt: run.attempt,
             accepted: run.accepted,
             node_id: run.node,

@@ -10,5 +10,6 @@ pub(crate) mod execution_view;
 pub(crate) mod executions;
 pub(crate) mod explain;
 pub(crate) mod explain_view;
+pub(crate) mod rates;
 pub(crate) mod reports;
 mod worker_run_view;

@@ -54,7 +54,7 @@ pub(crate) async fn fail(
     request: Request,
 ) -> Result<Response, Error> {
     // A node that is short of memory accepts it too, since it ends a run.
-    let (body, _hold) = body::read(&state, request, SMALL).await?;
+    let (body, _hold) = body::read(&state.bodies, request, SMALL).await?;
     let mut fields = Fields::parse(&body)?;
     let retry = fields.flag("retry")?.unwrap_or(true);
     let error = fields.take("error").map(|value| match value {

@@ -1,6 +1,6 @@
 //! The table of the closed routes and their actions. A handler can be routed only together with an
 //! [`Action`], so a route without an action does not compile; and the action is authorized before
-//! the handler's own extractors run.
+//! the handler's own extractors run. The table can be read: the OpenAPI document is made from it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,12 +16,29 @@ use crate::api::state::AppState;
 use crate::app::{Action, Actor, Resource, authorize};
 use crate::auth::Caller;
 
+/// A row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// The method; `POST` stands for all of them where a route takes every one.
+    pub(crate) method: &'static str,
+    /// The path without prefix.
+    pub(crate) path: &'static str,
+    /// The action that a caller must be allowed to take.
+    pub(crate) action: Action,
+}
+
 /// Closed routes, each with its actions.
 #[derive(Default)]
-pub(crate) struct ActionRouter(Router<Arc<AppState>>);
+pub(crate) struct ActionRouter {
+    router: Router<Arc<AppState>>,
+    routes: Vec<Route>,
+}
 
 /// The methods of one route, each with its action.
-pub(crate) struct Methods(MethodRouter<Arc<AppState>>);
+pub(crate) struct Methods {
+    router: MethodRouter<Arc<AppState>>,
+    actions: Vec<(&'static str, Action)>,
+}
 
 impl ActionRouter {
     /// A table without routes.
@@ -30,24 +47,32 @@ impl ActionRouter {
     }
 
     /// Adds a route.
-    pub(crate) fn route(self, path: &str, methods: Methods) -> Self {
-        Self(self.0.route(path, methods.0))
+    pub(crate) fn route(mut self, path: &'static str, methods: Methods) -> Self {
+        let row = |(method, action)| Route { method, path, action };
+        self.routes.extend(methods.actions.into_iter().map(row));
+        Self { router: self.router.route(path, methods.router), routes: self.routes }
     }
 
     /// Adds the routes of another table.
-    pub(crate) fn merge(self, other: Self) -> Self {
-        Self(self.0.merge(other.0))
+    pub(crate) fn merge(mut self, other: Self) -> Self {
+        self.routes.extend(other.routes);
+        Self { router: self.router.merge(other.router), routes: self.routes }
+    }
+
+    /// The rows of the table.
+    pub(crate) fn routes(&self) -> &[Route] {
+        &self.routes
     }
 
     /// The router of all routes. The caller puts authentication around it.
     pub(crate) fn into_router(self) -> Router<Arc<AppState>> {
-        self.0
+        self.router
     }
 }
 
 /// `GET` (and `HEAD`).
 pub(crate) fn get<H: Handler<T, Arc<AppState>>, T: 'static>(action: Action, handler: H) -> Methods {
-    Methods(routed(MethodFilter::GET, action, handler))
+    Methods { router: routed(MethodFilter::GET, action, handler), actions: vec![("GET", action)] }
 }
 
 /// `POST`.
@@ -55,7 +80,7 @@ pub(crate) fn post<H: Handler<T, Arc<AppState>>, T: 'static>(
     action: Action,
     handler: H,
 ) -> Methods {
-    Methods(routed(MethodFilter::POST, action, handler))
+    Methods { router: routed(MethodFilter::POST, action, handler), actions: vec![("POST", action)] }
 }
 
 /// `DELETE`.
@@ -63,22 +88,34 @@ pub(crate) fn delete<H: Handler<T, Arc<AppState>>, T: 'static>(
     action: Action,
     handler: H,
 ) -> Methods {
-    Methods(routed(MethodFilter::DELETE, action, handler))
+    let router = routed(MethodFilter::DELETE, action, handler);
+    Methods { router, actions: vec![("DELETE", action)] }
 }
 
 /// Every method.
 pub(crate) fn any<H: Handler<T, Arc<AppState>>, T: 'static>(action: Action, handler: H) -> Methods {
-    Methods(axum::routing::any(Authorized { action, handler }))
+    let router = axum::routing::any(Authorized { action, handler });
+    Methods { router, actions: vec![("POST", action)] }
 }
 
 impl Methods {
+    fn with(
+        mut self,
+        method: &'static str,
+        action: Action,
+        router: MethodRouter<Arc<AppState>>,
+    ) -> Self {
+        self.actions.push((method, action));
+        Self { router: self.router.merge(router), actions: self.actions }
+    }
+
     /// Adds `POST`.
     pub(crate) fn post<H: Handler<T, Arc<AppState>>, T: 'static>(
         self,
         action: Action,
         handler: H,
     ) -> Self {
-        Self(self.0.merge(routed(MethodFilter::POST, action, handler)))
+        self.with("POST", action, routed(MethodFilter::POST, action, handler))
     }
 
     /// Adds `PUT`.
@@ -87,7 +124,7 @@ impl Methods {
         action: Action,
         handler: H,
     ) -> Self {
-        Self(self.0.merge(routed(MethodFilter::PUT, action, handler)))
+        self.with("PUT", action, routed(MethodFilter::PUT, action, handler))
     }
 
     /// Adds `PATCH`.
@@ -96,7 +133,7 @@ impl Methods {
         action: Action,
         handler: H,
     ) -> Self {
-        Self(self.0.merge(routed(MethodFilter::PATCH, action, handler)))
+        self.with("PATCH", action, routed(MethodFilter::PATCH, action, handler))
     }
 
     /// Adds `DELETE`.
@@ -105,7 +142,7 @@ impl Methods {
         action: Action,
         handler: H,
     ) -> Self {
-        Self(self.0.merge(routed(MethodFilter::DELETE, action, handler)))
+        self.with("DELETE", action, routed(MethodFilter::DELETE, action, handler))
     }
 }
 

@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use crate::api::http::error::Error;
+use crate::api::limits::bodies::Bodies;
 use crate::api::limits::budget::{Full, LARGEST_BODY, Share};
 use crate::api::state::AppState;
 use crate::app::reads::permits::Permit;
@@ -53,7 +54,7 @@ impl<const MAX: usize> FromRequest<Arc<AppState>> for JsonBody<MAX> {
 
     async fn from_request(request: Request, state: &Arc<AppState>) -> Result<Self, Error> {
         state.app.admit_write()?;
-        let (body, hold) = read(state, request, MAX).await?;
+        let (body, hold) = read(&state.bodies, request, MAX).await?;
         Ok(Self(body, hold))
     }
 }
@@ -67,7 +68,7 @@ impl<const MAX: usize> FromRequest<Arc<AppState>> for JsonBody<MAX> {
 /// of this node's memory; 415 when it is compressed; 503 when there is no permit or no memory for
 /// it.
 pub(crate) async fn read(
-    app: &AppState,
+    bodies: &Bodies,
     request: Request,
     max: usize,
 ) -> Result<(Bytes, Hold), Error> {
@@ -78,7 +79,7 @@ pub(crate) async fn read(
     if codings.any(|coding| !plain(coding.trim_ascii())) {
         return Err(Error::unsupported_encoding());
     }
-    let max = max.min(usize::try_from(app.budget.largest()).unwrap_or(max));
+    let max = max.min(usize::try_from(bodies.budget.largest()).unwrap_or(max));
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())
@@ -86,17 +87,17 @@ pub(crate) async fn read(
     if announced.is_some_and(|length| length > max) {
         return Err(too_large(max));
     }
-    collect(app, request, announced, max).await
+    collect(bodies, request, announced, max).await
 }
 
 async fn collect(
-    app: &AppState,
+    bodies: &Bodies,
     request: Request,
     announced: Option<usize>,
     max: usize,
 ) -> Result<(Bytes, Hold), Error> {
     let of = request.extensions().get().copied().map(Caller::principal);
-    let (mut permit, mut share) = (None, app.budget.share(of));
+    let (mut permit, mut share) = (None, bodies.budget.share(of));
     let mut deadline = Instant::now() + WHOLE;
     let mut stream = request.into_body().into_data_stream();
     let mut body: Vec<u8> = Vec::new();
@@ -115,12 +116,12 @@ async fn collect(
             return Err(too_large(max));
         }
         if length > UNCOUNTED {
-            share.grow(piece.len() as u64).map_err(|full| no_room(app, full, piece.len()))?;
+            share.grow(piece.len() as u64).map_err(|full| no_room(bodies, full, piece.len()))?;
         }
         if length > SMALL && permit.is_none() {
             let asked = Instant::now();
             let busy = || Error::unavailable("too many large requests at once: try again");
-            permit = Some(app.body_permits.acquire(of).await.ok_or_else(busy)?);
+            permit = Some(bodies.permits.acquire(of).await.ok_or_else(busy)?);
             deadline += asked.elapsed();
         }
         if body.is_empty() {
@@ -143,8 +144,8 @@ async fn collect(
 }
 
 /// 503: all clients, or this one, hold as many bytes of bodies as they may.
-fn no_room(app: &AppState, full: Full, bytes: usize) -> Error {
-    if let Some(unsaid) = app.budget.log.admit(()) {
+fn no_room(bodies: &Bodies, full: Full, bytes: usize) -> Error {
+    if let Some(unsaid) = bodies.budget.log.admit(()) {
         let Full { all, own, budget } = full;
         tracing::warn!(
             used = all,

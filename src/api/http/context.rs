@@ -87,6 +87,11 @@ impl RequestContext {
         }
     }
 
+    /// Says whether the caller asks for all that was committed before the request.
+    pub(crate) fn is_linearizable(&self) -> bool {
+        self.text("consistency") == Some("linearizable")
+    }
+
     /// Waits until this node has applied everything that was committed anywhere, where
     /// `?consistency=linearizable` asks for it. Reads are local otherwise.
     pub(crate) async fn apply_consistency(&self, app: &App) -> Result<(), Error> {

@@ -2,11 +2,14 @@
 //! HTTP itself. Every handler returns it, and every extractor rejects with it; `middleware` renders
 //! it in the casing of the request's prefix. It never carries a secret or a path of this machine.
 
+use std::collections::BTreeMap;
+
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::api::http::casing;
+use crate::app::fields::verbatim;
 use crate::app::{self, ErrorKind};
 use crate::cluster;
 use crate::model::job::Casing;
@@ -140,6 +143,14 @@ impl Error {
         app::Error::conflict(message).into()
     }
 
+    /// The error as one of a use case, for callers in this process that speak no JSON.
+    pub(crate) fn into_app(self) -> app::Error {
+        match self {
+            Self::App(error) => error,
+            Self::Http(error) => app::Error::malformed(error.message),
+        }
+    }
+
     /// Changes the error of a use case; one of HTTP itself stays.
     #[must_use]
     fn map(self, change: impl FnOnce(app::Error) -> app::Error) -> Self {
@@ -188,13 +199,15 @@ impl Error {
                 let field = error.field_name().map(str::to_owned);
                 let (code, message) = (error.kind().code(), error.detail());
                 let state = error.state().map(RunState::name);
-                let body = Body { code, message, field, index: error.index(), state };
+                let (index, fields) = (error.index(), Some(error.fields()));
+                let fields = fields.filter(|fields| !fields.is_empty()).map(FieldErrors);
+                let body = Body { code, message, field, index, state, fields };
                 (error.message(), body, error.retry_after())
             }
             Self::Http(error) => {
                 let message = error.detail.unwrap_or(&error.message);
                 let code = error.code;
-                let body = Body { code, message, field: None, index: None, state: None };
+                let body = Body { code, message, ..Body::default() };
                 (&error.message, body, error.retry_after)
             }
         }
@@ -231,18 +244,21 @@ fn status(kind: ErrorKind) -> StatusCode {
         ErrorKind::Conflict | ErrorKind::UpgradePending => StatusCode::CONFLICT,
         ErrorKind::Stale => StatusCode::PRECONDITION_FAILED,
         ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        ErrorKind::Unprocessable | ErrorKind::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorKind::Unprocessable | ErrorKind::Payload | ErrorKind::KeyReused => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
         ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         ErrorKind::Unavailable | ErrorKind::Busy | ErrorKind::TooSlow => {
             StatusCode::SERVICE_UNAVAILABLE
         }
+        ErrorKind::TooMany => StatusCode::TOO_MANY_REQUESTS,
         ErrorKind::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
     }
 }
 
 /// The body of an error that no route made. Its names are the same in both casings.
 pub fn refusal(code: &'static str, message: &str) -> Vec<u8> {
-    let error = Body { code, message, field: None, index: None, state: None };
+    let error = Body { code, message, ..Body::default() };
     casing::to_json(&Envelope { data: message, success: false, error }, Casing::Camel)
 }
 
@@ -253,7 +269,16 @@ struct Envelope<'a> {
     error: Body<'a>,
 }
 
-#[derive(Serialize)]
+/// The errors of the fields of a payload or a template, whose names are the client's own.
+struct FieldErrors<'a>(&'a BTreeMap<String, String>);
+
+impl Serialize for FieldErrors<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        verbatim(self.0, to)
+    }
+}
+
+#[derive(Default, Serialize)]
 struct Body<'a> {
     code: &'static str,
     message: &'a str,
@@ -264,6 +289,8 @@ struct Body<'a> {
     /// The state of the run that the error is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields: Option<FieldErrors<'a>>,
 }
 
 /// An empty response that carries the error. `middleware` renders it, since it knows the prefix.

@@ -40,7 +40,7 @@ impl Fields {
     }
 
     fn known(object: Map<String, Value>) -> Vec<(String, String, Value)> {
-        let mut buffer = [0; 24];
+        let mut buffer = [0; 32];
         let known = object.into_iter().map(|(name, value)| {
             let plain = canonical(&name, &mut buffer).unwrap_or_default().to_owned();
             (plain, name, value)
@@ -50,7 +50,7 @@ impl Fields {
 
     /// The value of a field; `None` where it is absent or null.
     pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
-        let mut buffer = [0; 24];
+        let mut buffer = [0; 32];
         let wanted = canonical(name, &mut buffer)?;
         let mut found = None;
         self.given.retain_mut(|(plain, _, value)| {
@@ -140,7 +140,7 @@ impl Fields {
 
     /// Refuses null for fields that every record has: a patch cannot clear them.
     pub(crate) fn not_null(&self, names: &[&'static str]) -> Result<(), Error> {
-        let mut buffer = [0; 24];
+        let mut buffer = [0; 32];
         for name in names {
             let wanted = canonical(name, &mut buffer).unwrap_or_default();
             let last = self.given.iter().rev().find(|(plain, ..)| plain == wanted);
@@ -158,7 +158,7 @@ impl Fields {
         name: &'static str,
         read: impl FnOnce(&mut Self, &'static str) -> Result<Option<T>, Error>,
     ) -> Result<Patch<T>, Error> {
-        let mut buffer = [0; 24];
+        let mut buffer = [0; 32];
         let wanted = canonical(name, &mut buffer).unwrap_or_default();
         let last = self.given.iter().rev().find(|(plain, ..)| plain == wanted);
         if last.is_some_and(|(_, _, value)| value.is_null()) {

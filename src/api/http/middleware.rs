@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -12,9 +13,10 @@ use futures_util::FutureExt;
 use crate::api::http::error::Error;
 use crate::api::http::route_prefix::RoutePrefix;
 use crate::api::http::{query, respond};
-use crate::api::state::ApiState;
+use crate::api::state::{ApiState, AppState};
 use crate::app::Actor;
-use crate::auth::AuthError;
+use crate::auth::{AuthError, Session};
+use crate::cluster;
 use crate::listen::Connection;
 
 /// Does what holds for every request: notes its route prefix, renders errors, adds warnings to
@@ -57,7 +59,19 @@ pub(crate) async fn authenticate(
 ) -> Response {
     let network = request.extensions().get().map(Connection::network);
     let app = &state.app;
-    match app.auth.caller(request.headers(), network, &app.cluster).await {
+    let found = match app.auth.caller(request.headers(), network, &app.cluster).await {
+        Ok(Err(AuthError::Missing)) => {
+            let found = session(&state, request.method(), request.headers()).await;
+            found.map(|session| {
+                session.ok_or(AuthError::Missing).map(|Session { caller, life }| {
+                    request.extensions_mut().insert(life);
+                    caller
+                })
+            })
+        }
+        found => found,
+    };
+    match found {
         Ok(Ok(caller)) => {
             let connection = request.extensions().get::<Connection>();
             if connection.is_some_and(|known| known.authenticate(caller.principal()).is_err()) {
@@ -94,11 +108,28 @@ pub(crate) async fn authenticate(
     }
 }
 
+/// The session of the web UI that a request without credentials has. A browser sends
+/// its cookies whoever made the request: a change must come from a page of ours, and a read must
+/// not come from a page of another site.
+async fn session(
+    state: &AppState,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Option<Session>, cluster::Error> {
+    let (app, site) = (&state.app, state.sessions.site());
+    let is_read = matches!(*method, Method::GET | Method::HEAD);
+    let is_ours = if is_read { !site.is_foreign(headers) } else { site.sent(headers) };
+    if !is_ours {
+        return Ok(None);
+    }
+    state.sessions.session(headers, (app.now(), &app.cluster)).await
+}
+
 /// A way to ask a route for less, for the error of a read that took too long.
 fn narrower(route: &str, prefix: RoutePrefix) -> &'static str {
     match route.strip_prefix(prefix.as_str()).unwrap_or(route) {
         "/jobs" => "name a projectId, leave out status and label, or page by after",
-        "/jobs/pause" | "/jobs/resume" | "/jobs/delete" => {
+        "/jobs/pause" | "/jobs/resume" | "/jobs/delete" | "/jobs/edit" => {
             "name a projectId in the filter, or fewer ids, externalIds or labels"
         }
         "/executions" | "/dead-letters" => {

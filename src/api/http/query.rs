@@ -44,6 +44,12 @@ const KNOWN: &[(&str, &str, Names)] = &[
     ("GET", "/jobs/{id}/occurrences", &[TIME, &["limit"], READ]),
     ("GET", "/executors", &[PAGE, AFTER, READ]),
     ("GET", "/executors/{id}", &[READ]),
+    ("GET", "/templates", &[&["projectId", "type", "userTriggered", "active"], PAGE, AFTER, READ]),
+    ("GET", "/templates/{id}", &[READ]),
+    ("DELETE", "/templates/{id}", &[&["terminate"]]),
+    ("GET", "/templates/{id}/versions", &[PAGE, AFTER, READ]),
+    ("GET", "/templates/{id}/instances", &[&["state"], PAGE, AFTER, READ]),
+    ("POST", "/templates/import", &[&["projectId", "executorId", "dryRun"]]),
     ("GET", "/credentials", &[PAGE, READ]),
     ("GET", "/credentials/{id}", &[READ]),
     (
@@ -54,7 +60,8 @@ const KNOWN: &[(&str, &str, Names)] = &[
     ("GET", "/executions/{id}", &[READ]),
     ("GET", "/executions/totals", &[&["projectId"], READ]),
     ("GET", "/executions/analytics", &[&["projectId", "startTime", "endTime"], TIME, READ]),
-    ("GET", "/dead-letters", &[&["projectId", "jobId", "after"], TIME, PAGE, READ]),
+    ("GET", "/rates", &[&["projectId"], TIME, READ]),
+    ("GET", "/dead-letters", &[&["projectId", "jobId", "target", "after"], TIME, PAGE, READ]),
     ("GET", "/dead-letters/{id}", &[READ]),
     (
         "GET",
@@ -66,6 +73,13 @@ const KNOWN: &[(&str, &str, Names)] = &[
             READ,
         ],
     ),
+    (
+        "GET",
+        "/events",
+        &[&["types", "projectId", "project", "jobId", "job", "templateId", "template"], AFTER],
+    ),
+    ("GET", "/forecast", &[&["projectId", "from", "until", "buckets"], READ]),
+    ("GET", "/upcoming", &[&["projectId", "limit"], READ]),
     ("GET", "/runs/{id}", &[READ]),
     ("GET", "/async-tasks/{id}", &[READ]),
     ("GET", "/workers", &[PAGE]),
@@ -75,6 +89,18 @@ const KNOWN: &[(&str, &str, Names)] = &[
     ("POST", "/cluster/backup-to-file", &[READ]),
     ("DELETE", "/cluster/members/{id}", &[&["force"]]),
 ];
+
+/// The query parameters of a route, by method and path without prefix. Those that every route takes
+/// and ignores are left out.
+pub(crate) fn parameters_of(method: &str, path: &str) -> impl Iterator<Item = &'static str> {
+    let row = KNOWN.iter().find(|(m, p, _)| (*m, *p) == (method, path));
+    row.map_or(&[][..], |(.., names)| *names).iter().copied().flatten().copied()
+}
+
+/// True for a parameter that may be given several times at a route.
+pub(crate) fn may_repeat(name: &str, path: &str) -> bool {
+    MANY.contains(&(name, path))
+}
 
 /// Refuses a query with a parameter that the route does not know. `path` is the route's path
 /// without prefix.

@@ -1,4 +1,4 @@
-//! One job paused, resumed, or run out of turn.
+//! One job paused, resumed, run out of turn, or ended before its time.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -14,7 +14,7 @@ use crate::api::http::version::conditions;
 use crate::api::http::{idempotency, respond};
 use crate::api::jobs::get::respond_job;
 use crate::api::state::ApiState;
-use crate::app::jobs::{LONGEST_BY, LONGEST_TIME};
+use crate::app::jobs::{LONGEST_BY, LONGEST_REASON, LONGEST_TIME};
 use crate::model::JobId;
 use crate::model::time::rfc3339;
 
@@ -46,6 +46,26 @@ pub(crate) async fn resume_job(
     let by = fields.text("modifiedBy", LONGEST_BY)?;
     let record = state.app.resume_job(&context.actor, &conditions(&headers), id, by).await?;
     Ok(respond::warn(respond_job(record, &state.app, context.casing()), &fields.warnings()))
+}
+
+/// `{reschedule?, reason?}`. A job that goes with its end is answered with 204.
+pub(crate) async fn terminate_job(
+    State(state): ApiState,
+    context: RequestContext,
+    headers: HeaderMap,
+    Id(id): Id,
+    JsonBody(body, _hold): JsonBody<SMALL>,
+) -> Result<Response, Error> {
+    let (app, actor, conditions) = (&state.app, &context.actor, conditions(&headers));
+    let mut fields = Fields::parse(&body)?;
+    let reschedule = fields.flag("reschedule")?;
+    let reason = fields.text("reason", LONGEST_REASON)?;
+    fields.ignore(&["modifiedBy"]);
+    let response = match app.terminate_job(actor, &conditions, id, reschedule, reason).await? {
+        Some(record) => respond_job(record, app, context.casing()),
+        None => respond::no_content(),
+    };
+    Ok(respond::warn(response, &fields.warnings()))
 }
 
 /// The run that `POST /jobs/{id}/run` made.

@@ -20,6 +20,8 @@ use crate::model::Millis;
 use crate::model::time::parse_rfc3339;
 
 const LONGEST_STATUS: usize = 20;
+const LONGEST_SPEC: usize = 512;
+const LONGEST_ZONE: usize = 64;
 
 pub(crate) async fn pause_jobs(
     State(state): ApiState,
@@ -87,7 +89,7 @@ fn read_input(mut fields: Fields, now: Millis) -> Result<BulkInput, Error> {
 }
 
 /// The jobs that a request is about: its `filter`, or `all`.
-fn wanted(fields: &mut Fields, now: Millis) -> Result<Filter, Error> {
+pub(crate) fn wanted(fields: &mut Fields, now: Millis) -> Result<Filter, Error> {
     let all = fields.flag("all")?.unwrap_or(false);
     let mut given = match fields.take("filter") {
         None => Fields::parse(b"")?,
@@ -110,12 +112,15 @@ fn wanted(fields: &mut Fields, now: Millis) -> Result<Filter, Error> {
             filter.labels.push((key, value));
         }
     }
+    filter.spec = given.text("spec", LONGEST_SPEC)?;
+    filter.timezone = given.text("timezone", LONGEST_ZONE)?;
     filter.ids = list(&mut given, "ids", "whole numbers", Value::as_u64)?;
     filter.external_ids =
         list(&mut given, "externalIds", "texts", |value| value.as_str().map(str::to_owned))?;
     if let Some(name) = given.warnings().first_unknown() {
         let message = format!(
-            "filter has no field {name}: it has projectId, status, labels, ids, externalIds"
+            "filter has no field {name}: it has projectId, status, labels, spec, timezone, ids, \
+             externalIds"
         );
         return Err(unprocessable("filter", message));
     }
@@ -158,6 +163,7 @@ mod tests {
             (r#"{"filter":{"project":1}}"#, "filter"),
             (r#"{"filter":{"status":"asleep"}}"#, "status"),
             (r#"{"filter":{"labels":{"a":1}}}"#, "labels"),
+            (r#"{"filter":{"spec":5}}"#, "spec"),
             (r#"{"filter":{"ids":["1"]}}"#, "ids"),
             (r#"{"filter":{"externalIds":"e"}}"#, "externalIds"),
             (r#"{"filter":{"ids":[1]},"all":true}"#, "all"),
@@ -172,7 +178,7 @@ mod tests {
         }
         assert!(read(r#"{"all":true}"#).unwrap() == Filter::default());
         let body = r#"{"filter":{"project_id":1,"status":"inactive","labels":{"a":"b"},"ids":[],
-            "external_ids":["e"]}}"#;
+            "external_ids":["e"],"spec":"@daily","timezone":"UTC"}}"#;
         let filter = Filter {
             project: Some(1),
             status: Some((crate::model::job::JobStatus::Inactive, 5)),
@@ -180,6 +186,8 @@ mod tests {
             external_id: None,
             external_ids: Some(vec!["e".into()]),
             ids: Some(vec![]),
+            spec: Some("@daily".into()),
+            timezone: Some("UTC".into()),
         };
         assert_eq!(read(body).unwrap(), filter);
         assert!(end("2026-11-20T20:00:00", 0).is_err());

@@ -9,6 +9,8 @@
 
 pub(crate) mod actions;
 pub(crate) mod bulk;
+pub(crate) mod bulk_edit;
+pub(crate) mod bulk_edit_view;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod external_id;

@@ -48,9 +48,9 @@ struct NextRunsView {
 }
 
 /// An occurrence that is yet to come.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct UpcomingView {
+pub(crate) struct UpcomingView {
     #[serde(flatten)]
     preview: Preview,
     /// The instant at which it is due, where jitter makes that another one.
@@ -59,7 +59,8 @@ struct UpcomingView {
 }
 
 impl UpcomingView {
-    fn of(upcoming: Upcoming) -> Self {
+    /// The view of an occurrence.
+    pub(crate) fn of(upcoming: Upcoming) -> Self {
         Self { preview: upcoming.preview, due_at: upcoming.due_at.map(rfc3339) }
     }
 }
@@ -75,7 +76,7 @@ async fn preview(
     context: RequestContext,
     request: Request,
 ) -> Result<Response, Error> {
-    let (body, _hold) = body::read(&state, request, body::SMALL).await?;
+    let (body, _hold) = body::read(&state.bodies, request, body::SMALL).await?;
     let mut fields = Fields::parse(&body)?;
     let input = read_preview(&mut fields, state.app.now()).map_err(Error::into_unprocessable)?;
     let said = input.warnings();

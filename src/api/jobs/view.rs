@@ -76,6 +76,13 @@ pub(crate) struct JobView {
     date_created: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     date_modified: Option<String>,
+    /// The type of the template that made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template_version: Option<u64>,
     /// The version, which `ETag` shows.
     version: u64,
 }
@@ -83,7 +90,7 @@ pub(crate) struct JobView {
 /// The fields that few jobs have, in the form of a request.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Policies {
+pub(crate) struct Policies {
     #[serde(skip_serializing_if = "Option::is_none")]
     jitter: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,7 +124,8 @@ struct Policies {
 }
 
 impl Policies {
-    fn of(definition: &JobDefinition) -> Self {
+    /// The policies of a definition.
+    pub(crate) fn of(definition: &JobDefinition) -> Self {
         let JobDefinition { delivery, misfire, .. } = definition;
         let shown = |length: Option<Millis>| length.map(show_duration);
         Self {
@@ -145,7 +153,7 @@ impl Policies {
 impl JobView {
     /// The view of a job.
     pub(crate) fn of(record: JobRecord, app: &App) -> Self {
-        let job = record.job;
+        let (job, template) = (record.job, record.template);
         let definition = &*job.definition;
         Self {
             id: job.id,
@@ -185,6 +193,9 @@ impl JobView {
             execution_id: record.last_execution_id,
             date_created: rfc3339(job.created),
             date_modified: job.modified.map(rfc3339),
+            template: template.as_ref().and_then(|link| Some(link.kind.as_ref()?.to_string())),
+            template_id: template.as_ref().map(|link| link.of.id),
+            template_version: template.as_ref().map(|link| link.of.version),
             version: job.version,
         }
     }

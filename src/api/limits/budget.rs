@@ -17,7 +17,7 @@ const BODIES: u64 = 4 * LARGEST_BODY as u64 + (16 << 20);
 
 /// A budget of bytes. One principal may have half of it; all requests without one count as one.
 #[derive(Debug)]
-pub struct Budget {
+pub(crate) struct Budget {
     bytes: u64,
     held: Mutex<Held>,
     /// Bounds the log lines about refusals.
@@ -49,18 +49,18 @@ impl Default for Budget {
 
 impl Budget {
     /// A budget of so many bytes.
-    pub fn new(bytes: u64) -> Self {
+    pub(crate) fn new(bytes: u64) -> Self {
         Self { bytes, held: Mutex::default(), log: LogLimit::new() }
     }
 
     /// The budget for bodies of a node that may use so much memory: 272 MiB, or a quarter of
     /// `MaxMemory` if that is less.
-    pub fn within(max_memory: Option<u64>) -> Self {
+    pub(crate) fn within(max_memory: Option<u64>) -> Self {
         Self::new(max_memory.map_or(BODIES, |most| (most / 4).min(BODIES)))
     }
 
     /// The most bytes of one principal: nothing larger is ever admitted.
-    pub fn largest(&self) -> u64 {
+    pub(crate) fn largest(&self) -> u64 {
         self.bytes / 2
     }
 

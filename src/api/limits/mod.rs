@@ -3,10 +3,12 @@
 //! at a time are bounded in `app::reads`.
 //!
 //! ```text
-//!   body_permits   large bodies at a time
-//!   budget         bytes in memory, half of them for one client  ─> http::body, answers
+//!   body_permits   large bodies at a time ─────────────────────────┐
+//!   budget         bytes in memory, half of them for one client ─┬─┴─> bodies ─> http::body, ui
+//!                                                                └───> answers
 //! ```
 
 pub(crate) mod answers;
+pub(crate) mod bodies;
 pub(crate) mod body_permits;
 pub(crate) mod budget;

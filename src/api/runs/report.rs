@@ -120,7 +120,7 @@ async fn single(
     request: Request,
     word: impl FnOnce(&mut Fields, &mut Warnings) -> Result<RunWord, Error>,
 ) -> Result<Response, Error> {
-    let (body, _hold) = body::read(state, request, SMALL).await?;
+    let (body, _hold) = body::read(&state.bodies, request, SMALL).await?;
     let (input, warnings) = input::single(id, &body, word)?;
     let asked = matches!(input.word, RunWord::Cancel { .. });
     let told = state.app.report_runs(&context.actor, vec![input]).await?;
@@ -149,7 +149,7 @@ pub(crate) async fn report_many(
     request: Request,
 ) -> Result<Response, Error> {
     input::worker_id(&worker)?;
-    let (body, _hold) = body::read(&state, request, LIST).await?;
+    let (body, _hold) = body::read(&state.bodies, request, LIST).await?;
     let mut fields = Fields::parse(&body)?;
     let Some(Value::Array(reports)) = fields.take("reports") else {
         let message = "reports must be a list of objects with id and state";

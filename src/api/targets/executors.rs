@@ -22,10 +22,7 @@ use crate::api::targets::executor_view::{respond_executor, view};
 use crate::api::targets::signing::read_rotation;
 use crate::app::executors::Order;
 use crate::app::executors::input::ExecutorInput;
-use crate::app::warnings::Warnings;
 use crate::app::{Action, App};
-use crate::model::run_terms::BusKind;
-use crate::model::target::Executor;
 
 const ORDERS: &Orders<Order> =
     &[("id", Order::Id), ("name", Order::Name), ("dateCreated", Order::Id)];
@@ -87,8 +84,7 @@ async fn create_executor(
     let input = read(&mut fields, app.kinds_with_settings())?;
     let key = idempotency::key(&headers, actor, "POST /executors", &body)?;
     let executor = app.create_executor(actor, key, input).await?;
-    let mut warnings = fields.warnings();
-    warn_of_bus(&executor, &mut warnings);
+    let warnings = fields.warnings();
     let mut response = respond_executor(executor, app, context.casing());
     *response.status_mut() = StatusCode::CREATED;
     Ok(respond::warn(response, &warnings))
@@ -127,21 +123,9 @@ async fn update(
     fields: Fields,
 ) -> Result<Response, Error> {
     let executor = app.update_executor(&context.actor, &conditions(headers), id, input).await?;
-    let mut warnings = fields.warnings();
-    warn_of_bus(&executor, &mut warnings);
+    let warnings = fields.warnings();
     let response = respond_executor(executor, app, context.casing());
     Ok(respond::warn(response, &warnings))
-}
-
-/// Warns that the runs of a queue are kept, and not yet handed out: its settings are taken for a
-/// later version.
-fn warn_of_bus(executor: &Executor, warnings: &mut Warnings) {
-    if executor.bus() == Some(BusKind::Rabbitmq) {
-        warnings.say(
-            "worker.bus rabbitmq: this version publishes no runs yet, they wait until one does; use \
-             bus embedded to have them performed now",
-        );
-    }
 }
 
 /// `{webhookSecret?, overlap?, modifiedBy?}`. The answer shows the new secret, once.

@@ -56,7 +56,7 @@ async fn heartbeat(
     request: Request,
 ) -> Result<Response, Error> {
     // A node that is short of memory takes it too: otherwise the runs would be lost.
-    let (body, hold) = body::read(&state, request, SMALL).await?;
+    let (body, hold) = body::read(&state.bodies, request, SMALL).await?;
     let mut fields = Fields::parse(&body)?;
     let (input, mut warnings) = read_heartbeat(&mut fields, worker)?;
     // One that waits with few runs holds no memory of others; many runs take as much as their text.

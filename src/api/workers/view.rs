@@ -16,12 +16,12 @@ use crate::schedule::show_duration;
 
 #[derive(Serialize)]
 pub(super) struct ClaimView {
-    runs: Vec<RunView>,
+    runs: Vec<ClaimedRunView>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct RunView {
+struct ClaimedRunView {
     id: String,
     run_id: String,
     attempt: u32,
@@ -42,11 +42,13 @@ struct RunView {
 impl ClaimView {
     pub(super) fn of(claimed: Claimed) -> Self {
         let cluster = claimed.cluster;
-        Self { runs: claimed.runs.into_iter().map(|run| RunView::of(cluster, run)).collect() }
+        Self {
+            runs: claimed.runs.into_iter().map(|run| ClaimedRunView::of(cluster, run)).collect(),
+        }
     }
 }
 
-impl RunView {
+impl ClaimedRunView {
     fn of(cluster: u128, run: ClaimedRun) -> Self {
         let of = run.occurrence;
         Self {

@@ -5,12 +5,14 @@
 
 mod create;
 mod inspect;
+mod list;
 mod path;
 pub(in crate::app) mod slot;
 mod work;
 
 pub use create::{BackupFile, StoredBackup};
 pub use inspect::InspectedBackup;
+pub use list::ListedBackup;
 pub use slot::{BackupProgress, BackupState};
 
 pub use crate::cluster::backup::Facts;

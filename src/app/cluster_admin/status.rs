@@ -24,8 +24,24 @@ pub struct Status {
     pub nodes: Vec<NodeStatus>,
     /// The shards, by number.
     pub shards: Vec<ShardStatus>,
+    /// The numbers of jobs.
+    pub jobs: JobNumbers,
     /// States that should not be.
     pub warnings: Vec<String>,
+}
+
+/// The numbers of jobs by their stored status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct JobNumbers {
+    /// Those that fire, and those that are paused up to an instant.
+    pub active: u64,
+    /// Those that are paused without an end.
+    pub paused: u64,
+    /// One-offs that have ended.
+    pub completed: u64,
+    /// Those whose target was gone for good.
+    pub disabled: u64,
 }
 
 /// One node. Fields that only the node itself knows are absent while it does not answer.

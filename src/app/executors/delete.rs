@@ -13,8 +13,8 @@ impl App {
     ///
     /// # Errors
     ///
-    /// `NotFound` where there is no such executor; `Conflict` where jobs use it; `Stale` when a
-    /// condition does not hold.
+    /// `NotFound` where there is no such executor; `Conflict` where jobs use it, or runs of it are
+    /// out at a broker; `Stale` when a condition does not hold.
     pub async fn delete_executor(
         &self,
         actor: &Actor,
@@ -22,6 +22,9 @@ impl App {
         id: u64,
     ) -> Result<(), Error> {
         authorize(actor, Action::ExecutorsWrite, Resource::Any)?;
+        self.linearize().await?;
+        let old = self.load_with_runs(actor, id, |_| None).await?;
+        old.may_become(None, &self.executors)?;
         let command = |expect| Command::DeleteExecutor { id, expect };
         match self.propose_if(actor, conditions, version_of(id), missing_executor, command).await? {
             Outcome::Done => Ok(()),

@@ -10,5 +10,8 @@ mod rotate;
 pub mod settings;
 mod tls;
 mod update;
+mod users;
+
+pub use users::MOST_LOOKED_AT;
 
 pub use crate::store::executors::Order;

@@ -1,7 +1,7 @@
 //! The settings of an executor whose kind reads them itself: an object under the name of its kind,
 //! which the kind validates. `edit` calls it; no kind is known here.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::app::error::Error;
 use crate::app::patch::Patch;
@@ -70,7 +70,19 @@ impl SettingsInput {
                 Ok(Some(Box::new(read(executor, name, given, known, self.merges)?)))
             }
             (Patch::Keep, Some(known)) => Ok(Some(known.clone())),
-            (Patch::Keep, None) | (Patch::Clear, _) => {
+            (Patch::Keep, None) if !executor.needs_settings() => {
+                let none = SecretJson::from(Value::Object(Map::new()));
+                Ok(Some(Box::new(read(executor, name, &none, None, false)?)))
+            }
+            (Patch::Clear, Some(_)) => {
+                let message = format!("{name} cannot be null: leave it out to keep what is set");
+                Err(Error::invalid(name, message))
+            }
+            (Patch::Clear, None) if !executor.needs_settings() => {
+                let message = format!("{name} cannot be null: leave it out for its defaults");
+                Err(Error::invalid(name, message))
+            }
+            (Patch::Keep | Patch::Clear, None) => {
                 let message = format!("{name} is required for type {name}");
                 Err(Error::invalid(name, message))
             }
@@ -166,5 +178,22 @@ mod tests {
         assert_eq!(kept, unknown.settings, "what this node does not know stays");
         let gone = input(Patch::Keep).apply_to("container", &unknown, &executors).unwrap();
         assert_eq!(gone, None);
+    }
+
+    #[test]
+    fn a_kind_that_needs_no_settings_has_its_defaults_without_any() {
+        let executors = test_kinds();
+        let input = |other: Patch<SecretJson>| SettingsInput::new(vec![("other", other)], true);
+        let made = |given| input(given).apply_to("other", &Executor::default(), &executors);
+        let empty = made(Patch::Set(SecretJson::from(json!({})))).unwrap();
+        assert!(empty.is_some());
+        assert_eq!(made(Patch::Keep).unwrap(), empty);
+        let null = made(Patch::Clear).unwrap_err();
+        assert_eq!(null.field_name(), Some("other"));
+        assert!(null.message().contains("leave it out for its defaults"), "{null:?}");
+        let old = Executor { kind: "other".to_owned(), settings: empty, ..Executor::default() };
+        let null = input(Patch::Clear).apply_to("other", &old, &executors).unwrap_err();
+        assert_eq!(null.field_name(), Some("other"));
+        assert!(null.message().contains("leave it out to keep what is set"), "{null:?}");
     }
 }

@@ -32,9 +32,13 @@ pub struct LetterRecord {
     pub letter: DeadLetter,
 }
 
-/// The letters that a replay or a purge of many is about.
+/// The letters that a replay or a purge of many is about: those that a filter finds, up to a letter
+/// where one is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LetterSelection(Filter);
+pub struct LetterSelection {
+    filter: Filter,
+    last: Option<u64>,
+}
 
 impl LetterSelection {
     /// Checks a selection by a filter; `all` says that every letter is meant. `verb` is what is to
@@ -47,13 +51,19 @@ impl LetterSelection {
         let narrow = filter != Filter::default();
         let message = match (narrow, all) {
             (false, false) => format!(
-                "name what to {verb} by projectId, jobId, from or until, or say \"all\": true \
+                "name what to {verb} by projectId, jobId, target, from or until, or say \"all\": true \
                  to {verb} every dead letter"
             ),
             (true, true) => "give a filter or all, not both".to_owned(),
-            _ => return Ok(Self(filter)),
+            _ => return Ok(Self { filter, last: None }),
         };
         Err(Error::unprocessable(message).field("all"))
+    }
+
+    /// The selection without letters that were recorded after this one.
+    #[must_use]
+    pub fn up_to(self, last: u64) -> Self {
+        Self { last: Some(last), ..self }
     }
 }
 
@@ -110,6 +120,17 @@ impl App {
             Ok(writer.end())
         });
         written.await
+    }
+
+    /// Reads the id of the letter that was recorded last; 0 where there is none. No id is given
+    /// twice, so that it bounds a selection to what there was.
+    ///
+    /// # Errors
+    ///
+    /// `TooSlow` or `Busy` when it cannot be read in time.
+    pub async fn last_dead_letter(&self, actor: &Actor) -> Result<u64, Error> {
+        authorize(actor, Action::DeadLettersRead, Resource::Any)?;
+        self.read(actor, dead_letters::last_id).await
     }
 
     /// Reads a letter.
@@ -230,12 +251,13 @@ impl App {
     async fn change_each(
         &self,
         actor: &Actor,
-        LetterSelection(filter): LetterSelection,
+        LetterSelection { filter, last: bound }: LetterSelection,
         dry_run: bool,
         mut command: impl FnMut(&[(u64, u64)]) -> Command + Send,
     ) -> Result<BulkLetterResult, Error> {
         self.linearize().await?;
-        let last = self.read(actor, dead_letters::last_id).await?;
+        let newest = self.read(actor, dead_letters::last_id).await?;
+        let last = bound.map_or(newest, |bound| bound.min(newest));
         let mut result = BulkLetterResult { dry_run, ..BulkLetterResult::default() };
         let mut after = 0;
         loop {

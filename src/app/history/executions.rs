@@ -26,12 +26,14 @@ pub struct ExecutionRecord {
     pub execution: Execution,
     /// The execution id, which all attempts of an occurrence share.
     pub execution_id: String,
+    /// The client's own id of the job, if it has one and the job is still there.
+    pub job_name: Option<String>,
     /// The next run of the job after it.
     pub next: Option<Millis>,
 }
 
 /// Makes records of attempts. It reads the job of each once.
-pub(super) struct ExecutionRecords<'c> {
+pub(in crate::app) struct ExecutionRecords<'c> {
     conn: &'c Connection,
     cluster: u128,
     schedules: ScheduleCache<'c>,
@@ -39,22 +41,23 @@ pub(super) struct ExecutionRecords<'c> {
 }
 
 impl<'c> ExecutionRecords<'c> {
-    pub(super) fn at(conn: &'c Connection, now: Millis) -> rusqlite::Result<Self> {
+    pub(in crate::app) fn at(conn: &'c Connection, now: Millis) -> rusqlite::Result<Self> {
         let cluster = meta::cluster_id(conn)?.unwrap_or_default();
         let schedules = ScheduleCache::new(conn, now, 0);
         Ok(Self { conn, cluster, schedules, jobs: HashMap::new() })
     }
 
     /// The record of an attempt.
-    pub(super) fn of(&mut self, execution: Execution) -> rusqlite::Result<ExecutionRecord> {
+    pub(in crate::app) fn of(&mut self, execution: Execution) -> rusqlite::Result<ExecutionRecord> {
         let job = match self.jobs.entry(execution.job) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(jobs::get(self.conn, execution.job)?),
         };
         let next = job.as_ref().map_or(Ok(None), |job| self.schedules.next(job, execution.due))?;
+        let job_name = job.as_ref().and_then(|job| job.external_id.clone());
         let Execution { job, scheduled, run, .. } = execution;
         let execution_id = occurrence_id(self.cluster, Occurrence { job, scheduled, run });
-        Ok(ExecutionRecord { execution, execution_id, next: next.map(|next| next.0) })
+        Ok(ExecutionRecord { execution, execution_id, job_name, next: next.map(|next| next.0) })
     }
 }
 

@@ -6,14 +6,15 @@ use crate::app::authz::{Action, Resource, authorize};
 use crate::app::error::{Error, refused};
 use crate::app::history::execution::state;
 use crate::app::reads::ReadPhase;
+use crate::app::runs::absence::{LateReport, not_recorded_yet};
 use crate::app::runs::arrivals::PATIENCE_MS;
 use crate::app::runs::ids::named;
-use crate::app::runs::standing::{is_found, may_come};
+use crate::app::runs::standing::{is_found, is_settled, may_come};
 use crate::app::state::App;
 use crate::command::{Command, Outcome, Rejection, RejectionKind, Reported};
 use crate::gateway::Gateway;
 use crate::model::attempt::{bounded, occurrence_id};
-use crate::model::claim::{ReportNotice, RunHeartbeat, WorkerHeartbeat};
+use crate::model::claim::{HandOutQuestion, ReportNotice, RunHeartbeat, WorkerHeartbeat};
 use crate::model::run::{Occurrence, Report, Run};
 use crate::model::run_report::RunState;
 use crate::store::{meta, runs};
@@ -39,7 +40,8 @@ impl App {
     /// # Errors
     ///
     /// `NotFound` where no run has this id; `Conflict` where the run is over or belongs to another
-    /// attempt; `Unavailable` without a leader.
+    /// attempt; `Unavailable` without a leader, and where the record of the run may still come;
+    /// `Busy` where too many reports wait for such records.
     pub async fn report_run(
         &self,
         actor: &Actor,
@@ -103,10 +105,8 @@ impl App {
         let mut told = self.propose(actor, command.clone()).await?;
         if is_missing(&told) {
             let now = self.now();
-            let comes = self.read(actor, move |conn| may_come(conn, occurrence, now)).await?;
-            if comes && let Some(late) = self.propose_late(actor, occurrence, command, rows).await?
-            {
-                told = late;
+            if self.read(actor, move |conn| may_come(conn, occurrence, now)).await? {
+                told = self.propose_late(actor, occurrence, command, rows).await?;
             }
         }
         match told {
@@ -121,36 +121,49 @@ impl App {
     }
 
     /// Proposes a report again once its run is there. A receiver may report before its own
-    /// acceptance has been recorded, which takes a journal, a collector and a quorum. `None` where
-    /// too many wait already, or nothing came.
+    /// acceptance has been recorded, which takes a journal, a collector and a quorum. When nothing
+    /// came in time, the last word is the leader's, and that of the owner of the run.
     async fn propose_late(
         &self,
         actor: &Actor,
         of: Occurrence,
         command: Command,
         rows: bool,
-    ) -> Result<Option<Outcome>, Error> {
+    ) -> Result<Outcome, Error> {
         let clock = self.time.clock();
-        let late = clock.boot() + PATIENCE_MS;
-        let Ok(arrival) = self.arrivals.expect(&self.cluster, vec![of], rows) else {
-            return Ok(None);
-        };
+        let (late, term) = (clock.boot() + PATIENCE_MS, self.term());
+        let arrival = self.arrivals.expect(&self.cluster, vec![of], rows)?;
         let mut in_time = true;
         // The run may have come between the refusal and the begin of the wait.
         while in_time {
             if self.read(actor, move |conn| is_found(conn, of, rows)).await? {
                 let told = self.propose(actor, command.clone()).await?;
                 if !is_missing(&told) {
-                    return Ok(Some(told));
+                    return Ok(told);
                 }
             }
             tokio::select! {
-                () = arrival.changed() => {}
+                _ = arrival.changed() => {}
                 () = clock.sleep_until(late) => in_time = false,
             }
         }
         // This node's copy may be behind what is committed.
-        self.propose(actor, command).await.map(Some)
+        let told = self.propose(actor, command).await?;
+        if is_missing(&told) && !self.is_absent(actor, of, term).await? {
+            return Err(not_recorded_yet(None));
+        }
+        Ok(told)
+    }
+
+    /// Says whether the run of a report that has waited never was, whatever the attempt.
+    async fn is_absent(&self, actor: &Actor, of: Occurrence, term: u64) -> Result<bool, Error> {
+        let unsettled = self.read(actor, move |conn| {
+            Ok(of.run == 0 && !is_found(conn, of, true)? && !is_settled(conn, of)?)
+        });
+        let is_unsettled = unsettled.await?;
+        let question = HandOutQuestion { occurrence: of, attempt: 0, worker: String::new() };
+        let absent = self.are_absent(vec![LateReport { question, is_unsettled }], term).await;
+        Ok(absent == [true])
     }
 }
 

@@ -70,8 +70,9 @@ mod tests {
     use super::*;
     use crate::model::Millis;
     use crate::model::delivery::Retry;
-    use crate::model::job::{OFFERED, OnOffer, PARKED};
+    use crate::model::job::{OFFERED, PARKED};
     use crate::model::members::Members;
+    use crate::model::on_offer::OnOffer;
     use crate::model::run::Occurrence;
     use crate::model::run_terms::{BusKind, RunTerms};
 

@@ -67,6 +67,11 @@ pub fn bulk_filter(filter: Filter, all: bool) -> Result<Filter, Error> {
     if narrow && all {
         return Err(unprocessable("all", "give a filter or all, not both"));
     }
+    let named = [filter.ids.as_ref().map(Vec::len), filter.external_ids.as_ref().map(Vec::len)];
+    if named.into_iter().flatten().any(|named| named > MOST_NAMED) {
+        let message = format!("filter names too many jobs: give at most {MOST_NAMED}, or a search");
+        return Err(unprocessable("filter", message));
+    }
     if filter.external_ids.is_some() && filter.project.is_none() {
         // Without a project each name would be looked up in every project.
         let message = "filter.externalIds are names within a project: give filter.projectId too";

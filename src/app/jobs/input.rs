@@ -28,6 +28,23 @@ pub struct JobInput<'a> {
     pub nulls: Names,
 }
 
+impl JobInput<'_> {
+    /// The same input, borrowed from nothing.
+    pub fn into_owned(self) -> JobInput<'static> {
+        let owned = |text: Option<Cow<'_, str>>| text.map(|text| text.into_owned().into());
+        JobInput {
+            definition: self.definition.into_owned(),
+            data: owned(self.data),
+            status: owned(self.status),
+            at: owned(self.at),
+            pause_until: owned(self.pause_until),
+            external_id: owned(self.external_id),
+            modified_by: owned(self.modified_by),
+            nulls: self.nulls,
+        }
+    }
+}
+
 /// The fields of a job that make its definition.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct DefinitionInput<'a> {
@@ -78,6 +95,26 @@ impl std::fmt::Debug for DefinitionInput<'_> {
 }
 
 impl DefinitionInput<'_> {
+    fn into_owned(self) -> DefinitionInput<'static> {
+        let owned = |text: Option<Cow<'_, str>>| text.map(|text| text.into_owned().into());
+        let json = |json: JsonText<'_>| json.into_owned();
+        DefinitionInput {
+            project: self.project,
+            spec: owned(self.spec),
+            timezone: owned(self.timezone),
+            callback_url: owned(self.callback_url),
+            execution_type: owned(self.execution_type),
+            start_date: owned(self.start_date),
+            end_date: owned(self.end_date),
+            executor: self.executor,
+            retry_max: self.retry_max,
+            created_by: owned(self.created_by),
+            at: self.at,
+            rare: self.rare.into_iter().map(|(name, given)| (name, json(given))).collect(),
+            settings: self.settings.into_iter().map(|(kind, it)| (kind, it.map(json))).collect(),
+        }
+    }
+
     /// The JSON of a field that few jobs have.
     pub fn rare(&self, name: Name) -> Option<&str> {
         self.rare.iter().find(|(known, _)| *known == name).map(|(_, json)| &**json)

@@ -37,6 +37,13 @@ impl From<String> for JsonText<'_> {
     }
 }
 
+impl JsonText<'_> {
+    /// The same text, borrowed from nothing.
+    pub(in crate::app::jobs) fn into_owned(self) -> JsonText<'static> {
+        JsonText::from(self.0.to_string())
+    }
+}
+
 impl Drop for JsonText<'_> {
     fn drop(&mut self) {
         if let Cow::Owned(text) = &mut self.0 {

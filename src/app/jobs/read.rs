@@ -8,7 +8,7 @@ use crate::app::error::Error;
 use crate::app::jobs::external_id::JobName;
 use crate::app::jobs::next_runs::{ScheduleCache, Upcoming};
 use crate::app::jobs::record::{JobRecord, Records};
-use crate::app::page::{After, Page, PageWriter};
+use crate::app::page::{After, Page, PageWriter, Total};
 use crate::app::reads::ReadPhase;
 use crate::app::state::App;
 use crate::model::JobId;
@@ -56,7 +56,8 @@ impl App {
         authorize(actor, Action::JobsRead, Resource::of_project(filter.project))?;
         let (now, retry_max) = (self.now(), self.config.job_execution_retry_max);
         let written = self.read(actor, move |conn| {
-            writer.begin(jobs::count(conn, &filter)?.into());
+            let total = jobs::count(conn, &filter)?;
+            writer.begin(Total { count: total.count, estimated: !total.exact });
             let mut records = Records::new(conn, now, retry_max)?;
             jobs::each(conn, &filter, &page, |job| {
                 let after = After { key: page.order_by.key(&job), id: job.id };
@@ -65,6 +66,18 @@ impl App {
             Ok(writer.end())
         });
         written.await
+    }
+
+    /// Counts the jobs that a filter finds. The number by status is not counted one by one, however
+    /// many jobs there are; it may be an estimate where some have a last date.
+    ///
+    /// # Errors
+    ///
+    /// `TooSlow` or `Busy` when it cannot be read in time.
+    pub async fn count_jobs(&self, actor: &Actor, filter: Filter) -> Result<Total, Error> {
+        authorize(actor, Action::JobsRead, Resource::of_project(filter.project))?;
+        let total = self.read(actor, move |conn| jobs::count(conn, &filter)).await?;
+        Ok(Total { count: total.count, estimated: !total.exact })
     }
 
     /// Reads the first occurrences of a job that are yet to come, at most `count`.
@@ -88,7 +101,7 @@ impl App {
     }
 
     /// Reads a job with its runs, in this phase of a use case.
-    pub(super) async fn load_record(
+    pub(in crate::app) async fn load_record(
         &self,
         actor: &Actor,
         id: JobId,

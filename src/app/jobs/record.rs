@@ -2,6 +2,7 @@
 //! moment of asking. It is made on the thread that reads the store.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -10,7 +11,8 @@ use crate::app::jobs::next_runs::ScheduleCache;
 use crate::model::Millis;
 use crate::model::attempt::execution_id;
 use crate::model::job::{Job, JobDefinition, JobStatus};
-use crate::store::{executors, meta};
+use crate::model::template_ref::TemplateRef;
+use crate::store::{executors, meta, templates};
 
 /// A job at one instant. All instants are in milliseconds since 1970.
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub struct JobRecord {
     /// The kind of its target, where that is its own or its executor's settings. Other targets are
     /// called over HTTP.
     pub kind: Option<Arc<str>>,
+    /// The template that made it.
+    pub template: Option<TemplateLink>,
     /// Its status: a job that is paused up to a later instant is inactive, and a recurring job that
     /// has no occurrence left is completed.
     pub status: JobStatus,
@@ -39,27 +43,44 @@ pub struct JobRecord {
     pub next_due: Option<Millis>,
 }
 
+/// The template of an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateLink {
+    /// The template, and its version that made the job.
+    pub of: TemplateRef,
+    /// Its type; `None` where it was deleted.
+    pub kind: Option<Arc<str>>,
+}
+
 /// Makes records of jobs, all at the same instant.
-pub(super) struct Records<'c> {
+pub(in crate::app) struct Records<'c> {
     cluster: u128,
     now: Millis,
     schedules: ScheduleCache<'c>,
     conn: &'c Connection,
     /// The kinds of the executors that jobs went to.
     kinds: HashMap<u64, Option<Arc<str>>>,
+    /// The types of the templates that jobs were made by.
+    templates: HashMap<u64, Option<Arc<str>>>,
 }
 
 impl<'c> Records<'c> {
     /// Records as of now. `retry_max` is the configuration's, for jobs that have none of their own.
-    pub(super) fn new(conn: &'c Connection, now: Millis, retry_max: u32) -> rusqlite::Result<Self> {
+    pub(in crate::app) fn new(
+        conn: &'c Connection,
+        now: Millis,
+        retry_max: u32,
+    ) -> rusqlite::Result<Self> {
         let cluster = meta::cluster_id(conn)?.unwrap_or_default();
         let schedules = ScheduleCache::new(conn, now, retry_max);
-        Ok(Self { cluster, now, schedules, conn, kinds: HashMap::new() })
+        let (kinds, templates) = (HashMap::new(), HashMap::new());
+        Ok(Self { cluster, now, schedules, conn, kinds, templates })
     }
 
     /// The record of a job.
-    pub(super) fn record(&mut self, job: Job) -> rusqlite::Result<JobRecord> {
+    pub(in crate::app) fn record(&mut self, job: Job) -> rusqlite::Result<JobRecord> {
         let kind = self.kind(&job.definition)?;
+        let template = self.template(&job.definition)?;
         let last = self.schedules.last(&job)?;
         let (next, due) = self.schedules.next(&job, self.now)?.unzip();
         let next_due = due.filter(|due| next != Some(*due) || job.definition.jitter > 0);
@@ -78,6 +99,7 @@ impl<'c> Records<'c> {
         Ok(JobRecord {
             job,
             kind,
+            template,
             status,
             paused_until,
             retry_max,
@@ -87,6 +109,19 @@ impl<'c> Records<'c> {
             next,
             next_due,
         })
+    }
+
+    /// The template of an instance. Its type is read once.
+    fn template(&mut self, definition: &JobDefinition) -> rusqlite::Result<Option<TemplateLink>> {
+        let Some(of) = definition.template else { return Ok(None) };
+        let kind = match self.templates.entry(of.id) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(place) => {
+                let template = templates::get(self.conn, of.id)?;
+                place.insert(template.map(|template| template.kind.into())).clone()
+            }
+        };
+        Ok(Some(TemplateLink { of, kind }))
     }
 
     /// The kind of the target of a definition, where that has settings. An executor is read once.

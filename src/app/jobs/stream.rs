@@ -34,6 +34,11 @@ impl JobsLeft {
         self.ranges.is_empty()
     }
 
+    /// The first job that is left.
+    pub fn first(&self) -> Option<JobId> {
+        self.ranges.first().map(|(first, _)| *first)
+    }
+
     /// Says whether only one job is left.
     pub fn is_single(&self) -> bool {
         matches!(self.ranges[..], [(_, 1)])

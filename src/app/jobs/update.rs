@@ -118,7 +118,7 @@ impl App {
 }
 
 /// The error where other writes were faster each time.
-pub(super) fn busy() -> Error {
+pub(in crate::app::jobs) fn busy() -> Error {
     Error::unavailable(
         "job is being changed by others all the time, nothing was written: try again",
     )

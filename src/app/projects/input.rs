@@ -26,6 +26,24 @@ pub struct ProjectInput {
     pub by: Option<String>,
 }
 
+impl ProjectInput {
+    /// A project with a name and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` where the name is blank or too long.
+    pub fn named(name: &str, by: Option<String>) -> Result<Self, Error> {
+        if name.len() > LONGEST_NAME {
+            let message = format!("name must have at most {LONGEST_NAME} bytes");
+            return Err(Error::invalid("name", message));
+        }
+        let name = required(Some(name.to_owned()), "name")?;
+        let (settings, pause) = (SettingsInput::none(), PauseInput::none());
+        // A description is required, and people can see where this project comes from.
+        Ok(Self { description: "made in the web UI".to_owned(), name, settings, pause, by })
+    }
+}
+
 /// A change of a project. What it does not name stays.
 #[derive(Clone, Debug)]
 pub struct ProjectEdit {

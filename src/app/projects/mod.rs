@@ -1,6 +1,7 @@
 //! Projects: the folders that jobs live in, with the settings that their jobs share, and pauses of
 //! all of them at once.
 
+mod counts;
 mod create;
 mod delete;
 pub mod input;

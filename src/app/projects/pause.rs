@@ -29,6 +29,11 @@ pub struct PauseInput {
 }
 
 impl PauseInput {
+    /// A request that names no pause.
+    pub fn none() -> Self {
+        Self { status: None, until: Patch::Keep }
+    }
+
     /// Checks a change. Each end was checked by [`pause_end`].
     ///
     /// # Errors

@@ -40,6 +40,27 @@ impl App {
         self.load_project(actor, id, ReadPhase::BeforeWrite).await
     }
 
+    /// Reads the project of a name, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// `TooSlow` or `Busy` when it cannot be read in time.
+    pub async fn find_project(
+        &self,
+        actor: &Actor,
+        name: String,
+    ) -> Result<Option<ProjectRecord>, Error> {
+        authorize(actor, Action::ProjectsRead, Resource::Any)?;
+        let now = self.now();
+        let found = self.read(actor, move |conn| {
+            let Some(id) = projects::id_by_name(conn, &name)? else { return Ok(None) };
+            let Some(project) = projects::get(conn, id)? else { return Ok(None) };
+            let pause = Pauses::at(conn, now)?.of(id);
+            Ok(Some(ProjectRecord { project, pause }))
+        });
+        found.await
+    }
+
     /// Writes a page of all projects.
     ///
     /// # Errors

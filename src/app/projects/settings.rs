@@ -35,6 +35,18 @@ pub struct SettingsInput {
 }
 
 impl SettingsInput {
+    /// Settings of a request that names none.
+    pub fn none() -> Self {
+        Self {
+            retry_max: Patch::Keep,
+            retry_delay: Patch::Keep,
+            retry_factor: Patch::Keep,
+            retry_max_delay: Patch::Keep,
+            timeout: Patch::Keep,
+            secret: Patch::Keep,
+        }
+    }
+
     /// Says whether the request names no setting.
     pub(super) fn is_empty(&self) -> bool {
         self.retry_max == Patch::Keep

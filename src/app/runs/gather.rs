@@ -1,28 +1,38 @@
 //! Reports on their way into the log. What workers say within a few milliseconds becomes one
 //! command, and each report gets an answer of its own. `report` hands reports over.
 //!
-//! Reports of one actor share commands, since the log names the actor of each. They are proposed
-//! one command after the other, so that what a worker says of a run counts in its order; while a
-//! command is under way, the next one gathers. What waits is bounded, and when nothing can be
-//! committed, all of it fails with the command that could not be.
+//! Reports of one actor share commands, since the log names the actor of each. While a command is
+//! under way, the next one gathers; where many have gathered, it is proposed beside the first. Two
+//! commands under way never have reports on the same run, so that what a worker says of a run
+//! counts in its order. What waits is bounded, and when nothing can be committed, all of it fails
+//! with the command that could not be.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::oneshot;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{Notify, oneshot};
 
 use crate::app::error::{Error, ErrorKind, refused};
 use crate::cluster::Cluster;
 use crate::command::{Command, Outcome, Reported};
 use crate::model::actor::ActorRef;
+use crate::model::run::Occurrence;
 use crate::model::run_report::{MAX_REPORTS, RunReport};
 
 /// The time for which the first report of a command waits for others.
 const GATHER_TIME: Duration = Duration::from_millis(5);
 /// The most bytes of the reports of a command; one report is always in it.
 const MAX_BYTES: usize = 256 * 1_024;
+/// The most commands of an actor under way.
+const MAX_COMMANDS: usize = 2;
+/// The fewest reports of a command that is proposed beside another one: each is an entry of the
+/// log, and few reports do better with those that come meanwhile.
+const BESIDE: usize = 64;
 /// The most reports that wait at a node for their commands.
 const MAX_QUEUED_REPORTS: usize = 50_000;
 /// The most bytes of the reports that wait at a node.
@@ -59,6 +69,10 @@ struct QueuedReports {
 struct ActorQueue {
     actor: ActorRef,
     reports: VecDeque<QueuedReport>,
+    /// The runs of the reports in commands under way.
+    under_way: HashSet<Occurrence>,
+    /// Notified when a report comes.
+    came: Arc<Notify>,
 }
 
 struct QueuedReport {
@@ -132,38 +146,72 @@ impl ReportGatherer {
         answers
     }
 
-    /// Proposes the reports of an actor, until none waits.
+    /// Proposes the reports of an actor, until none waits and none is under way.
     async fn run(self: Arc<Self>, actor: ActorRef) {
+        let mut commands = FuturesUnordered::new();
+        let came = self.queued().queue(&actor).map(|queue| Arc::clone(&queue.came));
+        let Some(came) = came else { return };
         loop {
-            let is_full = self.queued().queue(&actor).is_some_and(|queue| queue.is_full());
-            if !is_full {
-                tokio::time::sleep(GATHER_TIME).await;
+            let ready = self.queued().queue(&actor).map_or(0, |queue| queue.ready());
+            let wanted = if commands.is_empty() { 1 } else { BESIDE };
+            if ready >= wanted && commands.len() < MAX_COMMANDS {
+                if ready < MAX_REPORTS {
+                    let mut gathered = pin!(tokio::time::sleep(GATHER_TIME));
+                    loop {
+                        tokio::select! {
+                            () = &mut gathered => break,
+                            Some(()) = commands.next() => {}
+                        }
+                    }
+                }
+                let next = self.queued().take(&actor);
+                if !next.is_empty() {
+                    commands.push(self.carry_out(&actor, next));
+                }
+                continue;
             }
-            let next = self.queued().take(&actor);
-            if next.is_empty() {
+            if commands.is_empty() && self.queued().end(&actor) {
                 return;
             }
-            let (reports, answers): (Vec<_>, Vec<_>) =
-                next.into_iter().map(|one| (one.report, one.answer)).unzip();
-            let told = (self.propose)(actor.clone(), reports).await;
-            if let Err(error) = &told
-                && error.kind() == ErrorKind::Unavailable
-            {
-                // Each of the next commands would fail as late as this one.
-                let behind = self.queued().take_all(&actor);
-                for one in behind {
-                    let _ = one.answer.send(Err(error.clone()));
+            tokio::select! {
+                Some(()) = commands.next() => {}
+                () = came.notified() => {}
+            }
+        }
+    }
+
+    /// Proposes reports as one command, and answers each.
+    async fn carry_out(&self, actor: &ActorRef, next: Vec<QueuedReport>) {
+        let (reports, answers): (Vec<_>, Vec<_>) =
+            next.into_iter().map(|one| (one.report, one.answer)).unzip();
+        let runs: Vec<_> = reports.iter().map(|report| report.occurrence).collect();
+        let told = (self.propose)(actor.clone(), reports).await;
+        let behind = {
+            let mut queued = self.queued();
+            if let Some(queue) = queued.queue(actor) {
+                for of in &runs {
+                    queue.under_way.remove(of);
                 }
             }
-            let mut told = told.map(Vec::into_iter);
-            for answer in answers {
-                let answered = match &mut told {
-                    Ok(told) => told.next().ok_or_else(Error::internal),
-                    Err(error) => Err(error.clone()),
-                };
-                // Whoever reported may have gone.
-                let _ = answer.send(answered);
+            match &told {
+                // Each of the next commands would fail as late as this one.
+                Err(error) if error.kind() == ErrorKind::Unavailable => queued.take_all(actor),
+                _ => Vec::new(),
             }
+        };
+        let mut told = told.map(Vec::into_iter);
+        for one in behind {
+            if let Err(error) = &told {
+                let _ = one.answer.send(Err(error.clone()));
+            }
+        }
+        for answer in answers {
+            let answered = match &mut told {
+                Ok(told) => told.next().ok_or_else(Error::internal),
+                Err(error) => Err(error.clone()),
+            };
+            // Whoever reported may have gone.
+            let _ = answer.send(answered);
         }
     }
 
@@ -186,9 +234,15 @@ impl QueuedReports {
         self.bytes += one.bytes;
         if let Some(queue) = self.queue(actor) {
             queue.reports.push_back(one);
+            queue.came.notify_one();
             return false;
         }
-        self.actors.push(ActorQueue { actor: actor.clone(), reports: [one].into() });
+        self.actors.push(ActorQueue {
+            actor: actor.clone(),
+            reports: [one].into(),
+            under_way: HashSet::new(),
+            came: Arc::default(),
+        });
         true
     }
 
@@ -196,14 +250,20 @@ impl QueuedReports {
         self.actors.iter_mut().find(|queue| queue.actor == *actor)
     }
 
-    /// Takes the reports of the next command; without any the actor's queue ends.
+    /// Takes the reports of the next command.
     fn take(&mut self, actor: &ActorRef) -> Vec<QueuedReport> {
         let next = self.queue(actor).map(ActorQueue::take).unwrap_or_default();
         self.note_taken(&next);
-        if next.is_empty() {
+        next
+    }
+
+    /// Ends the queue of an actor of whom nothing waits; says whether it did.
+    fn end(&mut self, actor: &ActorRef) -> bool {
+        let waits = self.queue(actor).is_some_and(|queue| !queue.reports.is_empty());
+        if !waits {
             self.actors.retain(|queue| queue.actor != *actor);
         }
-        next
+        !waits
     }
 
     /// Takes all reports of an actor. Its queue stays.
@@ -221,139 +281,37 @@ impl QueuedReports {
 }
 
 impl ActorQueue {
-    fn is_full(&self) -> bool {
-        self.reports.len() >= MAX_REPORTS
+    /// The number of reports, up to those of a full command, that may be proposed now: all but
+    /// those on runs of which a report is under way.
+    fn ready(&self) -> usize {
+        let is_ready = |one: &&QueuedReport| !self.under_way.contains(&one.report.occurrence);
+        self.reports.iter().filter(is_ready).take(MAX_REPORTS).count()
     }
 
+    /// Takes the reports of the next command, which is under way from now on. Those on a run of
+    /// which a report is under way stay, in their order.
     fn take(&mut self) -> Vec<QueuedReport> {
-        let (mut next, mut bytes) = (Vec::new(), 0);
-        while let Some(first) = self.reports.front() {
-            bytes += first.bytes;
-            if !next.is_empty() && (next.len() == MAX_REPORTS || bytes > MAX_BYTES) {
+        let (mut next, mut bytes, mut later) = (Vec::new(), 0, VecDeque::new());
+        while let Some(first) = self.reports.pop_front() {
+            if self.under_way.contains(&first.report.occurrence) {
+                later.push_back(first);
+                continue;
+            }
+            let is_full = next.len() == MAX_REPORTS || bytes + first.bytes > MAX_BYTES;
+            if is_full && !next.is_empty() {
+                self.reports.push_front(first);
                 break;
             }
-            next.extend(self.reports.pop_front());
+            bytes += first.bytes;
+            next.push(first);
         }
+        later.append(&mut self.reports);
+        self.reports = later;
+        self.under_way.extend(next.iter().map(|one| one.report.occurrence));
         next
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use futures_util::future::join_all;
-
-    use super::*;
-    use crate::command::{Rejection, RejectionKind};
-    use crate::model::run::Occurrence;
-    use crate::model::run_report::{RunState, Said};
-
-    const OPERATOR: ActorRef = ActorRef::Operator;
-
-    fn done(job: u64, result: Option<String>) -> RunReport {
-        let occurrence = Occurrence { job, scheduled: 1, run: 0 };
-        RunReport { occurrence, attempt: 1, worker: "w".into(), said: Said::Done { result } }
-    }
-
-    /// The answer of a state that knows the runs of even jobs.
-    fn told(report: &RunReport) -> Reported {
-        if report.occurrence.job.is_multiple_of(2) {
-            return Reported::Counted(RunState::Completed);
-        }
-        Reported::Refused { state: None, why: Rejection::new(RejectionKind::NotFound, "no run") }
-    }
-
-    /// A gatherer, and the commands and the bytes of the largest that it proposed.
-    fn gatherer() -> (Arc<ReportGatherer>, Arc<AtomicUsize>, Arc<AtomicUsize>) {
-        let (commands, largest) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let (counted, measured) = (commands.clone(), largest.clone());
-        let gatherer = ReportGatherer::proposing(move |_, reports| {
-            counted.fetch_add(1, Ordering::SeqCst);
-            assert!(reports.len() <= MAX_REPORTS);
-            let bytes = serde_json::to_string(&reports).unwrap().len();
-            measured.fetch_max(bytes, Ordering::SeqCst);
-            Box::pin(async move { Ok(reports.iter().map(told).collect()) })
-        });
-        (gatherer, commands, largest)
-    }
-
-    #[tokio::test]
-    async fn ten_thousand_reports_are_ten_commands_and_each_has_its_own_answer() {
-        let (gatherer, commands, _) = gatherer();
-        let all = (0..10_000).map(|job| gatherer.tell(&OPERATOR, vec![done(job, None)]));
-        for (job, answers) in (0..).zip(join_all(all).await) {
-            assert_eq!(*answers[0].as_ref().unwrap(), told(&done(job, None)), "{job}");
-        }
-        assert_eq!(commands.load(Ordering::SeqCst), 10);
-        assert!(
-            gatherer.queued().actors.is_empty(),
-            "nothing is left of an actor that says nothing"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_command_is_bounded_in_bytes_and_the_order_stays() {
-        let (gatherer, commands, largest) = gatherer();
-        let reports = (0..1_000).map(|job| done(job, Some("x".repeat(1_024)))).collect();
-        let answers = gatherer.tell(&OPERATOR, reports).await;
-        for (job, answer) in (0..).zip(answers) {
-            assert_eq!(answer.unwrap(), told(&done(job, None)), "{job}");
-        }
-        assert!(commands.load(Ordering::SeqCst) > 4);
-        assert!(largest.load(Ordering::SeqCst) < MAX_BYTES + 2_000);
-    }
-
-    #[tokio::test]
-    async fn actors_share_no_command_and_a_command_that_fails_fails_what_is_in_it() {
-        let gatherer = ReportGatherer::proposing(move |actor, reports| {
-            Box::pin(async move {
-                match actor {
-                    ActorRef::Operator => Err(Error::unavailable("no quorum")),
-                    _ => Ok(reports.iter().map(told).collect()),
-                }
-            })
-        });
-        let client = ActorRef::Client { credential: 7 };
-        let (failed, counted) = tokio::join!(
-            gatherer.tell(&OPERATOR, vec![done(2, None), done(4, None)]),
-            gatherer.tell(&client, vec![done(2, None)]),
-        );
-        assert!(failed.iter().all(Result::is_err));
-        assert_eq!(*counted[0].as_ref().unwrap(), Reported::Counted(RunState::Completed));
-    }
-
-    #[tokio::test]
-    async fn without_a_leader_all_that_waits_fails_with_the_first_command() {
-        let commands = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&commands);
-        let gatherer = ReportGatherer::proposing(move |_, _| {
-            counted.fetch_add(1, Ordering::SeqCst);
-            Box::pin(async { Err(Error::unavailable("no leader")) })
-        });
-        let answers = gatherer.tell(&OPERATOR, (0..3_500).map(|job| done(job, None)).collect());
-        assert!(answers.await.iter().all(Result::is_err));
-        assert_eq!(commands.load(Ordering::SeqCst), 1);
-        let queued = gatherer.queued();
-        assert_eq!((queued.count, queued.bytes), (0, 0));
-    }
-
-    fn is_busy(told: &mut oneshot::Receiver<ReportAnswer>) -> bool {
-        let told = told.try_recv();
-        told.is_ok_and(|told| told.is_err_and(|error| error.kind() == ErrorKind::Busy))
-    }
-
-    #[tokio::test]
-    async fn a_node_lets_only_so_many_reports_wait() {
-        let gatherer = ReportGatherer::proposing(|_, _| Box::pin(std::future::pending()));
-        let most = MAX_QUEUED_REPORTS as u64;
-        let mut told = gatherer.add(&OPERATOR, (0..=most).map(|job| done(job, None)).collect());
-        assert_eq!(told.iter_mut().map(is_busy).filter(|busy| *busy).count(), 1);
-        gatherer.queued().take_all(&OPERATOR);
-        let long = || Some("x".repeat(MAX_QUEUED_BYTES / 2));
-        let reports = vec![done(1, long()), done(2, long()), done(3, None)];
-        let mut told = gatherer.add(&OPERATOR, reports);
-        let busy: Vec<_> = told.iter_mut().map(is_busy).collect();
-        assert_eq!(busy, [false, true, true], "what comes behind keeps its order");
-    }
-}
+#[path = "gather_tests.rs"]
+mod tests;

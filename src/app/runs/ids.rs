@@ -32,6 +32,15 @@ pub(in crate::app) fn meant(cluster: u128, id: &str) -> Option<Meant> {
 /// manual run of which nothing is known. A planned occurrence need not be known.
 pub(in crate::app) fn named(conn: &Connection, id: &str) -> rusqlite::Result<Option<Occurrence>> {
     let cluster = meta::cluster_id(conn)?.unwrap_or_default();
+    named_in(conn, cluster, id)
+}
+
+/// As [`named`], for a caller that knows the cluster's id.
+pub(in crate::app) fn named_in(
+    conn: &Connection,
+    cluster: u128,
+    id: &str,
+) -> rusqlite::Result<Option<Occurrence>> {
     match meant(cluster, id) {
         Some(Meant::Run(_, Some(of))) => Ok(Some(of)),
         Some(Meant::Run(RunName::Planned { job, scheduled }, None)) => {
@@ -39,6 +48,18 @@ pub(in crate::app) fn named(conn: &Connection, id: &str) -> rusqlite::Result<Opt
         }
         Some(Meant::Run(RunName::Manual { job, run }, None)) => open_runs::manual(conn, job, run),
         Some(Meant::Foreign) | None => Ok(None),
+    }
+}
+
+/// The occurrence that an id alone names. `None` where the state has to be asked, or where it is no
+/// id of this cluster.
+pub(in crate::app) fn planned(cluster: u128, id: &str) -> Option<Occurrence> {
+    match meant(cluster, id)? {
+        Meant::Run(_, Some(of)) => Some(of),
+        Meant::Run(RunName::Planned { job, scheduled }, None) => {
+            Some(Occurrence { job, scheduled, run: 0 })
+        }
+        Meant::Run(RunName::Manual { .. }, None) | Meant::Foreign => None,
     }
 }
 
@@ -63,6 +84,12 @@ mod tests {
             assert_eq!(meant(CLUSTER, &id), Some(Meant::Run(name, None)));
             assert_eq!(meant(CLUSTER, &long), Some(Meant::Run(name, Some(of))));
             assert_eq!(meant(1, &long), Some(Meant::Foreign));
+            assert_eq!(planned(CLUSTER, &long), Some(of));
+            assert_eq!(
+                planned(CLUSTER, &id),
+                Some(of).filter(|_| run == 0),
+                "else it is looked up"
+            );
         }
         for id in ["", "7", "x", "deadbeef-4d", "zz"] {
             assert_eq!(meant(CLUSTER, id), None, "{id}");

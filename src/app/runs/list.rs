@@ -11,11 +11,11 @@ use crate::app::actor::Actor;
 use crate::app::authz::{Action, Resource, authorize};
 use crate::app::error::Error;
 use crate::app::state::App;
-use crate::model::Millis;
 use crate::model::attempt::{ResultOrigin, Verdict};
 use crate::model::job::PARKED;
 use crate::model::run::Occurrence;
 use crate::model::run_report::RunState;
+use crate::model::{JobId, Millis};
 use crate::store::counters::OutcomeKind;
 use crate::store::executions::{self, Execution};
 use crate::store::executors;
@@ -82,6 +82,32 @@ impl App {
     }
 }
 
+impl App {
+    /// Reads the newest run that is not over of each of some jobs, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// `TooSlow` or `Busy` when they cannot be read in time.
+    pub async fn open_runs_of(
+        &self,
+        actor: &Actor,
+        jobs: Vec<JobId>,
+    ) -> Result<Vec<RunRecord>, Error> {
+        authorize(actor, Action::RunsRead, Resource::Any)?;
+        let found = self.read(actor, move |conn| {
+            let mut runs = Vec::new();
+            for job in jobs {
+                let filter = RunFilter { job: Some(job), ..RunFilter::default() };
+                runs.extend(list(conn, &filter, None, 1, None)?.runs);
+            }
+            Ok(runs)
+        });
+        let mut runs = found.await?;
+        self.lay_over(&mut runs).await;
+        Ok(runs)
+    }
+}
+
 /// Reads a page. `queue` is the number of the filter's queue.
 fn list(
     conn: &Connection,
@@ -109,7 +135,7 @@ fn list(
             _ => None,
         };
         let scope = match (&filter.worker, filter.job) {
-            (Some(worker), _) => Scope::Worker(worker),
+            (Some(worker), job) => Scope::Worker(worker, job),
             (None, Some(job)) => Scope::Job(job),
             (None, None) => Scope::All,
         };

@@ -1,6 +1,8 @@
 //! Runs: what workers and receivers perform. Listed and read, cancelled, and reported on.
 
+pub(in crate::app) mod absence;
 pub(in crate::app) mod arrivals;
+mod claimed;
 mod filter;
 pub(in crate::app) mod gather;
 mod get;
@@ -8,6 +10,7 @@ pub(in crate::app) mod ids;
 mod list;
 mod names;
 mod overlay;
+mod placed;
 mod record;
 mod report;
 pub(in crate::app) mod standing;

@@ -15,7 +15,7 @@ use crate::model::run_report::RunState;
 use crate::model::run_terms::RunTerms;
 use crate::model::shard::shard_of;
 use crate::model::target::WORKER;
-use crate::store::{attempts, executors, jobs, pending, runs};
+use crate::store::{ends, executors, jobs, pending, plans, runs, shards};
 
 /// The time after its scheduled instant in which the first record of a run may be on its way, in
 /// milliseconds.
@@ -23,7 +23,7 @@ const RECENT: Millis = 24 * 3_600_000;
 /// The time by which the clock of an owner may be ahead of this node's, in milliseconds.
 const AHEAD: Millis = 60_000;
 /// The time after the scheduled instant in which the end of a job with jitter is searched, in
-/// milliseconds.
+/// milliseconds, where its plans do not give its due instant.
 const SEARCHED: Millis = 60_000;
 
 /// How the run of a report stands.
@@ -110,6 +110,22 @@ pub(in crate::app) fn may_come(
     Ok(executors::get(conn, executor)?.is_some_and(|executor| executor.kind == WORKER))
 }
 
+/// Says whether the shard of a planned occurrence has settled all that was due up to its instant,
+/// by the longest jitter of its job's present plan and of those that were closed: what has neither
+/// row nor run nor end then never gets one, as far as these plans say. What they do not say is why
+/// a report waits, and its owner is asked, all the same. A manual run has a row from its beginning
+/// on, so the watermark says nothing of one.
+pub(in crate::app) fn is_settled(conn: &Connection, of: Occurrence) -> rusqlite::Result<bool> {
+    if of.run != 0 {
+        return Ok(false);
+    }
+    let present = jobs::get(conn, of.job)?.map(|job| job.definition.jitter);
+    let closed = plans::of_job(conn, of.job)?.into_iter().map(|plan| plan.definition.jitter);
+    let jitter = present.into_iter().chain(closed).max().unwrap_or(0);
+    let shard = shards::get(conn, shard_of(of.job))?;
+    Ok(shard.is_some_and(|shard| shard.settled() >= of.scheduled.saturating_add(jitter)))
+}
+
 /// Says whether a report of a receiver, or a cancellation, would find its run or the end of it now.
 pub(in crate::app) fn is_found(
     conn: &Connection,
@@ -155,13 +171,6 @@ fn row_of(conn: &Connection, of: Occurrence) -> rusqlite::Result<Option<Pending>
 
 /// The state of an occurrence that is over, as far as its end is found at once.
 fn end_of(conn: &Connection, of: Occurrence) -> rusqlite::Result<Option<RunState>> {
-    let mut end = attempts::end_of(conn, of, of.scheduled, of.scheduled)?;
-    if end.is_none() {
-        let jitter = jobs::get(conn, of.job)?.map_or(0, |job| job.definition.jitter);
-        if jitter > 0 {
-            let latest = of.scheduled.saturating_add(jitter.min(SEARCHED));
-            end = attempts::end_of(conn, of, of.scheduled, latest)?;
-        }
-    }
+    let end = ends::within(conn, of, SEARCHED)?;
     Ok(end.and_then(|(verdict, _)| RunState::of_end(verdict)))
 }

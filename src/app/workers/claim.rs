@@ -85,9 +85,12 @@ impl App {
         let cluster = self.cluster_of_runs().await?;
         let wait = input.wait.unwrap_or(WAIT.min(longest)).cast_unsigned();
         let ClaimInput { worker, order, key, .. } = input;
-        let ask = ClaimRequest { worker, queues, max, order, key };
+        let ask = ClaimRequest { worker: worker.clone(), queues, max, order, key };
+        // Before runs are handed out: their records are not missed.
+        let claim = self.arrivals.begin_claim(&self.cluster);
         let claimed = gateway.claim(ask, wait).await;
         let runs = claimed.map_err(|full| Error::busy(full.to_string()))?;
+        claim.got(&worker, runs.iter().map(|run| (run.occurrence, run.attempt)));
         Ok(Claimed { cluster, runs })
     }
 

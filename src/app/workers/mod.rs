@@ -5,6 +5,7 @@
 mod claim;
 mod heartbeat;
 mod names;
+mod unserved;
 mod views;
 
 pub use claim::{ClaimInput, Claimed};

@@ -116,7 +116,7 @@ impl App {
     }
 
     /// The executors that are queues, by name, with their buses.
-    async fn queues(&self, actor: &Actor) -> Result<Vec<(Executor, BusKind)>, Error> {
+    pub(super) async fn queues(&self, actor: &Actor) -> Result<Vec<(Executor, BusKind)>, Error> {
         let all = self.read(actor, |conn| {
             let mut found = Vec::new();
             let page = Page { limit: u64::MAX >> 1, order_by: Order::Name, ..Page::default() };

@@ -56,6 +56,8 @@ pub(super) struct BrokerLink {
 pub(super) struct NotNow {
     pub(super) until: u64,
     pub(super) why: String,
+    /// It concerns all jobs at the broker, not just one.
+    pub(super) of_broker: bool,
 }
 
 impl BrokerLink {
@@ -90,7 +92,8 @@ impl BrokerLink {
         let password = SecretText::from((*password).clone());
         kept.get(&password, self.project).await.map_err(|none| match none {
             NoConnection::Wait(until) => {
-                NotNow { until, why: "the broker cannot be reached".to_owned() }
+                let why = "the broker cannot be reached".to_owned();
+                NotNow { until, why, of_broker: true }
             }
             NoConnection::Failed(why) => self.not_now(why.text()),
         })
@@ -98,7 +101,12 @@ impl BrokerLink {
 
     /// Another try in a second.
     pub(super) fn not_now(&self, why: impl Into<String>) -> NotNow {
-        NotNow { until: self.now() + AGAIN_MS, why: why.into() }
+        NotNow { until: self.now() + AGAIN_MS, why: why.into(), of_broker: true }
+    }
+
+    /// The same for one job only.
+    pub(super) fn not_this_job(&self, why: impl Into<String>) -> NotNow {
+        NotNow { of_broker: false, ..self.not_now(why) }
     }
 
     /// The present instant of the boot clock.
@@ -129,8 +137,12 @@ impl BrokerLink {
         let ensured = self.ensure(live, of, Millis::MIN);
         match tokio::time::timeout(DECLARING, ensured).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(Undeclared::Refused(why) | Undeclared::Lost(why))) => Err(self.not_now(why)),
-            Err(_) => Err(self.not_now("the exchanges and queues of many jobs are being declared")),
+            Ok(Err(Undeclared::Refused(why))) => Err(self.not_this_job(why)),
+            Ok(Err(Undeclared::Lost(why))) => Err(self.not_now(why)),
+            // Those of other jobs may be there.
+            Err(_) => {
+                Err(self.not_this_job("the exchanges and queues of many jobs are being declared"))
+            }
         }
     }
 

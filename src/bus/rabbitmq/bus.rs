@@ -1,7 +1,7 @@
 //! The bus over `RabbitMQ`: which broker an address is at, and which shards are attached where.
 //! `node` makes one, and the supervision of runs calls it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -12,12 +12,13 @@ use super::consumer_link::keep;
 use super::declared::TopologyOf;
 use super::heard_shard::{HeardShard, Wanted};
 use super::names;
-use super::publisher::{hand_out, withdraw};
+use super::offers::Offers;
+use super::publisher::hand_out;
 use super::removal::remove;
 use super::shard_consumer::run;
 use super::subscribe::Listened;
 use crate::bus::address::{Attachment, BusAddress};
-use crate::bus::event::BusEvents;
+use crate::bus::event::{BusEvent, BusEvents};
 use crate::bus::hand_out::{Bus, HandOut, HandingOut, Removing, Ticket};
 use crate::clock::Clock;
 use crate::delivery::call_checks::BeforeSend;
@@ -56,6 +57,8 @@ struct Inner {
     shared: Arc<Shared>,
     brokers: Mutex<HashMap<Broker, Arc<BrokerLink>>>,
     shards: Mutex<BTreeMap<ShardId, HashMap<Broker, watch::Sender<Wanted>>>>,
+    /// The offers that are not decided about.
+    offers: Arc<Offers>,
 }
 
 impl RabbitMq {
@@ -71,6 +74,7 @@ impl RabbitMq {
             shared: Arc::new(shared),
             brokers: Mutex::default(),
             shards: Mutex::default(),
+            offers: Arc::default(),
         }))
     }
 
@@ -109,6 +113,8 @@ impl RabbitMq {
         before_send: Option<BeforeSend>,
     ) -> HandingOut {
         let (this, to) = (self.clone(), to.clone());
+        // A run can be withdrawn from now on, also before its future is polled.
+        let check = before_send.map(|before_send| self.0.offers.add(&ticket.run, before_send));
         Box::pin(async move {
             let found = Self::find(&to);
             let written = found.and_then(|(settings, of)| {
@@ -119,7 +125,7 @@ impl RabbitMq {
                 Ok(written) => written,
                 Err(error) => return HandOut::Failed { error, for_good: true },
             };
-            hand_out(this.link(&broker, to.project), of, (act, action), before_send).await
+            hand_out(this.link(&broker, to.project), of, (act, action), check).await
         })
     }
 }
@@ -133,12 +139,8 @@ impl Bus for RabbitMq {
         self.hand_out(Act::Cancel, to, ticket, None)
     }
 
-    fn withdraw(&self, to: &BusAddress, run: &str) {
-        let Ok((settings, _)) = Self::find(to) else { return };
-        let link = lock(&self.0.brokers).get(&settings.broker).map(Arc::clone);
-        if let Some(link) = link {
-            withdraw(&link, run);
-        }
+    fn withdraw(&self, run: &str) {
+        self.0.offers.withdraw(run);
     }
 
     /// Called on a runtime, on which the shard is listened to.
@@ -162,8 +164,17 @@ impl Bus for RabbitMq {
         }
         let mut shards = lock(&self.0.shards);
         let consumers = shards.entry(shard).or_default();
-        // The end of its sender detaches a broker of which nothing is left.
-        consumers.retain(|broker, _| by_broker.contains_key(broker));
+        // The end of its sender detaches a broker of which nothing is left. Its queues are not
+        // heard until another one has them.
+        for (_, consumer) in consumers.extract_if(|broker, _| !by_broker.contains_key(broker)) {
+            let left = consumer.borrow();
+            let queues: BTreeSet<u64> = left.jobs.iter().map(|job| job.address.queue).collect();
+            for queue in queues {
+                let why = "its queue is at another broker now, or at none".to_owned();
+                // Nobody may listen any more.
+                let _ = left.events.send(BusEvent::Down { shard, queue, why });
+            }
+        }
         for (broker, (project, mut jobs)) in by_broker {
             jobs.sort_by_key(|job| job.due);
             let wanted = Wanted { jobs: jobs.into(), events: events.clone() };

@@ -15,7 +15,14 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) async fn keep(link: Weak<BrokerLink>) {
     let Some(mut attached) = link.upgrade().map(|link| link.attached.subscribe()) else { return };
     let mut was_lost = false;
-    while attached.wait_for(|shards| *shards > 0).await.is_ok() {
+    loop {
+        if *attached.borrow_and_update() == 0 {
+            let Some(strong) = link.upgrade() else { return };
+            strong.shared.metrics.forget(&strong.broker.address());
+        }
+        if attached.wait_for(|shards| *shards > 0).await.is_err() {
+            return;
+        }
         let Some(strong) = link.upgrade() else { return };
         match strong.connection(Role::Consumer).await {
             Ok(live) => {

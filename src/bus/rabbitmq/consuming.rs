@@ -11,7 +11,7 @@ use futures_util::stream::StreamExt as _;
 use futures_util::{FutureExt as _, future};
 use lapin::Channel;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicQosOptions, BasicRejectOptions};
+use lapin::options::{BasicAckOptions, BasicRejectOptions};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
@@ -22,14 +22,12 @@ use super::listening::{Listening, subscribed};
 use super::names::Subject;
 use super::report::{Poison, read};
 use super::run_order::RunOrder;
-use super::subscribe::{Incoming, Listened, Source};
+use super::subscribe::{Incoming, Listened, PLACES_OF_JOB, Source};
 use crate::bus::event::{BusEvent, Heard};
 use crate::bus::receipt::{Receipt, Settlement};
 use crate::executor::broker::failure::Failure;
 use crate::telemetry::LogLimit;
 
-/// The messages that a broker delivers to a consumer before it waits for acknowledgements.
-const PREFETCH: u16 = 256;
 /// The messages that are handled before acknowledgements are sent.
 const AT_ONCE: usize = 256;
 /// The time after which what was dropped comes again.
@@ -67,10 +65,7 @@ pub(super) async fn consume(task: &mut HeardShard, live: LiveLink) -> End {
         () = live.connection.ended() => None,
     };
     let Some(_place) = place else { return lost() };
-    let opened = live.connection.on_new_channel(|channel| async {
-        channel.basic_qos(PREFETCH, BasicQosOptions { global: false }).await?;
-        Ok(channel)
-    });
+    let opened = live.connection.on_new_channel(|channel| std::future::ready(Ok(channel)));
     let Ok(channel) = opened.await else { return lost() };
     let (receipts, mut settled) = unbounded_channel();
     let mut this = Consuming {
@@ -192,8 +187,8 @@ impl Consuming<'_> {
     fn delivered(&mut self, source: Source, delivery: &Delivery) -> Result<(), End> {
         let tag = delivery.delivery_tag;
         self.acks.delivered(tag);
-        // Each job has two consumers, and some are of jobs that went.
-        if self.acks.len() > (self.listening.len() + 8) * 4 * usize::from(PREFETCH) {
+        // Some consumers are of jobs that went.
+        if self.acks.len() > (self.listening.len() + 8) * 2 * PLACES_OF_JOB {
             self.live.connection.end(TOO_MANY);
             return Err(End::Lost(TOO_MANY.to_owned()));
         }
@@ -214,14 +209,14 @@ impl Consuming<'_> {
             self.acks.settled(tag, Settlement::Done);
             return Ok(());
         };
-        metrics.message(kind, "ok");
         let receipt = Receipt::new(tag, self.receipts.clone());
         let address = listened.address.clone();
-        let heard = Heard { address, run: report.run.clone(), said, receipt };
+        let (run, is_redelivered) = (report.run.clone(), delivery.redelivered);
+        let heard = Heard { address, run, said, is_redelivered, receipt };
         if subject == Subject::Heartbeat {
             return self.tell(heard);
         }
-        match self.order.arrived(report.run, tag, heard) {
+        match self.order.arrived((Arc::clone(&listened.of.name), report.run), tag, heard) {
             Some(heard) => self.tell(heard),
             None => Ok(()),
         }

@@ -90,6 +90,15 @@ impl HeardShard {
         }
     }
 
+    /// Says again which of some queues are heard, to whom the shard was attached for anew, and
+    /// forgets the others: none of their jobs is listened to any more.
+    pub(super) fn tell_up_again(&mut self, wanted: &BTreeSet<u64>) {
+        self.up.retain(|queue| wanted.contains(queue));
+        for queue in self.up.iter().copied() {
+            self.tell(BusEvent::Up { shard: self.shard, queue });
+        }
+    }
+
     /// Says that no queue is heard.
     pub(super) fn set_down(&mut self, why: &str) {
         static LINES: LogLimit<String> = LogLimit::new();

@@ -76,15 +76,14 @@ impl Listening {
         let wanted = task.wanted.borrow_and_update().clone();
         let names: HashMap<Name, &Arc<Listened>> =
             wanted.jobs.iter().map(|listened| (name(listened), listened)).collect();
-        let is_wanted = |listened: &Listened| {
-            names.get(&name(listened)).is_some_and(|wanted| wanted.address == listened.address)
-        };
-        let gone = self.heard.values().filter(|(listened, _)| !is_wanted(listened));
-        let gone: Vec<Name> = gone.map(|(listened, _)| name(listened)).collect();
+        // Whatever else is in the settings of a queue: at one broker a name is one pair of queues.
+        let gone = self.heard.keys().filter(|name| !names.contains_key(*name));
+        let gone: Vec<Name> = gone.cloned().collect();
         for name in gone {
             self.stop(task, &name).await;
         }
         task.troubles.retain(|name, _| names.contains_key(name));
+        task.tell_up_again(&names.keys().map(|(queue, _)| *queue).collect());
         self.untried.clear();
         for name in names.into_keys().filter(|(queue, _)| !task.is_up(*queue)) {
             let is_heard = self.heard.contains_key(&name);
@@ -127,7 +126,7 @@ impl Listening {
         let result = match result {
             Ok(Subscription { tags, deliveries }) => {
                 self.deliveries.extend(deliveries);
-                let is_it = |other: &Arc<Listened>| other.address == listened.address;
+                let is_it = |other: &Arc<Listened>| self::name(other) == name;
                 let is_wanted = task.wanted.borrow().jobs.iter().any(is_it);
                 self.heard.insert(name.clone(), (listened, tags));
                 if !is_wanted {

@@ -22,7 +22,7 @@
 //! | `bus`, `broker_link` | the bus, and what there is for each broker |
 //! | `action`, `report`, `names` | wire forms |
 //! | `topology`, `declared`, `pacer`, `removal` | exchanges and queues: how, whether, how fast |
-//! | `waiting_actions`, `publisher` | actions on their way |
+//! | `offers`, `waiting_actions`, `publisher`, `chunk` | actions on their way |
 //! | `consumer_link`, `shard_consumer`, `heard_shard` | workers are heard, from attach to detach |
 //! | `consuming`, `listening`, `subscribe` | the same, on one channel |
 //! | `ack_window`, `run_order` | what is acknowledged, and in which order things are told |
@@ -31,12 +31,14 @@ mod ack_window;
 mod action;
 mod broker_link;
 mod bus;
+mod chunk;
 mod consumer_link;
 mod consuming;
 mod declared;
 mod heard_shard;
 mod listening;
 mod names;
+mod offers;
 mod pacer;
 mod publisher;
 mod removal;

@@ -1,23 +1,23 @@
 //! The publishing of actions at one broker. `bus` hands actions to [`hand_out`]; up to eight tasks
-//! publish what waits in chunks, each over a channel that it holds alone (`executor::broker`). An
+//! publish what waits in chunks, each over a channel that it holds alone (`chunk`). An
 //! action that reached no queue, or whose exchange is missing, is published once more when the
 //! topology is there again.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::future;
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
 use super::action::{Act, Action};
 use super::broker_link::{BrokerLink, NotNow};
+use super::chunk::ActionChunk;
 use super::declared::TopologyOf;
-use super::waiting_actions::{Check, Published, WaitingAction};
+use super::offers::Check;
+use super::waiting_actions::{Published, WaitingAction};
 use crate::bus::hand_out::HandOut;
-use crate::delivery::call_checks::BeforeSend;
 use crate::executor::Actions;
-use crate::executor::broker::failure::{Failure, NOT_FOUND, Unanswered, Unconnected};
+use crate::executor::broker::failure::{Unanswered, Unconnected};
 use crate::executor::broker::held::HeldChannel;
-use crate::executor::broker::publish::{Admission, Chunk, Fate, Outgoing, Progress};
 use crate::executor::broker::role::Role;
 
 /// The tries to publish an action.
@@ -35,62 +35,90 @@ pub(super) async fn hand_out(
     link: Arc<BrokerLink>,
     of: TopologyOf,
     (act, action): (Act, Action),
-    before_send: Option<BeforeSend>,
+    check: Option<Arc<Check>>,
 ) -> HandOut {
-    let check: Option<Check> = before_send.map(|check| Arc::new(Mutex::new(check)));
     let action = Arc::new(action);
-    let refused = |ms: u64, why: String| HandOut::Refused { until: link.now() + ms, why };
-    let mut last = String::new();
+    let (mut last, mut may_be_out) = (link.not_now(String::new()), false);
     for _ in 0..TRIES {
-        if let Err(NotNow { until, why }) = prepare(&link, &of).await {
-            return HandOut::Refused { until, why };
-        }
-        let waiting = (act, Arc::clone(&action), check.clone());
-        last = match enqueue(&link, waiting).await {
-            Published::Confirmed => return HandOut::Passed,
-            Published::Withheld => return HandOut::Withheld,
-            Published::Blocked => return refused(BLOCKED_MS, BLOCKED.to_owned()),
-            Published::Unwritable(error) => return HandOut::Failed { error, for_good: true },
-            Published::Unconfirmed(error) | Published::Rejected(error) => {
+        let trying = async {
+            prepare(&link, &of).await?;
+            Ok::<_, NotNow>(enqueue(&link, (act, Arc::clone(&action), check.clone())).await)
+        };
+        let tried = tokio::select! {
+            tried = trying => tried,
+            // Wherever its action waits, nobody wants it any more.
+            () = is_back(check.as_deref()) => Ok(Published::Withheld),
+        };
+        last = match tried {
+            Ok(Published::Confirmed) => return HandOut::Passed,
+            Ok(Published::Unwritable(error)) => return HandOut::Failed { error, for_good: true },
+            Ok(Published::Unconfirmed(error) | Published::Rejected(error)) => {
                 return HandOut::Failed { error, for_good: false };
             }
-            Published::Returned(_) if of.actions == Actions::Exchange => {
-                return refused(NOBODY_MS, NOBODY.to_owned());
+            Ok(Published::Withheld) if !may_be_out => return HandOut::Withheld,
+            Ok(Published::Withheld) => break,
+            Ok(Published::Blocked) => {
+                last = blocked(&link);
+                break;
             }
-            Published::Returned(why) | Published::Missing(why) => {
+            Ok(Published::Returned(_)) if of.actions == Actions::Exchange => {
+                let until = link.now() + NOBODY_MS;
+                last = NotNow { until, ..link.not_this_job(NOBODY) };
+                break;
+            }
+            Ok(Published::Returned(why)) => {
                 link.forget(&of);
-                why
+                link.not_this_job(why)
             }
-            Published::Unsent(why) => why,
+            Ok(Published::Missing(why)) => {
+                link.forget(&of);
+                may_be_out = true;
+                link.not_this_job(why)
+            }
+            Ok(Published::Unsent(why)) => link.not_now(why),
+            Err(not_now) => {
+                last = not_now;
+                break;
+            }
         };
+        if let Some(check) = &check {
+            check.came_back();
+        }
     }
-    let NotNow { until, why } = link.not_now(last);
-    HandOut::Refused { until, why }
+    let NotNow { until, why, of_broker } = last;
+    if may_be_out {
+        return HandOut::Failed { error: why, for_good: false };
+    }
+    HandOut::Refused { until, why, of_broker }
 }
 
-/// Takes an offer back that is not under way.
-pub(super) fn withdraw(link: &BrokerLink, run: &str) {
-    let withdrawn = link.actions().withdraw(run);
-    if let Some(waiting) = withdrawn {
-        reply(link, waiting, Published::Withheld);
+/// Waits until an offer is taken back.
+async fn is_back(check: Option<&Check>) {
+    match check {
+        Some(check) => check.is_back().await,
+        None => future::pending().await,
     }
+}
+
+fn blocked(link: &BrokerLink) -> NotNow {
+    let (until, why) = (link.now() + BLOCKED_MS, BLOCKED.to_owned());
+    NotNow { until, why, of_broker: true }
 }
 
 /// Makes sure of the connection and the topology.
 async fn prepare(link: &BrokerLink, of: &TopologyOf) -> Result<(), NotNow> {
     let live = link.connection(Role::Publisher).await?;
-    let blocked = || NotNow { until: link.now() + BLOCKED_MS, why: BLOCKED.to_owned() };
     if live.connection.is_blocked() {
-        return Err(blocked());
+        return Err(blocked(link));
     }
     let ensured = live.connection.unless_blocked(link.ensure_now(&live, of)).await;
-    ensured.unwrap_or_else(|| Err(blocked()))
+    ensured.unwrap_or_else(|| Err(blocked(link)))
 }
 
 /// Puts an action to the others that wait, and waits until it is decided about.
 async fn enqueue(
     link: &Arc<BrokerLink>,
-    (act, action, check): (Act, Arc<Action>, Option<Check>),
+    (act, action, check): (Act, Arc<Action>, Option<Arc<Check>>),
 ) -> Published {
     let (reply, decided) = oneshot::channel();
     let starts = link.actions().push(WaitingAction { act, action, check, reply });
@@ -128,17 +156,16 @@ fn reply(link: &BrokerLink, waiting: WaitingAction, published: Published) {
     let _ = waiting.reply.send(published);
 }
 
-/// Publishes a chunk.
-async fn publish(link: &BrokerLink, chunk: Vec<WaitingAction>) {
-    let unsent = |why: String| vec![Published::Unsent(why); chunk.len()];
-    let published = match hold(link).await {
-        Ok(held) => carry_out(held, &chunk).await,
-        Err(Some(why)) => unsent(why),
-        Err(None) => vec![Published::Blocked; chunk.len()],
-    };
-    for (waiting, published) in chunk.into_iter().zip(published) {
+/// Publishes a chunk. Each action is decided about as soon as the broker has decided.
+async fn publish(link: &BrokerLink, waiting: Vec<WaitingAction>) {
+    let mut chunk = ActionChunk::new(waiting, |waiting, published| {
         link.actions().decided(&waiting.action.message.execution);
         reply(link, waiting, published);
+    });
+    match hold(link).await {
+        Ok(held) => chunk.carry_out(held, &*link.shared.options.clock).await,
+        Err(Some(why)) => chunk.end(&Published::Unsent(why)),
+        Err(None) => chunk.end(&Published::Blocked),
     }
 }
 
@@ -159,59 +186,4 @@ async fn hold(link: &BrokerLink) -> Result<HeldChannel, Option<String>> {
         Ok(HeldChannel::new(Arc::clone(connection), channel, metrics, vec![place]))
     };
     connection.unless_blocked(holding).await.unwrap_or(Err(None))
-}
-
-/// Publishes a chunk over a channel.
-async fn carry_out(mut held: HeldChannel, chunk: &[WaitingAction]) -> Vec<Published> {
-    let messages: Vec<Outgoing<'_>> = chunk
-        .iter()
-        .map(|WaitingAction { action, .. }| Outgoing {
-            exchange: &action.exchange,
-            message: &action.message,
-        })
-        .collect();
-    let withheld: Vec<AtomicBool> = chunk.iter().map(|_| AtomicBool::new(false)).collect();
-    let admit = |n: usize| {
-        // Whoever offered it may want it no more.
-        let passes = !chunk[n].reply.is_closed()
-            && chunk[n].check.as_ref().is_none_or(|check| {
-                let mut check = check.lock().unwrap_or_else(PoisonError::into_inner);
-                check()
-            });
-        if passes {
-            return Admission::Goes;
-        }
-        withheld[n].store(true, Ordering::Relaxed);
-        Admission::Stays
-    };
-    let mut progress = Progress::new(messages.len(), None);
-    let to_publish = Chunk { messages: &messages, mandatory: true };
-    progress.publish(&mut held, &to_publish, admit).await;
-    progress.attribute(chunk.iter().map(|waiting| &waiting.action.message));
-    let missing = progress.ended.as_ref().is_some_and(is_missing);
-    let ended = progress.ended.take().map(|failure| failure.text);
-    let ended = ended.unwrap_or_else(|| "the channel to the broker was closed".to_owned());
-    let is_blocked = progress.blocked;
-    let withheld = withheld.into_iter().map(AtomicBool::into_inner);
-    let fates = std::mem::take(&mut progress.fates).into_iter().zip(withheld);
-    fates
-        .map(|(fate, withheld)| match fate {
-            _ if withheld => Published::Withheld,
-            Fate::Unsent if is_blocked => Published::Blocked,
-            Fate::Unsent => Published::Unsent(ended.clone()),
-            Fate::Unwritable(error) => Published::Unwritable(error.to_string()),
-            Fate::Sent if missing => Published::Missing(ended.clone()),
-            Fate::Sent => Published::Unconfirmed(ended.clone()),
-            Fate::Taken => Published::Confirmed,
-            Fate::Rejected => {
-                Published::Rejected("the broker does not take the message (nack)".to_owned())
-            }
-            Fate::Returned(code, text) => Published::Returned(format!("{code} {text}")),
-        })
-        .collect()
-}
-
-/// Whether a channel was closed because an exchange is missing.
-fn is_missing(failure: &Failure) -> bool {
-    failure.of_channel && failure.number() == NOT_FOUND
 }

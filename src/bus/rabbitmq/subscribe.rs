@@ -1,12 +1,19 @@
 //! The consumers of one job: of its reports, and of its heartbeats. `listening` asks for one job
 //! after the other.
+//!
+//! A broker delivers so many messages to a consumer before it waits for acknowledgements. A
+//! heartbeat is acknowledged at once, and a report when it is in the log: one that waits for the
+//! record of its run keeps its place. Those behind it must not wait for that, too. A report that is
+//! given back comes again before the others of its queue, and one that is published anew comes
+//! behind later words on its run. So there are places for all that may wait: of a queue at most
+//! 1,024 runs are handed out and not recorded, and a worker says two things of each.
 
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use lapin::message::Delivery;
-use lapin::options::BasicConsumeOptions;
+use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Consumer};
 
@@ -17,6 +24,13 @@ use super::topology::{Undeclared, text};
 use crate::bus::address::BusAddress;
 use crate::executor::broker::failure::Unanswered;
 use crate::model::Millis;
+
+/// The reports of a job that a node has and has not acknowledged, at most.
+const REPORTS: u16 = 2_048;
+/// The same of its heartbeats.
+const HEARTBEATS: u16 = 256;
+/// The places of the consumers of a job.
+pub(super) const PLACES_OF_JOB: usize = REPORTS as usize + HEARTBEATS as usize;
 
 /// A job that is listened to.
 #[derive(Debug)]
@@ -76,11 +90,15 @@ pub(super) async fn subscribe(
         Undeclared::Lost(why) => Unheard::Closed(why),
     })?;
     let mut subscription = Subscription { tags: Vec::new(), deliveries: Vec::new() };
-    for subject in [Subject::Status, Subject::Heartbeat] {
+    for (subject, places) in [(Subject::Status, REPORTS), (Subject::Heartbeat, HEARTBEATS)] {
         let queue = names::of(&listened.of.name, subject);
         let options = BasicConsumeOptions::default();
         let (tag, none) = (ShortString::default(), FieldTable::default());
-        let consuming = channel.basic_consume(text(&queue), tag, options, none);
+        let consuming = async {
+            // It holds for the consumers that are begun from here on.
+            channel.basic_qos(places, BasicQosOptions { global: false }).await?;
+            channel.basic_consume(text(&queue), tag, options, none).await
+        };
         let consumer = live.connection.answered(consuming).await.map_err(|error| {
             // It may be gone again, or have another owner.
             link.forget(&listened.of);

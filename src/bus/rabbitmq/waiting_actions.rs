@@ -3,12 +3,12 @@
 //! run: by its id a returned message is told apart. `publisher` keeps it. Pure.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
 use super::action::{Act, Action};
-use crate::delivery::call_checks::BeforeSend;
+use super::offers::Check;
 
 /// The most actions of a chunk.
 const MOST: usize = 1_024;
@@ -40,15 +40,12 @@ pub(super) enum Published {
     Unwritable(String),
 }
 
-/// The check before sending, which an action keeps for a second try.
-pub(super) type Check = Arc<Mutex<BeforeSend>>;
-
 /// An action that waits.
 pub(super) struct WaitingAction {
     pub(super) act: Act,
     pub(super) action: Arc<Action>,
     /// The check before sending; without one it may always go.
-    pub(super) check: Option<Check>,
+    pub(super) check: Option<Arc<Check>>,
     pub(super) reply: oneshot::Sender<Published>,
 }
 
@@ -106,15 +103,6 @@ impl WaitingActions {
     pub(super) fn decided(&mut self, run: &str) {
         self.under_way.remove(run);
     }
-
-    /// Takes an action `run` out that is not under way.
-    pub(super) fn withdraw(&mut self, run: &str) -> Option<WaitingAction> {
-        let is_it = |waiting: &WaitingAction| {
-            waiting.act == Act::Run && waiting.action.message.execution == run
-        };
-        let place = self.queue.iter().position(is_it)?;
-        self.queue.remove(place)
-    }
 }
 
 #[cfg(test)]
@@ -146,9 +134,9 @@ mod tests {
         assert_eq!(taken(&mut actions), None, "the rest waits for the first");
         actions.decided("a");
         assert_eq!(taken(&mut actions), Some(vec!["a".to_owned()]));
-        actions.decided("a");
-        assert!(actions.withdraw("a").is_some_and(|last| last.act == Act::Run));
         assert_eq!(taken(&mut actions), None);
+        actions.decided("a");
+        assert_eq!(taken(&mut actions), Some(vec!["a".to_owned()]), "the last one");
     }
 
     #[test]
@@ -164,7 +152,6 @@ mod tests {
         }
         assert_eq!(taken(&mut actions), Some(vec!["x".to_owned()]));
         assert_eq!(taken(&mut actions), Some(vec!["y".to_owned()]), "in their order");
-        assert!(actions.withdraw("y").is_none(), "it is under way");
-        assert!(actions.withdraw("z").is_some());
+        assert_eq!(taken(&mut actions), Some(vec!["z".to_owned()]));
     }
 }

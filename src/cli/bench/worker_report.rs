@@ -13,6 +13,8 @@ pub(super) struct Rates {
     pub(super) max: usize,
     pub(super) ours: Vec<f64>,
     pub(super) bare: Vec<f64>,
+    /// The reports that a node had no room for: they were sent again.
+    pub(super) refused: usize,
 }
 
 impl Rates {
@@ -47,6 +49,7 @@ impl WorkersReport {
                 "per_s": median(rates.ours.clone()).round(),
                 "bare_per_s": median(rates.bare.clone()).round(),
                 "ratio": (rates.ratio() * 100.0).round() / 100.0,
+                "reported_again": rates.refused,
             })
         });
         let node = |n: &NodeUse| {
@@ -75,8 +78,8 @@ impl WorkersReport {
         let cells = |of: &Value, names: &[&str]| -> Vec<String> {
             names.iter().map(|name| of[*name].to_string()).collect()
         };
-        let names = ["max", "rounds", "per_s", "bare_per_s", "ratio"];
-        let titles = ["max a claim", "rounds", "runs/s", "bare server/s", "ratio"];
+        let names = ["max", "rounds", "per_s", "bare_per_s", "ratio", "reported_again"];
+        let titles = ["max a claim", "rounds", "runs/s", "bare server/s", "ratio", "sent again"];
         let rows = all["claims"].as_array().into_iter().flatten().map(|of| cells(of, &names));
         let claims = table(titles.into_iter(), rows);
         let idle = ["p50_ms", "p99_ms", "max_ms"];
@@ -99,8 +102,12 @@ mod tests {
     use super::*;
 
     fn report() -> WorkersReport {
-        let rates =
-            Rates { max: 1, ours: vec![1.0, 500.0, 400.0], bare: vec![900.0, 1_000.0, 5_000.0] };
+        let rates = Rates {
+            max: 1,
+            ours: vec![1.0, 500.0, 400.0],
+            bare: vec![900.0, 1_000.0, 5_000.0],
+            refused: 9,
+        };
         let node = NodeUse {
             id: 1,
             rss_empty_mb: 9.0,
@@ -123,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_ratio_compares_the_medians_and_the_json_has_exactly_its_fields() {
-        let claims = |max| json!({"max": max, "rounds": 3, "per_s": 400.0, "bare_per_s": 1_000.0, "ratio": 2.5});
+        let claims = |max| json!({"max": max, "rounds": 3, "per_s": 400.0, "bare_per_s": 1_000.0, "ratio": 2.5, "reported_again": 9});
         let expected = json!({
             "workers": 16, "nodes": 1, "runs": 1_000_000,
             "idle": {"runs": 100, "p50_ms": 2, "p99_ms": 30, "max_ms": 31},

@@ -14,7 +14,7 @@ use super::cluster::{Cluster, Folder};
 use super::histogram::Histogram;
 use super::load::Api;
 use super::progress::Progress;
-use super::worker_calls::{Round, Sample, Site, Worker};
+use super::worker_calls::{Round, Sample, Site, Worked, Worker};
 use super::worker_limit::BareServer;
 use super::worker_report::{Rates, WorkersReport};
 use crate::clock::{Clock, SystemClock};
@@ -150,12 +150,14 @@ impl Nodes {
     ) -> anyhow::Result<Rates> {
         let mut rates = Rates { max, ..Rates::default() };
         tell(0);
-        let (_, sample) = self.round(workers, max, runs).await?;
-        let sample = sample.ok_or_else(|| anyhow::anyhow!("no run was claimed"))?;
+        let (_, worked) = self.round(workers, max, runs).await?;
+        rates.refused += worked.refused;
+        let sample = worked.sample.ok_or_else(|| anyhow::anyhow!("no run was claimed"))?;
         bare_round(workers, max, runs, &sample).await?;
         for round in 0..ROUNDS {
             tell(round);
-            let (ours_ms, _) = self.round(workers, max, runs).await?;
+            let (ours_ms, worked) = self.round(workers, max, runs).await?;
+            rates.refused += worked.refused;
             let (bare, bare_ms) = bare_round(workers, max, runs, &sample).await?;
             rates.ours.push(runs as f64 * 1_000.0 / ours_ms);
             rates.bare.push(bare as f64 * 1_000.0 / bare_ms);
@@ -169,7 +171,7 @@ impl Nodes {
         workers: usize,
         max: usize,
         runs: usize,
-    ) -> anyhow::Result<(f64, Option<Sample>)> {
+    ) -> anyhow::Result<(f64, Worked)> {
         let lead = LEAD + CREATION * (runs / BATCH) as Millis;
         let due = SystemClock.wall() + lead;
         self.create(runs, due, 0).await?;

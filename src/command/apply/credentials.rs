@@ -9,7 +9,7 @@ use super::entry::{Applied, Entry, Refusal, refuse};
 use crate::command::{Command, Outcome, RejectionKind};
 use crate::model::credential::Credential;
 use crate::store::credentials;
-use crate::store::meta::Sequence;
+use crate::store::meta::{self, Sequence};
 
 impl Entry<'_, '_> {
     /// Carries out a command within the reach of a client's key. The key was valid when the request
@@ -44,6 +44,15 @@ impl Entry<'_, '_> {
                     return Err(refuse(RejectionKind::Forbidden, message));
                 }
                 self.delete_credential(*id)
+            }
+            Command::EndSessions { credential: Some(id) } => {
+                self.reached(client, *id)?;
+                self.end_sessions(Some(*id))
+            }
+            Command::EndSessions { credential: None } => {
+                let message =
+                    "an api key cannot end the sessions of operators: name its credential";
+                Err(refuse(RejectionKind::Forbidden, message))
             }
             _ => {
                 let message = "this command cannot be limited to what a client's key made";
@@ -95,6 +104,19 @@ impl Entry<'_, '_> {
         credentials::archive_below(self.tx, id, None, self.stamp)?;
         credentials::set_parent_of_children(self.tx, id, old.parent)?;
         credentials::delete(self.tx, id)?;
+        self.change.credentials = true;
+        Ok(Outcome::Done)
+    }
+
+    /// Ends the sessions that were begun with a credential, or by operators, up to the stamp.
+    pub(super) fn end_sessions(&mut self, credential: Option<u64>) -> Applied {
+        match credential {
+            Some(id) if !credentials::end_sessions(self.tx, id, self.stamp)? => {
+                return Err(missing());
+            }
+            Some(_) => {}
+            None => meta::end_operator_sessions(self.tx, self.stamp)?,
+        }
         self.change.credentials = true;
         Ok(Outcome::Done)
     }

@@ -7,6 +7,7 @@
 use super::entry::{Applied, Entry};
 use crate::command::Outcome;
 use crate::model::Millis;
+use crate::model::event::LettersChange;
 use crate::model::job::LAST_ATTEMPT;
 use crate::store::dead_letters;
 
@@ -21,6 +22,7 @@ impl Entry<'_, '_> {
             self.add_row(letter.row(next_at))?;
             done += 1;
         }
+        self.change.events.add_letters(LettersChange::Replayed, done.into());
         Ok(Outcome::Changed(done))
     }
 
@@ -30,6 +32,7 @@ impl Entry<'_, '_> {
         for id in letters {
             done += u32::from(dead_letters::delete(self.tx, *id)?);
         }
+        self.change.events.add_letters(LettersChange::Purged, done.into());
         Ok(Outcome::Changed(done))
     }
 }

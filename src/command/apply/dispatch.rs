@@ -24,9 +24,14 @@ pub fn apply(
     let stamp = tx.advance_log_time(stamp)?;
     change.index = index;
     change.stamp = stamp;
-    match (Entry { tx, index, stamp, actor, change }).execute(command) {
+    change.events.begin(index, stamp);
+    let done = Entry { tx, index, stamp, actor, change: &mut *change }.execute(command);
+    match done {
         Ok(outcome) => Ok(outcome),
-        Err(Refusal::Rejected(rejection)) => Ok(Outcome::Rejected(rejection)),
+        Err(Refusal::Rejected(rejection)) => {
+            change.events.withdraw();
+            Ok(Outcome::Rejected(rejection))
+        }
         Err(Refusal::Failed(error)) => Err(error),
     }
 }
@@ -47,11 +52,13 @@ impl Entry<'_, '_> {
             Command::ActivateJobs { request } => self.activate_jobs(*request),
             Command::DiscardJobs { request } => self.discard_jobs(*request),
             Command::UpdateJob(edit) => self.update_job(edit),
+            Command::ReshapeJobs(edit) => self.reshape_jobs(edit),
             Command::DeleteJob { id, expect } => self.delete_job(*id, *expect),
             // A client's commands are limited to its reach, also when nothing wraps them.
             Command::CreateCredential(_)
             | Command::ArchiveCredential { .. }
             | Command::DeleteCredential { .. }
+            | Command::EndSessions { .. }
                 if let Some(client) = self.client() =>
             {
                 self.by_client(client, command)
@@ -61,6 +68,7 @@ impl Entry<'_, '_> {
                 self.archive_credential(*id, *archived, by.as_deref())
             }
             Command::DeleteCredential { id } => self.delete_credential(*id),
+            Command::EndSessions { credential } => self.end_sessions(*credential),
             Command::ByClient { client, command } => self.by_client(*client, command),
             Command::Assign(moves) => self.assign(moves),
             Command::Record(record) => self.record(record),
@@ -92,6 +100,16 @@ impl Entry<'_, '_> {
             Command::Recover { node, generation } => self.recover(*node, *generation),
             Command::RaiseLevel { level } => self.raise_level(*level),
             Command::ReportRuns { reports } => self.report_runs(reports),
+            Command::PutTemplate { id: 0, template, .. } => self.create_template(template),
+            Command::PutTemplate { id, expect, template } => {
+                self.update_template(*id, *expect, template)
+            }
+            Command::DeleteTemplate { id, expect, terminate, limit } => {
+                self.delete_template(*id, *expect, *terminate, *limit)
+            }
+            Command::TerminateJob { id, reschedule, reason } => {
+                self.terminate_job(*id, *reschedule, reason.as_deref())
+            }
             Command::ForVersion { job, version, command } => {
                 expected("job", Some(*version), self.job(*job)?.version)?;
                 self.execute(command)

@@ -5,6 +5,7 @@ use crate::command::codec::Error;
 use crate::command::outcome::{Change, Outcome, Rejection, RejectionKind};
 use crate::model::Millis;
 use crate::model::actor::ActorRef;
+use crate::model::event::{Fact, Noun, RecordChange};
 use crate::model::job::Pending;
 use crate::model::shard::ShardId;
 use crate::store::Tx;
@@ -63,6 +64,11 @@ impl Entry<'_, '_> {
     /// The credential of the client that asked for the entry, where it names one.
     pub(super) fn client(&self) -> Option<u64> {
         self.actor.and_then(ActorRef::client)
+    }
+
+    /// Notes that a record was made, edited or deleted.
+    pub(super) fn record_changed(&mut self, noun: Noun, id: u64, change: RecordChange) {
+        self.change.events.add(Fact::Record { noun, id, change });
     }
 
     /// Notes that a pending row changed: an offer by its number, any other by its shard.

@@ -3,10 +3,11 @@
 
 use super::entry::{Applied, Entry, Refusal, expected, refuse};
 use crate::command::{Outcome, RejectionKind};
+use crate::model::event::{Noun, RecordChange};
 use crate::model::job::JobDefinition;
 use crate::model::target::{Executor, is_queue, takes_messages};
-use crate::store::executors;
 use crate::store::meta::Sequence;
+use crate::store::{executors, templates};
 
 impl Entry<'_, '_> {
     pub(super) fn create_executor(&mut self, new: &Executor) -> Applied {
@@ -15,6 +16,7 @@ impl Entry<'_, '_> {
         let executor =
             Executor { id, created: self.stamp, modified: None, version: 1, ..new.clone() };
         executors::insert(self.tx, &executor)?;
+        self.record_changed(Noun::Executor, id, RecordChange::Created);
         self.change.targets = true;
         Ok(Outcome::Created(id))
     }
@@ -47,6 +49,7 @@ impl Entry<'_, '_> {
             return Ok(Outcome::Done);
         }
         executors::update(self.tx, &executor)?;
+        self.record_changed(Noun::Executor, id, RecordChange::Updated);
         self.change.targets = true;
         Ok(Outcome::Done)
     }
@@ -59,14 +62,25 @@ impl Entry<'_, '_> {
                 "executor is used by jobs: give them another target or delete them first",
             ));
         }
+        if templates::uses_executor(self.tx, id, |_| true)? {
+            return Err(refuse(
+                RejectionKind::Conflict,
+                "executor is the target of templates: give them another one or delete them first",
+            ));
+        }
         executors::delete(self.tx, id)?;
+        self.record_changed(Noun::Executor, id, RecordChange::Deleted);
         self.change.targets = true;
         Ok(Outcome::Done)
     }
 
     /// Refuses a change that leaves jobs with an executor that cannot be called.
     fn jobs_can_still_go_there(&self, old: &Executor, new: &Executor) -> Result<(), Refusal> {
-        let in_use = |such: fn(&JobDefinition) -> bool| self.tx.executor_in_use(old.id, such);
+        // The next instance of a template is a job as well.
+        let in_use = |such: fn(&JobDefinition) -> bool| {
+            let by_jobs = self.tx.executor_in_use(old.id, such)?;
+            Ok::<_, Refusal>(by_jobs || templates::uses_executor(self.tx, old.id, such)?)
+        };
         let message = if old.takes_jobs() && new.kind != old.kind {
             if !in_use(|_| true)? {
                 return Ok(());

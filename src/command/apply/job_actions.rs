@@ -1,12 +1,14 @@
 //! Rules of jobs that are paused, resumed, disabled, completed, deleted, or run manually. The rules
-//! of results call [`Entry::complete_job`] and [`Entry::disable_job`].
+//! of results call [`Entry::complete_job`] and [`Entry::disable_job`]; what follows from the end of
+//! a one-off is in `over`.
 
 use super::entry::{Applied, Entry, Refusal, expected, refuse};
 use super::plan_intervals::{PlanInterval, PlanState, plan_state};
 use super::runs::run_of;
 use crate::command::{JobAction, Outcome, RejectionKind};
-use crate::model::attempt::Verdict;
+use crate::model::attempt::{SkipReason, Verdict};
 use crate::model::delivery::Overlap;
+use crate::model::event::{JobChange, JobEnd, JobUpdate, TemplateMark};
 use crate::model::job::{Job, JobStatus, Pending};
 use crate::model::members::Members;
 use crate::model::run::Occurrence;
@@ -14,6 +16,9 @@ use crate::model::shard::shard_of;
 use crate::model::{JobId, Millis};
 use crate::store::meta::Sequence;
 use crate::store::{jobs, pending, projects};
+
+/// The end of a one-off whose instant passed while it did not fire.
+pub(super) const LAPSED: JobEnd = JobEnd::Skipped(SkipReason::Paused);
 
 impl Entry<'_, '_> {
     /// Changes many jobs alike. Those that do not exist, or are in the wanted state already, are
@@ -32,7 +37,8 @@ impl Entry<'_, '_> {
         let mut changed = 0;
         for (first, n) in runs {
             for id in jobs::ids_between(self.tx, *first, *n)? {
-                let old = self.job(id)?;
+                // The end of another one may have dropped it.
+                let Some(old) = jobs::get_in(self.tx, id)? else { continue };
                 let done = match action {
                     JobAction::Pause { until } => self.pause_job(&old, until, by)?,
                     JobAction::Resume => self.resume_job(&old, by)?,
@@ -84,18 +90,23 @@ impl Entry<'_, '_> {
         if !old.definition.is_one_off() {
             return Ok(());
         }
+        let end_state = JobEnd::of(end);
         if old.definition.delete_after_run && end != Verdict::Dead {
+            self.job_changed(&old, JobChange::Terminated(end_state));
             return self.remove_job(&old);
         }
         if old.status == JobStatus::Completed {
             return Ok(());
         }
-        let mut new = Job { status: JobStatus::Completed, version: old.version + 1, ..old.clone() };
+        let mut new = Job { status: JobStatus::Completed, ..old.clone() };
         if old.from > self.stamp {
             self.end_interval(&old)?;
             new.from = self.stamp;
         }
-        self.write_job(&new)
+        let lapses_at = self.lapse_of(&new)?;
+        jobs::complete(self.tx, &old, new.from, lapses_at)?;
+        self.change.edited.push(id);
+        self.over(&old, Some(end_state))
     }
 
     /// Ends lapsed one-offs, whose instant passed while they did not fire: at most `limit`. Returns
@@ -103,15 +114,18 @@ impl Entry<'_, '_> {
     pub(super) fn end_lapsed(&mut self, limit: u32) -> Result<u32, Refusal> {
         let lapsed = jobs::lapsed(self.tx, self.stamp, limit)?;
         for id in &lapsed {
-            let old = self.job(*id)?;
+            // The end of another one may have dropped it.
+            let Some(old) = jobs::get_in(self.tx, *id)? else { continue };
             if old.definition.delete_after_run {
+                self.job_changed(&old, JobChange::Terminated(LAPSED));
                 self.remove_job(&old)?;
                 continue;
             }
             let state = plan_state(None, self.stamp, JobStatus::Completed, None);
             self.begin_interval(&old, state)?;
             let (status, from, version) = (state.status, state.from, old.version + 1);
-            self.write_job(&Job { from, status, version, ..old })?;
+            self.write_job(&Job { from, status, version, ..old.clone() })?;
+            self.over(&old, Some(LAPSED))?;
         }
         Ok(lapsed.len() as u32)
     }
@@ -124,6 +138,7 @@ impl Entry<'_, '_> {
             return Ok(());
         }
         self.end_interval(&old)?;
+        self.job_changed(&old, JobChange::Updated(JobUpdate::Disabled));
         self.write_job(&Job {
             status: JobStatus::Disabled,
             from: self.stamp,
@@ -142,7 +157,8 @@ impl Entry<'_, '_> {
         self.end_runs_of(old.id)?;
         self.release_parked(old.id)?;
         self.change.edited.push(old.id);
-        Ok(())
+        self.job_changed(old, JobChange::Deleted);
+        self.over(old, None)
     }
 
     /// Releases the parked rows of a job: they are due at once.
@@ -185,6 +201,7 @@ impl Entry<'_, '_> {
         self.begin_interval(old, state)?;
         let new = Job { status: state.status, from: state.from, ..old.clone() };
         self.write_job(&self.touched(new, by))?;
+        self.job_changed(old, JobChange::Updated(JobUpdate::Paused));
         Ok(true)
     }
 
@@ -201,7 +218,19 @@ impl Entry<'_, '_> {
         self.begin_interval(old, state)?;
         let new = Job { status: state.status, from: state.from, ..old.clone() };
         self.write_job(&self.touched(new, by))?;
+        if state.status == JobStatus::Completed {
+            self.over(old, Some(LAPSED))?;
+        } else {
+            self.job_changed(old, JobChange::Updated(JobUpdate::Resumed));
+        }
         Ok(true)
+    }
+
+    /// Notes a change of a job for the event stream.
+    pub(super) fn job_changed(&mut self, job: &Job, change: JobChange) {
+        let definition = &job.definition;
+        let (project, template) = (definition.project, TemplateMark::of(definition));
+        self.change.events.add_job(project, template, change, job.id);
     }
 
     /// Ends a job's present interval and begins another with the same schedule.

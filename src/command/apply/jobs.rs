@@ -6,18 +6,22 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::entry::{Applied, Entry, Refusal, expected, refuse};
+use super::job_actions::LAPSED;
 use super::plan_intervals::{
     OneOffInstant, PlanInterval, PlanState, anchor, due, lapses_at, plan_state,
 };
 use crate::command::{CreateJobs, JobEdit, Outcome, RejectionKind};
+use crate::model::event::{JobChange, JobEnd, JobUpdate, TemplateMark};
 use crate::model::job::{Job, JobDefinition, JobStatus, Timing};
 use crate::model::members::Members;
+use crate::model::run::Occurrence;
 use crate::model::shard::shard_of;
 use crate::model::task::{Task, TaskState};
+use crate::model::template::{STAYS_INSTANCE, breaks_instance};
 use crate::model::{JobId, Millis, ProjectId};
 use crate::store::jobs::NewRow;
 use crate::store::meta::Sequence;
-use crate::store::{jobs, pending, plans, projects, staged, tasks};
+use crate::store::{ends, jobs, pending, plans, projects, staged, tasks, template_jobs};
 
 impl Entry<'_, '_> {
     /// Creates jobs with consecutive ids. A request that is repeated gets the jobs that it created.
@@ -66,6 +70,11 @@ impl Entry<'_, '_> {
         });
         jobs::insert(self.tx, stamp, rows)?;
         self.begin_intervals(&special)?;
+        for (job, id) in new.jobs.iter().zip(first..) {
+            if let Some(of) = new.definitions[job.definition as usize].template {
+                template_jobs::insert(self.tx, id, of)?;
+            }
+        }
         for (definition, uses) in new.definitions.iter().zip(&uses).filter(|(_, uses)| **uses > 0) {
             projects::add_jobs(self.tx, definition.project, *uses as i64)?;
         }
@@ -77,8 +86,22 @@ impl Entry<'_, '_> {
             created: stamp,
         };
         tasks::insert(self.tx, &task, 0)?;
-        self.change.created.push((first, n));
+        let named = new.definitions.iter().zip(&uses).filter(|(_, uses)| **uses > 0);
+        let project = one_of(named.clone().map(|(definition, _)| definition.project));
+        let template = one_of(named.map(|(definition, _)| TemplateMark::of(definition)));
+        self.created(project, template.unwrap_or_default(), (first, n));
         Ok(Outcome::Jobs { request: new.request, jobs: task.jobs })
+    }
+
+    /// Notes jobs that were created, with their project and template if they have the same.
+    pub(super) fn created(
+        &mut self,
+        project: Option<ProjectId>,
+        template: TemplateMark,
+        range: (JobId, u64),
+    ) {
+        self.change.created.push(range);
+        self.change.events.add_jobs(project, template, JobChange::Created, range);
     }
 
     /// The number of jobs that use each definition. Refuses jobs that cannot be created, or cannot
@@ -131,6 +154,7 @@ impl Entry<'_, '_> {
                 last = Some(definition.project);
             }
             self.executor_fits(definition)?;
+            self.may_instantiate(definition)?;
         }
         Ok(uses)
     }
@@ -152,22 +176,28 @@ impl Entry<'_, '_> {
     /// the edit changes when the job fires, or what becomes of an occurrence that is late.
     pub(super) fn update_job(&mut self, edit: &JobEdit) -> Applied {
         let old = self.job(edit.id)?;
-        self.check_edit(&old, edit)?;
+        self.edit_job(&old, edit)?;
+        Ok(Outcome::Done)
+    }
+
+    /// Edits a job, as [`Entry::update_job`]. Returns `false` where it was so already. It refuses
+    /// before it writes.
+    pub(super) fn edit_job(&mut self, old: &Job, edit: &JobEdit) -> Result<bool, Refusal> {
+        self.check_edit(old, edit)?;
         let one_off = edit.definition.is_one_off();
-        let anchor = match edit.definition.timing {
-            _ if one_off && edit.at.is_some() => edit.at.unwrap_or_default(),
-            Timing::At if old.definition.timing == Timing::At => old.anchor,
-            Timing::At => return Err(no_instant()),
-            Timing::Spec if same_spec(&old.definition, &edit.definition) => old.anchor,
-            Timing::Spec | Timing::After(_) => anchor(&edit.definition, self.stamp),
-        };
+        let anchor = anchor_after(old, edit, self.stamp).ok_or_else(no_instant)?;
         let unmoved = old.anchor == anchor
             && if one_off {
                 old.definition.is_one_off()
             } else {
                 same_spec(&old.definition, &edit.definition)
             };
-        let state = self.state_after(&old, edit, anchor, unmoved)?;
+        let state = self.state_after(old, edit, anchor, unmoved)?;
+        let is_over = state.status == JobStatus::Completed;
+        if old.status == JobStatus::Completed && !is_over && self.is_instance(old)? {
+            let message = "this instance is over: make another one of its template";
+            return Err(refuse(RejectionKind::Conflict, message));
+        }
         let same_plan = unmoved
             && terms(&old.definition) == terms(&edit.definition)
             && old.status == state.status
@@ -176,12 +206,12 @@ impl Entry<'_, '_> {
             && old.data == edit.data
             && old.external_id == edit.external_id;
         if same_plan && same_job {
-            return Ok(Outcome::Done);
+            return Ok(false);
         }
 
         let definition_id = self.tx.acquire_definition(&edit.definition, 1)?;
         if !same_plan {
-            self.end_interval(&old)?;
+            self.end_interval(old)?;
         }
         self.tx.release_definition(old.definition_id, 1)?;
         let new = Job {
@@ -197,18 +227,42 @@ impl Entry<'_, '_> {
         if !same_plan {
             self.begin_intervals(&[PlanInterval::of(&new, state)])?;
         }
-        self.write_job(&self.touched(new, edit.by.as_deref()))?;
+        let new = self.touched(new, edit.by.as_deref());
+        self.write_job(&new)?;
         if old.definition.project != edit.definition.project {
             projects::add_jobs(self.tx, old.definition.project, -1)?;
             projects::add_jobs(self.tx, edit.definition.project, 1)?;
+            self.job_changed(old, JobChange::Updated(JobUpdate::Edited));
         }
-        Ok(Outcome::Done)
+        self.job_changed(&new, JobChange::Updated(JobUpdate::Edited));
+        if is_over && old.status != JobStatus::Completed {
+            let end = self.end_by_edit(&new)?;
+            self.over(&new, Some(end))?;
+        }
+        Ok(true)
+    }
+
+    /// The end of a one-off that an edit completes: that of its instant where it has had it before,
+    /// else it lapsed.
+    fn end_by_edit(&self, new: &Job) -> Result<JobEnd, Refusal> {
+        let of = Occurrence { job: new.id, scheduled: new.anchor, run: 0 };
+        let end = ends::of_occurrence(self.tx, of)?;
+        Ok(end.map_or(LAPSED, |(verdict, _)| JobEnd::of(verdict)))
     }
 
     /// Refuses an edit that is stale, or refers to what does not exist.
     fn check_edit(&self, old: &Job, edit: &JobEdit) -> Result<(), Refusal> {
         expected("job", edit.expect, old.version)?;
         let project = edit.definition.project;
+        if old.definition.template != edit.definition.template
+            || old.definition.template_type != edit.definition.template_type
+        {
+            let message = "the template that made a job cannot change";
+            return Err(refuse(RejectionKind::Invalid, message));
+        }
+        if breaks_instance(&old.definition, &edit.definition) && self.is_instance(old)? {
+            return Err(refuse(RejectionKind::Conflict, STAYS_INSTANCE));
+        }
         if project != old.definition.project {
             self.project_exists(project)?;
         }
@@ -217,6 +271,13 @@ impl Entry<'_, '_> {
             Some(external_id) => self.external_id_is_free(project, external_id, Some(old.id)),
             None => Ok(()),
         }
+    }
+
+    /// Says whether a job belongs to a template. Those of a template that was deleted do not,
+    /// though their definition names it.
+    fn is_instance(&self, job: &Job) -> Result<bool, Refusal> {
+        let is_marked = job.definition.template.is_some();
+        Ok(is_marked && template_jobs::get(self.tx, job.id)?.is_some())
     }
 
     /// The state of a job after an edit. `Completed` and `Disabled` are results: an edit with one
@@ -288,6 +349,18 @@ impl Entry<'_, '_> {
     }
 }
 
+/// The instant that a job's schedule counts from after an edit; of a one-off, its instant. `None`
+/// where a one-off is given none.
+pub fn anchor_after(old: &Job, edit: &JobEdit, stamp: Millis) -> Option<Millis> {
+    match edit.definition.timing {
+        Timing::At | Timing::After(_) if edit.at.is_some() => edit.at,
+        Timing::At if old.definition.timing == Timing::At => Some(old.anchor),
+        Timing::At => None,
+        Timing::Spec if same_spec(&old.definition, &edit.definition) => Some(old.anchor),
+        Timing::Spec | Timing::After(_) => Some(anchor(&edit.definition, stamp)),
+    }
+}
+
 /// The refusal of a client's id that another job has.
 pub(super) fn external_id_taken(project: ProjectId, external_id: &str) -> Refusal {
     let message = format!(
@@ -295,6 +368,12 @@ pub(super) fn external_id_taken(project: ProjectId, external_id: &str) -> Refusa
          or change that job"
     );
     refuse(RejectionKind::Conflict, message)
+}
+
+/// The project of all, if they have the same.
+pub(super) fn one_of<T: PartialEq>(mut all: impl Iterator<Item = T>) -> Option<T> {
+    let first = all.next()?;
+    all.all(|other| other == first).then_some(first)
 }
 
 /// The refusal of a one-off without an instant.

@@ -18,11 +18,13 @@
 //! | `ActivateJobs` | `staging` | `NotFound`, `Conflict`, `Invalid` |
 //! | `DiscardJobs` | `staging` | `NotFound`, `Conflict` |
 //! | `UpdateJob` | `jobs` | `NotFound`, `Stale`, `Conflict`, `Invalid` |
+//! | `ReshapeJobs` | `reshape`, `jobs` | each job: `Conflict`, `Invalid` |
 //! | `DeleteJob` | `job_actions` | `NotFound`, `Stale` |
 //! | `ChangeJobs` | `job_actions` | `Invalid` |
 //! | `RunJob` | `job_actions` | `NotFound` |
 //! | `CreateCredential` | `credentials` | `Conflict` |
 //! | `ArchiveCredential`, `DeleteCredential` | `credentials` | `NotFound` |
+//! | `EndSessions` | `credentials` | `NotFound` |
 //! | `ByClient` | `credentials` | `Forbidden`, `NotFound`, `Invalid`, those of the other |
 //! | `CreateExecutor` | `executors` | `Conflict` |
 //! | `UpdateExecutor`, `DeleteExecutor` | `executors` | `NotFound`, `Stale`, `Conflict` |
@@ -33,12 +35,15 @@
 //! | `ReportRuns` | `run_reports` | `Invalid`; each report: `NotFound`, `Conflict` |
 //! | `ReplayDeadLetters`, `PurgeDeadLetters` | `dead_letters` | |
 //! | `Once` | `idempotency` | `KeyReused`, those of the other |
+//! | `PutTemplate` | `templates` | `NotFound`, `Stale`, `Conflict`, `Invalid` |
+//! | `DeleteTemplate` | `templates` | `NotFound`, `Stale`, `Conflict` |
+//! | `TerminateJob` | `terminate` | `NotFound`, `Conflict` |
 //! | `ForVersion` | `dispatch` | `NotFound`, `Stale`, those of the other |
 //! | `Checksum`, `Conclude` | `dispatch` | |
 //!
-//! Two files hold rules that several of these share: `plan_intervals` (when a job fires by which
-//! schedule) and `occurrences` (what can happen to an occurrence). `restore` is no command: it
-//! opens the state of a backup.
+//! Three files hold rules that several of these share: `plan_intervals` (when a job fires by which
+//! schedule), `occurrences` (what can happen to an occurrence) and `over` (the end of one-offs).
+//! `restore` is no command: it opens the state of a backup.
 
 mod credentials;
 mod dead_letters;
@@ -50,18 +55,23 @@ mod job_actions;
 mod jobs;
 mod occurrences;
 mod offers;
+mod over;
 mod ownership;
 mod plan_intervals;
 mod projects;
 mod record;
 mod reports;
+mod reshape;
 mod restore;
 mod retain;
 mod run_reports;
 mod runs;
 mod staging;
+mod templates;
+mod terminate;
 #[cfg(test)]
 mod tests;
 
 pub use dispatch::apply;
+pub use jobs::anchor_after;
 pub use restore::{Reopened, RestorePolicy, reopen};

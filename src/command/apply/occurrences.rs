@@ -4,11 +4,13 @@
 
 use super::entry::{Entry, Refusal};
 use crate::model::attempt::AttemptRecord;
+use crate::model::event::{LettersChange, RunChange};
 use crate::model::job::Pending;
 use crate::model::members::Members;
 use crate::model::run::{Occurrence, Run};
 use crate::model::shard::shard_of;
 use crate::model::{Millis, NodeId};
+use crate::store::counters::OutcomeKind;
 use crate::store::dead_letters::{self, DeadLetter};
 use crate::store::empty_tables::Table;
 use crate::store::meta::Sequence;
@@ -27,6 +29,9 @@ impl Entry<'_, '_> {
         attempts::insert(self.tx, id, node, stale, self.stamp, record)?;
         self.tx.count_outcome(record.project, record.due, record.verdict, count as i64);
         self.change.executions = true;
+        self.change.events.add_results(record, count);
+        let what = (record.project, record.due, OutcomeKind::of(record.verdict));
+        self.change.minutes.add(id, what, count, self.stamp);
         Ok(id)
     }
 
@@ -92,6 +97,8 @@ impl Entry<'_, '_> {
             forced,
         };
         dead_letters::insert(self.tx, &letter)?;
+        let error = letter.error.as_deref();
+        self.change.events.add_letter(letter.project, letter.id, &letter.members, error);
         Ok(())
     }
 
@@ -132,6 +139,7 @@ impl Entry<'_, '_> {
             let rest = members.without(&record.members);
             if rest != members {
                 dead_letters::keep(self.tx, letter, &rest)?;
+                self.change.events.add_letters(LettersChange::Delivered, 1);
             }
         }
         Ok(())
@@ -195,6 +203,9 @@ impl Entry<'_, '_> {
     pub(super) fn row_of(&self, of: Occurrence) -> Result<Option<Pending>, Refusal> {
         let member = Members::from_sorted([of.job]);
         let shard = shard_of(of.job);
+        if self.tx.is_empty(Table::Pending, shard)? {
+            return Ok(None);
+        }
         let rows = pending::at_occurrence(self.tx, shard, of.scheduled, of.run, &member)?;
         Ok(rows.into_iter().find(|row| row.members.contains(of.job)))
     }
@@ -206,11 +217,20 @@ impl Entry<'_, '_> {
         Ok(())
     }
 
+    /// Notes a change of a run for the event stream.
+    pub(super) fn run_changed(&mut self, run: &Run, change: RunChange) {
+        self.change.events.add_run(run.project, run.occurrence, run.attempt, change);
+    }
+
     /// Removes a run. If it was the last of its job, what is parked behind it is released.
     pub(super) fn drop_run(&mut self, of: Occurrence) -> Result<(), Refusal> {
         runs::delete(self.tx, of)?;
         self.change.add_run(of);
-        if runs::any_of_job(self.tx, of.job)? {
+        // Behind most runs nothing is parked: then it does not matter whether it was the last.
+        if self.tx.is_empty(Table::Pending, shard_of(of.job))?
+            || pending::oldest_parked(self.tx, of.job)?.is_none()
+            || runs::any_of_job(self.tx, of.job)?
+        {
             return Ok(());
         }
         self.release_next(of.job)

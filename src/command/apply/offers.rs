@@ -14,18 +14,16 @@
 use super::entry::{Entry, Refusal, cut};
 use super::runs::deadline;
 use crate::model::attempt::{AttemptRecord, Occurrences, ResultOrigin, SkipReason, Verdict};
-use crate::model::job::{OFFERED, OnOffer, PARKED, Pending};
+use crate::model::event::RunChange;
+use crate::model::job::{OFFERED, PARKED, Pending};
 use crate::model::members::Members;
 use crate::model::offer::{MAX_MESSAGE, MAX_NAME, Offer, RunProgress, Taken};
+use crate::model::on_offer::{OnOffer, RECORDING};
 use crate::model::run::{Occurrence, Phase, Run, WorkerRun};
 use crate::model::run_terms::BusKind;
 use crate::model::shard::{ShardId, shard_of};
 use crate::model::{JobId, Millis, NodeId};
 use crate::store::{pending, runs};
-
-/// The time beyond the start timeout in which a claim that was made in time may still be recorded,
-/// in milliseconds.
-const RECORDING: Millis = 2_000;
 
 impl Entry<'_, '_> {
     /// Records an offer: its open members wait for a worker in one row. One of a past epoch is
@@ -89,6 +87,7 @@ impl Entry<'_, '_> {
             if counts {
                 let run = self.taken_run(node, taken, job, own, row);
                 self.put_run(&run)?;
+                self.run_changed(&run, RunChange::Accepted);
                 open.push(job);
             }
         }
@@ -168,6 +167,8 @@ impl Entry<'_, '_> {
             let Some(kept) = run.worker.clone() else { continue };
             let message = message.clone().map(|message| cut(message, MAX_MESSAGE));
             let progress = progress.map(|percent| percent.min(100));
+            let words = message.clone();
+            self.run_changed(&run, RunChange::Progress { percent: progress, message: words });
             let kept = WorkerRun { progress, message, ..*kept };
             self.put_run(&Run { worker: Some(Box::new(kept)), ..run })?;
         }

@@ -4,6 +4,7 @@
 use super::entry::{Applied, Entry, Refusal, refuse};
 use crate::command::{Outcome, RejectionKind};
 use crate::model::NodeId;
+use crate::model::event::{Fact, ShardMoves};
 use crate::model::shard::{Move, SHARDS, Shard};
 use crate::store::nodes::Bound;
 use crate::store::{meta, nodes};
@@ -17,19 +18,31 @@ impl Entry<'_, '_> {
         meta::set_birth(self.tx, cluster, self.stamp)?;
         self.tx.create_shards((0..SHARDS).map(|id| Shard::new(id, self.stamp)).collect());
         self.change.shards = true;
-        self.change.nodes = true;
+        self.nodes_changed();
         Ok(Outcome::Done)
     }
 
     /// Carries out moves of shards; those that no longer fit are passed over.
     pub(super) fn assign(&mut self, moves: &[Move]) -> Applied {
         let mut done = 0;
+        let mut owners: Vec<ShardMoves> = Vec::new();
         for change in moves {
-            done += u32::from(self.tx.change_shard(change.shard, |shard| shard.apply(change))?);
+            let applied = self.tx.change_shard(change.shard, |shard| {
+                let from = shard.owner;
+                let applied = shard.apply(change);
+                if from != shard.owner {
+                    count_move(&mut owners, from, shard.owner);
+                }
+                applied
+            });
+            done += u32::from(applied?);
         }
         if done > 0 {
             self.tx.set_assign_index(self.index)?;
             self.change.shards = true;
+        }
+        if !owners.is_empty() {
+            self.change.events.add(Fact::Shards(owners));
         }
         Ok(Outcome::Assigned(done))
     }
@@ -66,8 +79,14 @@ impl Entry<'_, '_> {
         let since = self.index;
         let bound = Bound { node, instance, since, removed: false, draining: false };
         nodes::put(self.tx, &bound)?;
-        self.change.nodes = true;
+        self.nodes_changed();
         Ok(Outcome::Done)
+    }
+
+    /// Notes that the nodes, or what is known of them, changed.
+    fn nodes_changed(&mut self) {
+        self.change.nodes = true;
+        self.change.events.add(Fact::Members);
     }
 
     /// The binding of a node that is not removed.
@@ -81,7 +100,7 @@ impl Entry<'_, '_> {
         let known = self.known(node)?;
         let since = self.index;
         nodes::put(self.tx, &Bound { since, removed: true, draining: false, ..known })?;
-        self.change.nodes = true;
+        self.nodes_changed();
         Ok(Outcome::Done)
     }
 
@@ -90,7 +109,7 @@ impl Entry<'_, '_> {
         let known = self.known(node)?;
         if known.draining != draining {
             nodes::put(self.tx, &Bound { draining, ..known })?;
-            self.change.nodes = true;
+            self.nodes_changed();
         }
         Ok(Outcome::Done)
     }
@@ -99,7 +118,7 @@ impl Entry<'_, '_> {
     pub(super) fn raise_level(&mut self, level: u32) -> Applied {
         if level > meta::level(self.tx)? {
             meta::set_level(self.tx, level)?;
-            self.change.nodes = true;
+            self.nodes_changed();
         }
         Ok(Outcome::Done)
     }
@@ -113,7 +132,15 @@ impl Entry<'_, '_> {
             let since = if removed == known.removed { known.since } else { since };
             nodes::put(self.tx, &Bound { since, removed, draining: false, ..known })?;
         }
-        self.change.nodes = true;
+        self.nodes_changed();
         Ok(Outcome::Done)
+    }
+}
+
+/// Counts a shard that went from one owner to another.
+fn count_move(moves: &mut Vec<ShardMoves>, from: NodeId, to: NodeId) {
+    match moves.iter_mut().find(|known| (known.from, known.to) == (from, to)) {
+        Some(known) => known.shards += 1,
+        None => moves.push(ShardMoves { from, to, shards: 1 }),
     }
 }

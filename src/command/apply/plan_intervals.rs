@@ -180,7 +180,7 @@ impl Entry<'_, '_> {
 
     /// The due instant of a one-off, by the jitter of the interval that holds its instant. One that
     /// no interval holds had come when it was given, and was due at once.
-    fn due_of(&mut self, job: &Job) -> Result<Millis, Refusal> {
+    pub(super) fn due_of(&mut self, job: &Job) -> Result<Millis, Refusal> {
         self.due_of_instant(job.id, &job.definition, (job.anchor, job.from))
     }
 

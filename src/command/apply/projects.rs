@@ -3,10 +3,11 @@
 use super::entry::{Applied, Entry, Refusal, expected, refuse};
 use crate::command::{NewProject, Outcome, ProjectAction, ProjectEdit, RejectionKind};
 use crate::model::ProjectId;
+use crate::model::event::{JobChange, Noun, RecordChange, TemplateMark};
 use crate::model::project::Project;
 use crate::model::target::ProjectPause;
 use crate::store::meta::Sequence;
-use crate::store::{jobs, plans, projects, runs};
+use crate::store::{jobs, plans, projects, runs, templates};
 
 impl Entry<'_, '_> {
     pub(super) fn create_project(&mut self, new: &NewProject) -> Applied {
@@ -26,6 +27,7 @@ impl Entry<'_, '_> {
         };
         projects::insert(self.tx, &project)?;
         self.set_pause(id, new.action)?;
+        self.record_changed(Noun::Project, id, RecordChange::Created);
         Ok(Outcome::Created(id))
     }
 
@@ -52,6 +54,7 @@ impl Entry<'_, '_> {
         project.modified_by.clone_from(&edit.by);
         project.version += 1;
         projects::update(self.tx, &project)?;
+        self.record_changed(Noun::Project, edit.id, RecordChange::Updated);
         Ok(Outcome::Done)
     }
 
@@ -65,10 +68,17 @@ impl Entry<'_, '_> {
         expect: Option<u64>,
     ) -> Applied {
         expected("project", expect, self.project(id)?.version)?;
-        if projects::job_count(self.tx, id)? > 0 {
-            if !cascade {
-                return Err(refuse(RejectionKind::Conflict, "cannot delete project with jobs"));
-            }
+        let has_jobs = projects::job_count(self.tx, id)? > 0;
+        if has_jobs && !cascade {
+            return Err(refuse(RejectionKind::Conflict, "cannot delete project with jobs"));
+        }
+        if !cascade && !templates::of_project(self.tx, id)?.is_empty() {
+            let message = "cannot delete project with templates: delete them first, or use cascade";
+            return Err(refuse(RejectionKind::Conflict, message));
+        }
+        // No instance follows one that is deleted with its project.
+        self.forget_templates_of(id)?;
+        if has_jobs {
             for job in jobs::paused_beyond(self.tx, id, self.stamp)? {
                 for definition in plans::cut(self.tx, job, self.stamp)? {
                     self.tx.release_definition(definition, 1)?;
@@ -82,12 +92,17 @@ impl Entry<'_, '_> {
             for run in runs {
                 self.end_runs_of(run.occurrence.job)?;
             }
+            for job in &gone {
+                let template = TemplateMark::Unknown;
+                self.change.events.add_job(id, template, JobChange::Deleted, *job);
+            }
             self.change.edited.extend(gone);
         }
         if projects::cut_pauses(self.tx, id, self.stamp)? > 0 {
             self.change.targets = true;
         }
         projects::delete(self.tx, id)?;
+        self.record_changed(Noun::Project, id, RecordChange::Deleted);
         Ok(Outcome::Done)
     }
 

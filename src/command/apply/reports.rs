@@ -19,8 +19,7 @@ use crate::model::members::Members;
 use crate::model::run::{Occurrence, Report, Run};
 use crate::model::run_report::{RunReport, RunState, Said};
 use crate::model::shard::shard_of;
-use crate::schedule::delayed;
-use crate::store::{attempts, dead_letters, jobs, plans, runs};
+use crate::store::{attempts, dead_letters, ends, jobs, plans, runs};
 
 /// The time after the scheduled instant in which the end of a job with jitter is searched, in
 /// milliseconds, where its due instant cannot be reckoned. Only the words of a refusal depend on
@@ -94,7 +93,7 @@ impl Entry<'_, '_> {
         if let Some(row) = self.row_of(of)? {
             return self.report_waiting(of, &row, report);
         }
-        if *report == Report::Complete && self.complete_dead(of)? {
+        if *report == Report::Complete && self.complete_dead(of, None)? {
             return Ok(Outcome::Done);
         }
         match self.end_of(of)? {
@@ -119,14 +118,11 @@ impl Entry<'_, '_> {
             return Ok(end);
         }
         // A history is searched by due instants. Those that the job's plans give are looked at one
-        // by one; a schedule is not read here, so that one whose instants lie closer together than
-        // its jitter may have another.
+        // by one.
         let job = jobs::get_in(self.tx, of.job)?.map(|job| job.definition);
         let closed = plans::of_job_in(self.tx, of.job)?.into_iter().map(|plan| plan.definition);
-        for definition in job.into_iter().chain(closed).filter(|one| one.jitter > 0) {
-            let most =
-                definition.period.map_or(definition.jitter, |gap| gap.min(definition.jitter));
-            let due = delayed(of.job, of.scheduled, most);
+        for definition in job.into_iter().chain(closed) {
+            let Some(due) = ends::due_by(of, &definition) else { continue };
             if let Some(end) = attempts::end_of(self.tx, of, due, due)? {
                 return Ok(Some(end));
             }
@@ -160,8 +156,13 @@ impl Entry<'_, '_> {
         Err(refuse(RejectionKind::Conflict, message))
     }
 
-    /// Completes an occurrence that was dead-lettered, if its dead letter is still there.
-    pub(super) fn complete_dead(&mut self, of: Occurrence) -> Result<bool, Refusal> {
+    /// Completes an occurrence that was dead-lettered, if its dead letter is still there. The
+    /// result is kept as that of any other run.
+    pub(super) fn complete_dead(
+        &mut self,
+        of: Occurrence,
+        result: Option<String>,
+    ) -> Result<bool, Refusal> {
         let (shard, member) = (shard_of(of.job), Members::from_sorted([of.job]));
         let letters = dead_letters::at_occurrence(self.tx, shard, of.scheduled, of.run, &member)?;
         let Some((id, _)) = letters.into_iter().find(|(_, members)| members.contains(of.job))
@@ -172,7 +173,7 @@ impl Entry<'_, '_> {
         let run = run_of(&letter.row(self.stamp), of.job, self.stamp);
         let node = attempts::get(self.tx, letter.record)?.map_or(0, |record| record.node);
         let last = Run { attempt: letter.attempt, node, ..run };
-        self.end_run(&last, Verdict::Delivered, ResultOrigin::Reported, None)?;
+        self.complete_run(&last, letter.attempt, result)?;
         Ok(true)
     }
 }

@@ -3,6 +3,7 @@
 use super::entry::{Applied, Entry};
 use crate::command::Outcome;
 use crate::model::Millis;
+use crate::model::event::LettersChange;
 use crate::model::shard::SHARDS;
 use crate::store::{attempts, dead_letters, plans, projects, tasks};
 
@@ -35,7 +36,8 @@ impl Entry<'_, '_> {
             }
         }
         projects::drop_pauses(self.tx, before)?;
-        dead_letters::drop_old(self.tx, dead_letters, limit)?;
+        let expired = dead_letters::drop_old(self.tx, dead_letters, limit)?;
+        self.change.events.add_letters(LettersChange::Expired, expired);
         tasks::drop_finished(self.tx, self.stamp - TASKS, limit)?;
         self.tick()?;
         if dropped > 0 {

@@ -20,6 +20,7 @@ use super::runs::{deadline, run_of};
 use crate::command::outcome::{Outcome, Rejection, RejectionKind, Reported};
 use crate::model::attempt::{AttemptRecord, MAX_RESPONSE, ResultOrigin, Verdict, bounded};
 use crate::model::delivery::Overlap;
+use crate::model::event::RunChange;
 use crate::model::job::{PARKED, Pending};
 use crate::model::offer::MAX_NAME;
 use crate::model::run::{Occurrence, Phase, Run, WorkerRun};
@@ -166,8 +167,9 @@ impl Entry<'_, '_> {
     /// Carries out a report on an occurrence that has neither row nor run.
     fn report_on_end(&mut self, report: &RunReport) -> Answer {
         let of = report.occurrence;
-        let done = matches!(report.said, Said::Done { .. });
-        if done && self.complete_dead(of)? {
+        if let Said::Done { result } = &report.said
+            && self.complete_dead(of, result.clone())?
+        {
             return Ok(Reported::Counted(RunState::Completed));
         }
         let end = self.end_of(of)?;
@@ -190,7 +192,7 @@ impl Entry<'_, '_> {
     }
 
     /// Ends a run as done. `attempt` is the one that did it, as far as the report says.
-    fn complete_run(
+    pub(super) fn complete_run(
         &mut self,
         run: &Run,
         attempt: u32,
@@ -240,6 +242,7 @@ impl Entry<'_, '_> {
             })),
             ..run.clone()
         };
+        self.run_changed(&run, RunChange::Accepted);
         self.put_run(&Run { deadline: deadline(&run), ..run.clone() })?;
         let record = AttemptRecord::reported(&run, stamp);
         self.close_rows(&record, &record.members)?;

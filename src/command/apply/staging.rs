@@ -1,14 +1,17 @@
 //! Rules of large requests: chunks of jobs are staged, invisible, until one entry turns all of them
 //! into jobs.
 
+use std::collections::BTreeMap;
+
 use super::entry::{Applied, Entry, Refusal, refuse};
-use super::jobs::external_id_taken;
+use super::jobs::{external_id_taken, one_of};
 use super::plan_intervals::{
     OneOffInstant, PlanInterval, delay, lapses_at, next_whole_second, plan_state, whole_seconds,
 };
 use crate::command::{CreateJobs, Outcome, RejectionKind};
+use crate::model::event::TemplateMark;
 use crate::model::task::{Task, TaskState};
-use crate::model::{JobId, Millis};
+use crate::model::{JobId, Millis, ProjectId};
 use crate::store::jobs::JobRow;
 use crate::store::meta::Sequence;
 use crate::store::staged::StagedRow;
@@ -24,6 +27,10 @@ impl Entry<'_, '_> {
         let known = tasks::get(self.tx, new.request)?;
         if known.as_ref().is_some_and(|task| task.state != TaskState::InProgress) {
             return Err(refuse(RejectionKind::Conflict, "request id belongs to a finished task"));
+        }
+        if new.definitions.iter().any(|definition| definition.template.is_some()) {
+            let message = "instances of templates are made one by one";
+            return Err(refuse(RejectionKind::Invalid, message));
         }
         let uses = self.checked_uses(new, known.as_ref().map(|task| task.id))?;
         let definition_ids = self.acquire_definitions(new, &uses)?;
@@ -71,8 +78,12 @@ impl Entry<'_, '_> {
             }
             TaskState::NotStarted | TaskState::InProgress => {}
         }
-        let by_project = staged::by_project(self.tx, task.id)?;
-        for (project, _) in &by_project {
+        let by_status = staged::by_status(self.tx, task.id)?;
+        let mut by_project: BTreeMap<ProjectId, i64> = BTreeMap::new();
+        for (project, _, n) in &by_status {
+            *by_project.entry(*project).or_default() += *n as i64;
+        }
+        for project in by_project.keys() {
             self.project_exists(*project)?;
         }
         if let Some((project, id)) = staged::taken_external_id(self.tx, task.id)? {
@@ -80,15 +91,17 @@ impl Entry<'_, '_> {
         }
         let n = tasks::staged(self.tx, task.id)?;
         let first = self.tx.take(Sequence::Job, n)?;
-        staged::activate(self.tx, task.id, first, self.stamp, next_whole_second(self.stamp))?;
+        let whole_second = next_whole_second(self.stamp);
+        staged::activate(self.tx, task.id, &by_status, first, self.stamp, whole_second)?;
         self.activate_special(task.id, first)?;
         staged::discard(self.tx, task.id)?;
-        for (project, n) in by_project {
-            projects::add_jobs(self.tx, project, n as i64)?;
+        for (project, n) in &by_project {
+            projects::add_jobs(self.tx, *project, *n)?;
         }
         let jobs = vec![(first, n)];
         tasks::finish(self.tx, task.id, TaskState::Succeeded, &jobs)?;
-        self.change.created.push((first, n));
+        let project = one_of(by_project.into_keys());
+        self.created(project, TemplateMark::NoTemplate, (first, n));
         Ok(Outcome::Jobs { request, jobs })
     }
 
@@ -123,7 +136,7 @@ impl Entry<'_, '_> {
                 }
                 _ => None,
             };
-            staged::activate_one(self.tx, task, row.seq, &job, lapses_at)?;
+            staged::activate_one(self.tx, task, &row, &job, lapses_at)?;
             intervals.push(PlanInterval {
                 id,
                 project: row.project,

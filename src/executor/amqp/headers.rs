@@ -133,7 +133,8 @@ mod tests {
     const FIELD: &str = "amqp.headers";
 
     fn rendered(given: &Value, data: &str) -> Result<Value, TooLarge> {
-        let fill = Fill { execution_id: "c1-4d", job: 77, scheduled: 0, attempt: 2, data };
+        let fill =
+            Fill { execution_id: "c1-4d", job: 77, scheduled: 0, attempt: 2, data, template: "" };
         let headers = Headers::new(FIELD, given.as_object().unwrap()).unwrap();
         headers.render(&fill).map(Value::Object)
     }

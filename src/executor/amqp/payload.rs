@@ -123,7 +123,8 @@ mod tests {
     const FIELD: &str = "amqp.body";
 
     fn body(body: Option<&str>, base64: bool, data: &str) -> Result<(String, &'static str), Error> {
-        let fill = Fill { execution_id: "c1-4d", job: 77, scheduled: 0, attempt: 2, data };
+        let fill =
+            Fill { execution_id: "c1-4d", job: 77, scheduled: 0, attempt: 2, data, template: "" };
         let body = Payload::new(FIELD, body, base64, 24).unwrap().render(&fill)?;
         Ok((String::from_utf8_lossy(&body.bytes).into_owned(), body.content_type))
     }

@@ -15,6 +15,7 @@ use crate::delivery::executor::Invalid;
 use crate::executor::broker::message::{Message, Properties};
 use crate::executor::template::{Bounded, EXECUTION_ID, Fill, Full, INSTANT, Place, Template};
 use crate::model::JobId;
+use crate::model::template::LONGEST_TYPE;
 
 /// A plan.
 #[derive(Debug)]
@@ -136,6 +137,7 @@ impl Plan {
             scheduled: INSTANT,
             attempt: u32::MAX,
             data,
+            template: &"x".repeat(LONGEST_TYPE),
         };
         self.render(&longest).map(drop)
     }

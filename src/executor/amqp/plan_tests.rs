@@ -15,6 +15,7 @@ const FILL: Fill<'_> = Fill {
     scheduled: 1_763_700_000_000,
     attempt: 2,
     data: "{\"a\":\"b\"}",
+    template: "send_mail",
 };
 
 fn settings(mut given: Value) -> Settings {

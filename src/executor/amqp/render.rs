@@ -8,7 +8,7 @@ use super::message::Publish;
 use super::parts::Parts;
 use super::plan::Plan;
 use super::settings::Settings;
-use crate::delivery::batch::{Batch, BatchJob};
+use crate::delivery::batch::{Batch, BatchJob, template_type};
 use crate::delivery::executor::Renderer;
 use crate::delivery::request::{Rendered, Request};
 use crate::executor::broker::message::Message;
@@ -94,6 +94,7 @@ impl<'r> ChunkRenderer<'r> {
             scheduled: self.batch.instant.scheduled,
             attempt: self.batch.attempt,
             data: job.data,
+            template: template_type(self.batch.definitions, job),
         };
         let message = plan.render(&fill).map_err(|error| error.to_string())?;
         Ok((plan, message))

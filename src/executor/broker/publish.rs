@@ -3,16 +3,18 @@
 //!
 //! The client library numbers a message when its future is first polled, and queues it in the same
 //! poll. So all futures are made and polled once, in order, by one task; then the writes are waited
-//! for, and then the confirms. A broker returns a message before it confirms it, and `returns` has
-//! it before the library reads the confirm. So a message whose confirm is known has reached a queue
-//! unless its return is known, also where the chunk ends before all are confirmed: [`UnderWay`]
-//! then looks once at what is there.
+//! for, and then the confirms, in whatever order they come. A broker returns a message before it
+//! confirms it, and `returns` has it before the library reads the confirm. So a message whose
+//! confirm is known has reached a queue unless its return is known, also where the chunk ends
+//! before all are confirmed: [`UnderWay`] then looks once at what is there.
 
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
 use lapin::{Channel, Confirmation, PublisherConfirm};
@@ -96,12 +98,26 @@ struct UnderWay<'a, 'b> {
     channel: &'a Channel,
     /// The messages by their places in the chunk, and what is waited for.
     messages: Vec<(usize, Waiting<'a>)>,
+    /// The confirms that are waited for. One may come long after those of later messages.
+    confirms: FuturesUnordered<Confirming>,
 }
 
 enum Waiting<'a> {
     Write(Publishing<'a>),
     Confirm(PublisherConfirm),
     Nothing,
+}
+
+/// The confirm of a message, by its place in the chunk.
+struct Confirming(usize, PublisherConfirm);
+
+impl Future for Confirming {
+    type Output = (usize, lapin::Result<Confirmation>);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let n = self.0;
+        Pin::new(&mut self.1).poll(cx).map(|confirmed| (n, confirmed))
+    }
 }
 
 impl Progress {
@@ -122,12 +138,34 @@ impl Progress {
         &mut self,
         held: &mut HeldChannel,
         chunk: &Chunk<'_>,
+        admit: impl FnMut(usize) -> Admission + Send,
+    ) {
+        self.publish_each(held, chunk, admit, |_, _| ()).await;
+    }
+
+    /// As [`Progress::publish`], and tells the fate of each message as soon as it is known: of one
+    /// that the broker has decided about, that cannot be written, or that does not leave because
+    /// the connection is blocked. The others are known at the end.
+    pub(crate) async fn publish_each(
+        &mut self,
+        held: &mut HeldChannel,
+        chunk: &Chunk<'_>,
         mut admit: impl FnMut(usize) -> Admission + Send,
+        mut decided: impl FnMut(usize, &Fate) + Send,
     ) {
         let channel = held.channel().clone();
         held.connection().returns().begin(channel.id());
         let messages = self.hand_over(held, &channel, chunk, &mut admit);
-        UnderWay { progress: self, held, channel: &channel, messages }.wait().await;
+        for (n, fate) in self.fates.iter().enumerate() {
+            match fate {
+                Fate::Unsent if self.blocked => decided(n, fate),
+                Fate::Unwritable(_) => decided(n, fate),
+                _ => {}
+            }
+        }
+        let confirms = FuturesUnordered::new();
+        let under_way = UnderWay { progress: self, held, channel: &channel, messages, confirms };
+        under_way.wait(chunk, &mut decided).await;
         if self.ended.is_none() {
             held.give_back();
         }
@@ -237,8 +275,8 @@ impl Progress {
 
 impl UnderWay<'_, '_> {
     /// Waits until all messages are decided about, or the channel has ended.
-    async fn wait(mut self) {
-        let Self { progress, held, channel, messages } = &mut self;
+    async fn wait(mut self, chunk: &Chunk<'_>, decided: &mut (dyn FnMut(usize, &Fate) + Send)) {
+        let Self { progress, held, channel, messages, confirms } = &mut self;
         for (_, waiting) in messages.iter_mut() {
             let Waiting::Write(publishing) = waiting else { continue };
             let settled = settle(publishing, channel).await;
@@ -255,13 +293,24 @@ impl UnderWay<'_, '_> {
             };
         }
         for (n, waiting) in messages.iter_mut() {
-            let Waiting::Confirm(confirm) = waiting else { continue };
-            let settled = settle(confirm, channel).await;
-            *waiting = Waiting::Nothing;
-            match settled {
-                Some(Ok(confirmation)) => progress.decided(held, *n, &confirmation),
-                Some(Err(error)) => progress.end(held, channel, &error),
-                None => progress.end_unknown(held),
+            match std::mem::replace(waiting, Waiting::Nothing) {
+                Waiting::Confirm(confirm) => confirms.push(Confirming(*n, confirm)),
+                other => *waiting = other,
+            }
+        }
+        while !confirms.is_empty() {
+            match tokio::time::timeout(LOOK, confirms.next()).await {
+                Ok(Some((n, Ok(confirmation)))) => {
+                    progress.decided(held, n, &confirmation);
+                    let id = &chunk.messages[n].message.execution;
+                    if let Some(back) = held.connection().returns().of(channel.id(), id) {
+                        progress.fates[n] = Fate::Returned(back.code, back.text);
+                    }
+                    decided(n, &progress.fates[n]);
+                }
+                Ok(Some((_, Err(error)))) => progress.end(held, channel, &error),
+                Err(_) if !channel.status().connected() => return progress.end_unknown(held),
+                Ok(None) | Err(_) => {}
             }
         }
     }
@@ -285,6 +334,9 @@ impl Drop for UnderWay<'_, '_> {
     fn drop(&mut self) {
         for (n, waiting) in std::mem::take(&mut self.messages) {
             Self::look(self.progress, self.held, n, waiting);
+        }
+        for Confirming(n, confirm) in std::mem::take(&mut self.confirms) {
+            Self::look(self.progress, self.held, n, Waiting::Confirm(confirm));
         }
         // After the confirms: the returns of those that are known are there.
         let returned = self.held.connection().returns().end(self.channel.id()).into_iter();

@@ -59,6 +59,12 @@ impl Returns {
         true
     }
 
+    /// The return of a message by its id, as far as it is known.
+    pub(crate) fn of(&self, channel: u16, id: &str) -> Option<Return> {
+        let chunks = self.lock();
+        chunks.get(&channel)?.returned.iter().find(|returned| returned.id == id).cloned()
+    }
+
     /// Ends the chunk on a channel, and takes its returns.
     pub(crate) fn end(&self, channel: u16) -> Vec<Return> {
         self.lock().remove(&channel).unwrap_or_default().returned
@@ -96,6 +102,7 @@ mod tests {
         returns.published(2);
         assert!(returns.add(1, returned("b")));
         assert!(!returns.add(1, returned("c")));
+        assert_eq!((returns.of(1, "b"), returns.of(1, "c")), (Some(returned("b")), None));
         assert!(returns.add(2, returned("late")));
         assert_eq!((returns.end(1), returns.end(2)), (vec![returned("b")], vec![]));
         returns.begin(1);

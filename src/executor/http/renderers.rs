@@ -11,7 +11,7 @@ use super::parts::Parts;
 use super::payload::{Builder, DefinitionText, PayloadJob};
 use super::prepared::HttpRequest;
 use super::template::{Opened, RequestTemplate};
-use crate::delivery::batch::{Batch, BatchJob};
+use crate::delivery::batch::{Batch, BatchJob, template_type};
 use crate::delivery::executor::Renderer;
 use crate::delivery::request::{Rendered, Request};
 use crate::executor::outbound::guard;
@@ -120,6 +120,7 @@ impl<'r> SingleRenderer<'r> {
             scheduled: self.batch.instant.scheduled,
             attempt: self.batch.attempt,
             data: job.data,
+            template: template_type(self.batch.definitions, job),
         };
         let rendered = template.render(&fill, opened).map_err(|error| error.to_string())?;
         let path = path_hash(&rendered.parsed);

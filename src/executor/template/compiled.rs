@@ -24,6 +24,7 @@ enum Part {
     ScheduledAt,
     Attempt,
     Data,
+    TemplateType,
 }
 
 impl Template {
@@ -46,6 +47,7 @@ impl Template {
                 Piece::Name("scheduledAt") => Part::ScheduledAt,
                 Piece::Name("attempt") => Part::Attempt,
                 Piece::Name("data") => Part::Data,
+                Piece::Name("template") => Part::TemplateType,
                 Piece::Name(name) => return unknown(name),
             });
         }
@@ -92,6 +94,7 @@ impl Template {
             Part::ScheduledAt => place.write(&rfc3339(fill.scheduled), out),
             Part::Attempt => place.write(&fill.attempt.to_string(), out),
             Part::Data => place.write(fill.data, out),
+            Part::TemplateType => place.write(fill.template, out),
         })
     }
 }
@@ -109,12 +112,13 @@ mod tests {
         scheduled: 1_763_700_000_000,
         attempt: 2,
         data: "a/b \"q\"\n?",
+        template: "send_mail",
     };
 
     proptest! {
         #[test]
         fn a_compiled_template_is_filled_in_as_its_text_is(
-            text in "([a-z]|\\{\\{|\\}\\}|\\{\\{(data|jobId|attempt|executionId|scheduledAt)\\}\\}|\\{\\{\\{\\{\\}\\}){0,12}",
+            text in "([a-z]|\\{\\{|\\}\\}|\\{\\{(data|jobId|attempt|executionId|scheduledAt|template)\\}\\}|\\{\\{\\{\\{\\}\\}){0,12}",
             max in 0_usize..200,
         ) {
             for place in [Place::Plain, Place::Json] {

@@ -22,6 +22,8 @@ pub struct Fill<'a> {
     pub attempt: u32,
     /// `{{data}}`, and the body where the target has none of its own.
     pub data: &'a str,
+    /// `{{template}}`: the type of the template that made the job; empty for other jobs.
+    pub template: &'a str,
 }
 
 /// The text that `{{{{}}` stands for.
@@ -171,6 +173,7 @@ pub(in crate::executor) fn fill_in(
             "scheduledAt" => place.write(&rfc3339(fill.scheduled), out)?,
             "attempt" => place.write(&fill.attempt.to_string(), out)?,
             "data" => place.write(fill.data, out)?,
+            "template" => place.write(fill.template, out)?,
             _ => return unknown(name),
         }
     }

@@ -3,6 +3,7 @@
 //! is created or changed.
 
 use super::fill::{OPEN, Piece, Place, pieces};
+use crate::model::template::LONGEST_TYPE;
 use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis};
 
@@ -37,6 +38,8 @@ impl Length {
                 Piece::Name("executionId") => EXECUTION_ID.len(),
                 Piece::Name("jobId") => JobId::MAX.to_string().len(),
                 Piece::Name("scheduledAt") => place.length(&rfc3339(INSTANT)),
+                // Its characters are written as they are in every place.
+                Piece::Name("template") => LONGEST_TYPE,
                 Piece::Name("attempt") => u32::MAX.to_string().len(),
                 // Neither is ever rendered.
                 Piece::Name(_) | Piece::Unclosed(_) => 0,

@@ -2,8 +2,9 @@
 //! bound. Pure. The kinds of executor say which texts have placeholders, how long they may become,
 //! and what their errors are called; nothing here knows a kind.
 //!
-//! `{{executionId}}`, `{{jobId}}`, `{{scheduledAt}}`, `{{attempt}}` and `{{data}}` are filled in.
-//! `{{{{}}` is a literal `{{`: it needs no character that JSON or a URL would escape.
+//! `{{executionId}}`, `{{jobId}}`, `{{scheduledAt}}`, `{{attempt}}`, `{{data}}` and `{{template}}`
+//! are filled in. `{{{{}}` is a literal `{{`: it needs no character that JSON or a URL would
+//! escape.
 
 mod compiled;
 mod fill;
@@ -17,7 +18,8 @@ pub use fill::{Fill, unknown};
 pub(super) use length::{EXECUTION_ID, INSTANT, Length};
 
 /// The names of the placeholders.
-pub const PLACEHOLDERS: [&str; 5] = ["executionId", "jobId", "scheduledAt", "attempt", "data"];
+pub const PLACEHOLDERS: [&str; 6] =
+    ["executionId", "jobId", "scheduledAt", "attempt", "data", "template"];
 
 /// The text for a literal `{{`.
 pub const LITERAL: &str = "{{{{}}";

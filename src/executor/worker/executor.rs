@@ -55,6 +55,11 @@ impl Executor for WorkerExecutor {
         WorkerSettings::read(settings).map_or(Value::Null, |settings| show(&settings).into())
     }
 
+    /// Workers that claim their runs need none.
+    fn needs_settings(&self) -> bool {
+        false
+    }
+
     /// Nothing is sent there.
     fn address(&self, _: &CallTarget) -> Address {
         Address { destination: Destination::new(WORKER), path: 0, name: WORKER.into() }
@@ -65,8 +70,11 @@ impl Executor for WorkerExecutor {
     }
 
     fn queue(&self, target: &CallTarget) -> Option<QueueSettings> {
-        let WorkerSettings { bus, heartbeat_timeout, .. } = WorkerSettings::of(target).ok()?;
-        Some(QueueSettings { bus, heartbeat_timeout })
+        let WorkerSettings { bus, heartbeat_timeout, rabbitmq } =
+            WorkerSettings::of(target).ok()?;
+        let takes_data = rabbitmq.as_ref().is_some_and(|rabbitmq| rabbitmq.include_data);
+        let broker = rabbitmq.map(|rabbitmq| rabbitmq.broker.address());
+        Some(QueueSettings { bus, heartbeat_timeout, takes_data, broker })
     }
 
     fn renderer<'r>(&'r self, _: &'r CallTarget, _: Batch<'r>) -> Box<dyn Renderer + 'r> {
@@ -113,7 +121,12 @@ mod tests {
         assert_eq!(kind.show(&settings), json!({"bus": "embedded", "heartbeatTimeout": "30s"}));
         let target = target(settings);
         assert_eq!(kind.grouping(&target), Grouping::Offer);
-        let known = QueueSettings { bus: BusKind::Embedded, heartbeat_timeout: Some(30_000) };
+        let known = QueueSettings {
+            bus: BusKind::Embedded,
+            heartbeat_timeout: Some(30_000),
+            takes_data: false,
+            broker: None,
+        };
         assert_eq!(kind.queue(&target), Some(known));
         assert!(!kind.is_for_jobs(), "a queue has a name, which only an executor has");
     }

@@ -124,17 +124,17 @@ fn refuse_fields_of_brokers(
 }
 
 fn bus(value: &Value) -> Result<BusKind, Invalid> {
-    match text(BUS, value)? {
-        "embedded" => Ok(BusKind::Embedded),
-        "rabbitmq" => Ok(BusKind::Rabbitmq),
+    match value.as_str() {
+        Some("embedded") => Ok(BusKind::Embedded),
+        Some("rabbitmq") => Ok(BusKind::Rabbitmq),
         _ => Err(Invalid::new(BUS, format!("{BUS} must be embedded or rabbitmq"))),
     }
 }
 
 fn actions(value: &Value) -> Result<Actions, Invalid> {
-    match text(ACTIONS, value)? {
-        "queue" => Ok(Actions::Queue),
-        "exchange" => Ok(Actions::Exchange),
+    match value.as_str() {
+        Some("queue") => Ok(Actions::Queue),
+        Some("exchange") => Ok(Actions::Exchange),
         _ => Err(Invalid::new(ACTIONS, format!("{ACTIONS} must be queue or exchange"))),
     }
 }

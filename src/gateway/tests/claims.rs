@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 
 use super::fakes::{NODES, Net, QUEUE, ask, run};
@@ -326,4 +327,24 @@ async fn a_claim_that_does_not_wait_asks_all_nodes_that_seem_to_have_something()
     });
     let runs = net.until(gateway.claim(ask("w"), 0)).await.unwrap();
     assert_eq!(jobs(&runs), [30]);
+}
+
+#[tokio::test]
+async fn a_claim_at_the_own_node_needs_a_task_only_when_it_is_given_up() {
+    let net = Net::start(100);
+    let gateway = net.gateway(1);
+    // The tasks of the nodes have begun.
+    net.pass(50).await;
+    net.node(1, |it| it.is_silent = true);
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let mut claim = Box::pin(gateway.claim(ask("w"), 0));
+    for _ in 0..3 {
+        assert!((&mut claim).now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(net.node(1, |it| it.calls.len()), 1, "it is asked");
+    assert_eq!(tasks(), before);
+    drop(claim);
+    assert_eq!(tasks(), before + 1, "what it gets is given back");
 }

@@ -6,25 +6,22 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use tokio::sync::broadcast;
 
 use crate::clock::{Clock, TestClock};
 use crate::command::Change;
 use crate::gateway::messages::{NodeWorkers, Notices};
-use crate::gateway::replica::{Advice, KnownQueue, Reading, Replica};
+use crate::gateway::replica::Advice;
 use crate::gateway::state::Gateway;
 use crate::gateway::supervisors::{Answer, Supervisors, Unanswered};
 use crate::model::claim::{
-    ClaimOrder, ClaimRequest, ClaimedRun, LiveRun, QueueCounts, QueueHint, QueueWant, ReportNotice,
-    WorkerHeartbeat,
+    ClaimOrder, ClaimRequest, ClaimedRun, HandOutQuestion, HandedOut, LiveRun, QueueCounts,
+    QueueHint, QueueWant, ReportNotice, WorkerHeartbeat,
 };
 use crate::model::delivery::Retry;
 use crate::model::run::Occurrence;
-use crate::model::run_id::RunName;
 use crate::model::run_report::RunReport;
 use crate::model::run_terms::{BusKind, RunTerms};
-use crate::model::shard::SHARDS;
 use crate::model::{Millis, NodeId};
 
 pub(super) const NODES: [NodeId; 3] = [1, 2, 3];
@@ -62,16 +59,16 @@ pub(super) struct Net {
     nodes: Mutex<BTreeMap<NodeId, Node>>,
     gateways: Mutex<BTreeMap<NodeId, Gateway>>,
     hints: broadcast::Sender<(NodeId, NodeId, QueueHint)>,
-    changes: broadcast::Sender<Arc<Change>>,
+    pub(super) changes: broadcast::Sender<Arc<Change>>,
     pub(super) advice: Mutex<BTreeMap<Occurrence, Advice>>,
     /// The number of runs of each read.
     pub(super) advised: Mutex<Vec<usize>>,
     pub(super) given_back: Mutex<Vec<RunReport>>,
 }
 
-/// The ports of one node.
+/// The ports of one node. `own_replica` has what it reads of the state.
 #[derive(Clone)]
-struct Ports(NodeId, Arc<Net>);
+pub(super) struct Ports(NodeId, pub(super) Arc<Net>);
 
 /// A run of a job.
 pub(super) fn run(job: u64) -> Occurrence {
@@ -314,6 +311,22 @@ impl Supervisors for Ports {
         .boxed()
     }
 
+    /// What a node knows it has handed out; it denies the rest.
+    fn handed_out(&self, at: NodeId, asked: Vec<HandOutQuestion>) -> Answer<Vec<HandedOut>> {
+        let net = Arc::clone(&self.1);
+        async move {
+            if net.node(at, |it| it.is_silent) {
+                std::future::pending::<()>().await;
+            }
+            let told = |one: &HandOutQuestion| {
+                let is_unknown = net.node(at, |it| it.unknown.contains(&one.occurrence));
+                if is_unknown { HandedOut::No } else { HandedOut::Yes }
+            };
+            Ok(asked.iter().map(told).collect())
+        }
+        .boxed()
+    }
+
     fn live(&self, at: NodeId, of: Vec<Occurrence>) -> Answer<Vec<LiveRun>> {
         let net = Arc::clone(&self.1);
         async move {
@@ -344,57 +357,15 @@ impl Supervisors for Ports {
                 return Ok(net.gateway(at).own_view(with_workers).await);
             }
             let queues = net.node(at, |it| {
-                let counts = it.offers.iter().map(|(queue, all)| QueueCounts {
-                    queue: *queue,
-                    offers: all.len() as u64,
-                    taken: 1,
-                    oldest: all.front().map_or(Millis::MAX, |offer| offer.0),
+                let counts = it.offers.iter().map(|(&queue, all)| {
+                    let oldest = all.front().map_or(Millis::MAX, |offer| offer.0);
+                    let (offers, since) = (all.len() as u64, oldest.saturating_add(9));
+                    QueueCounts { queue, offers, taken: 1, oldest, since }
                 });
                 counts.collect()
             });
             Ok(NodeWorkers { queues, ..NodeWorkers::default() })
         }
         .boxed()
-    }
-}
-
-impl Replica for Ports {
-    fn changes(&self) -> broadcast::Receiver<Arc<Change>> {
-        self.1.changes.subscribe()
-    }
-
-    fn cluster_id(&self) -> Reading<u128> {
-        async { Ok(7) }.boxed()
-    }
-
-    /// Shards go in turns to the nodes: shard 0 to node 1.
-    fn owners(&self) -> Reading<Vec<NodeId>> {
-        let owner = |shard| NODES[usize::from(shard) % NODES.len()];
-        async move { Ok((0..SHARDS).map(owner).collect()) }.boxed()
-    }
-
-    fn advise(&self, _: &str, runs: Vec<(Occurrence, u32)>) -> Reading<Vec<Advice>> {
-        let net = Arc::clone(&self.1);
-        net.advised.lock().unwrap().push(runs.len());
-        async move {
-            let known = net.advice.lock().unwrap();
-            let of = |(of, _)| known.get(&of).copied().unwrap_or(Advice::GoOn);
-            Ok(runs.into_iter().map(of).collect())
-        }
-        .boxed()
-    }
-
-    fn queue(&self, name: &str) -> Reading<Option<KnownQueue>> {
-        let found = (name == "emails").then_some(KnownQueue { id: QUEUE, bus: BusKind::Embedded });
-        async move { Ok(found) }.boxed()
-    }
-
-    fn occurrences(&self, names: Vec<RunName>) -> Reading<Vec<Option<Occurrence>>> {
-        async move { Ok(vec![None; names.len()]) }.boxed()
-    }
-
-    fn give_back(&self, reports: Vec<RunReport>) -> BoxFuture<'static, ()> {
-        let net = Arc::clone(&self.1);
-        async move { net.given_back.lock().unwrap().extend(reports) }.boxed()
     }
 }

@@ -5,7 +5,9 @@ use crate::clock::Clock;
 use crate::command::Change;
 use crate::gateway::heartbeats::Heard;
 use crate::gateway::replica::Advice;
-use crate::model::claim::{ReportNotice, RunHeartbeat, WorkerHeartbeat};
+use crate::model::claim::{
+    HandOutQuestion, HandedOut, ReportNotice, RunHeartbeat, WorkerHeartbeat,
+};
 use crate::model::run::Occurrence;
 
 /// Jobs of shards of the nodes 1, 2 and 3.
@@ -164,6 +166,19 @@ async fn live_runs_come_from_the_owners_that_answer_in_time() {
 }
 
 #[tokio::test]
+async fn owners_say_what_they_have_handed_out_and_a_silent_one_denies_nothing() {
+    let net = Net::start(100);
+    net.node(3, |it| it.is_silent = true);
+    net.node(1, |it| it.unknown.insert(run(0)));
+    let asked = |job| HandOutQuestion { occurrence: run(job), attempt: 1, worker: "w".into() };
+    // In the order of the questions, of each node more than one.
+    let questions = [128, 64, 0, 65, 1].map(asked).into();
+    let told = net.until(net.gateway(2).handed_out(questions)).await;
+    let (yes, no) = (HandedOut::Yes, HandedOut::No);
+    assert_eq!(told, [HandedOut::Unknown, yes, no, yes, yes]);
+}
+
+#[tokio::test]
 async fn the_view_is_the_sum_of_all_nodes_that_answer() {
     let net = Net::start(100);
     net.offer(1, 8, 70, 1);
@@ -177,6 +192,7 @@ async fn the_view_is_the_sum_of_all_nodes_that_answer() {
     let view = net.until(net.gateway(3).cluster_view(true)).await;
     let eight = view.queues[&8];
     assert_eq!((eight.offers, eight.taken, eight.oldest), (3, 2, Some(50)));
+    assert_eq!((eight.since, view.queues[&QUEUE].since), (Some(59), None));
     assert_eq!((view.queues[&QUEUE].waiting, view.queues[&QUEUE].oldest), (1, None));
     let workers: Vec<_> = view
         .workers

@@ -4,3 +4,4 @@
 mod claims;
 mod fakes;
 mod heartbeats;
+mod own_replica;

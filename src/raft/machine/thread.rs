@@ -17,6 +17,7 @@ use super::watches::{NodeRegistry, Watches};
 use crate::command::{self, Change, Command, Outcome, Proposal};
 use crate::disk;
 use crate::model::Millis;
+use crate::model::event::Fact;
 use crate::raft::snapshot::{SnapshotFile, Snapshots};
 use crate::raft::types::{LogId, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::store::{self, ReadClass, ReadLimit, Store, Writer, meta, nodes};
@@ -155,6 +156,8 @@ impl Thread {
                     Payload::Nothing => Outcome::Done,
                     Payload::Members(members) => {
                         position.membership = members.clone();
+                        change.events.begin(step.id.index, change.stamp);
+                        change.events.add(Fact::Members);
                         Outcome::Done
                     }
                     Payload::Command { stamp, proposal } => {

@@ -14,6 +14,7 @@ pub(in crate::store) const LEVEL: &str = "level";
 pub(super) const LOG_TIME: &str = "log_time";
 pub(super) const ASSIGN_INDEX: &str = "assign_index";
 pub(in crate::store) const APPLIED: &str = "applied";
+pub(in crate::store) const OPERATOR_SESSIONS_FROM: &str = "operator_sessions_from";
 pub(in crate::store) const HISTORY_DROPPED: &str = "history_dropped";
 pub(in crate::store) const HISTORY_BYTES: &str = "history_bytes";
 

@@ -30,9 +30,11 @@ pub enum Sequence {
     Executor,
     /// Manual runs.
     Run,
+    /// Job templates.
+    Template,
 }
 
-const SEQUENCES: [(Sequence, &str); 10] = [
+const SEQUENCES: [(Sequence, &str); 11] = [
     (Sequence::Project, "last_project"),
     (Sequence::Job, "last_job"),
     (Sequence::Definition, "last_shape"),
@@ -43,6 +45,7 @@ const SEQUENCES: [(Sequence, &str); 10] = [
     (Sequence::DeadLetter, "last_dead_letter"),
     (Sequence::Executor, "last_executor"),
     (Sequence::Run, "last_run"),
+    (Sequence::Template, "last_template"),
 ];
 
 /// The step of a sequence after a restore: 10 days of 1,000 new jobs a second. 2^53, beyond which

@@ -1,7 +1,7 @@
 //! The shards as a transaction sees them: who owns each, and up to when it is accounted for.
 //! `db::tx` owns the cache; readers take [`all`] from the file.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::model::shard::{Closing, Shard, ShardId};
 use crate::store::row::id_at;
@@ -74,15 +74,21 @@ fn write(conn: &Connection, shard: &Shard) -> rusqlite::Result<()> {
     Ok(())
 }
 
+const COLUMNS: &str = "id, owner, epoch, watermark, last_epoch, closing_node, closing_epoch, \
+                       closing_until, closing_watermark";
+
 /// All shards, by number; none before `Init`.
 pub fn all(conn: &Connection) -> rusqlite::Result<Vec<Shard>> {
-    conn.prepare_cached(
-        "SELECT id, owner, epoch, watermark, last_epoch, closing_node, closing_epoch,
-             closing_until, closing_watermark
-         FROM shards ORDER BY id",
-    )?
-    .query_map([], read)?
-    .collect()
+    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM shards ORDER BY id"))?
+        .query_map([], read)?
+        .collect()
+}
+
+/// A shard; none before `Init`.
+pub fn get(conn: &Connection, id: ShardId) -> rusqlite::Result<Option<Shard>> {
+    conn.prepare_cached(&format!("SELECT {COLUMNS} FROM shards WHERE id = ?1"))?
+        .query_row([id], read)
+        .optional()
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Shard> {

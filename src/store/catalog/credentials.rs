@@ -1,6 +1,8 @@
 //! Credentials: API keys, and the verifiers that secrets are checked against. Apply writes; `auth`
 //! and the api read. A secret itself is never stored.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::model::Millis;
@@ -137,6 +139,33 @@ pub fn set_parent_of_children(tx: &Tx<'_>, id: u64, to: Option<u64>) -> rusqlite
     tx.prepare_cached("UPDATE credentials SET parent = ?2 WHERE parent = ?1")?
         .execute(params![id as i64, to.map(|id| id as i64)])?;
     Ok(())
+}
+
+/// Ends the sessions of a credential that were begun up to an instant; `false` when there is none.
+pub fn end_sessions(tx: &Tx<'_>, id: u64, until: Millis) -> rusqlite::Result<bool> {
+    let changed = tx
+        .prepare_cached("UPDATE credentials SET sessions_from = ?2 WHERE id = ?1")?
+        .execute(params![id as i64, until])?;
+    Ok(changed > 0)
+}
+
+/// The instant up to which begun sessions of a credential are over; `None` while none was ended.
+pub fn sessions_end(conn: &Connection, id: u64) -> rusqlite::Result<Option<Millis>> {
+    let ended = conn
+        .prepare_cached("SELECT sessions_from FROM credentials WHERE id = ?1")?
+        .query_row([id as i64], |row| row.get::<_, Option<Millis>>(0))
+        .optional()?;
+    Ok(ended.flatten())
+}
+
+/// The credentials whose sessions were ended, each with the instant up to which begun ones are
+/// over.
+pub fn ended_sessions(conn: &Connection) -> rusqlite::Result<HashMap<u64, Millis>> {
+    conn.prepare_cached(
+        "SELECT id, sessions_from FROM credentials WHERE sessions_from IS NOT NULL",
+    )?
+    .query_map([], |row| Ok((id_at(row, 0)?, row.get(1)?)))?
+    .collect()
 }
 
 /// Removes a credential; `false` when there is none.

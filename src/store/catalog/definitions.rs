@@ -26,6 +26,16 @@ pub fn for_each(conn: &Connection, mut f: impl FnMut(u64, JobDefinition)) -> rus
 pub(in crate::store) struct DefinitionCache(HashMap<u64, Arc<JobDefinition>>);
 
 impl DefinitionCache {
+    /// Says whether a definition was loaded already.
+    pub(in crate::store) fn has(&self, id: u64) -> bool {
+        self.0.contains_key(&id)
+    }
+
+    /// The number of definitions that were loaded.
+    pub(in crate::store) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(in crate::store) fn get(
         &mut self,
         conn: &Connection,

@@ -25,6 +25,11 @@ pub fn get(conn: &Connection, id: u64) -> rusqlite::Result<Option<Executor>> {
         .optional()
 }
 
+/// The name of an executor, as lists show it; its number where it is gone.
+pub fn name(conn: &Connection, id: u64) -> rusqlite::Result<String> {
+    Ok(get(conn, id)?.map_or_else(|| format!("executor {id}"), |found| found.name))
+}
+
 /// The id of the executor with a name.
 pub fn id_by_name(conn: &Connection, name: &str) -> rusqlite::Result<Option<u64>> {
     conn.prepare_cached("SELECT id FROM executors WHERE name = ?1")?

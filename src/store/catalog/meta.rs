@@ -8,7 +8,8 @@ pub use crate::store::cache::numbers::{STEP, Sequence};
 
 use crate::model::Millis;
 use crate::store::cache::meta::{
-    APPLIED, BORN, CLUSTER, GENERATION, HISTORY_BYTES, HISTORY_DROPPED, LEVEL, get, put,
+    APPLIED, BORN, CLUSTER, GENERATION, HISTORY_BYTES, HISTORY_DROPPED, LEVEL,
+    OPERATOR_SESSIONS_FROM, get, put,
 };
 use crate::store::db::Tx;
 
@@ -55,6 +56,16 @@ pub fn level(conn: &Connection) -> rusqlite::Result<u32> {
 /// Sets the level of the cluster.
 pub fn set_level(tx: &Tx<'_>, level: u32) -> rusqlite::Result<()> {
     put(tx, LEVEL, level)
+}
+
+/// The instant up to which sessions that operators began are over; `None` while none was ended.
+pub fn operator_sessions_from(conn: &Connection) -> rusqlite::Result<Option<Millis>> {
+    get(conn, OPERATOR_SESSIONS_FROM)
+}
+
+/// Ends the sessions that operators began up to an instant.
+pub fn end_operator_sessions(tx: &Tx<'_>, until: Millis) -> rusqlite::Result<()> {
+    put(tx, OPERATOR_SESSIONS_FROM, until)
 }
 
 /// About how many bytes the history takes.

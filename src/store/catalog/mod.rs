@@ -16,3 +16,5 @@ pub mod projects;
 pub mod shards;
 pub mod staged;
 pub mod tasks;
+pub mod template_jobs;
+pub mod templates;

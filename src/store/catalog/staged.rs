@@ -90,13 +90,15 @@ pub fn insert<'a>(
     Ok(())
 }
 
-/// The number of staged jobs of a task by project.
-pub fn by_project(tx: &Tx<'_>, task: u64) -> rusqlite::Result<Vec<(ProjectId, u64)>> {
+/// The number of staged jobs of a task by project and status.
+pub fn by_status(tx: &Tx<'_>, task: u64) -> rusqlite::Result<Vec<(ProjectId, JobStatus, u64)>> {
     tx.prepare_cached(
-        "SELECT project_id, COUNT(*) FROM staged_jobs WHERE task = ?1
-         GROUP BY project_id ORDER BY project_id",
+        "SELECT project_id, status, COUNT(*) FROM staged_jobs WHERE task = ?1
+         GROUP BY project_id, status ORDER BY project_id, status",
     )?
-    .query_map([task as i64], |row| Ok((id_at(row, 0)?, id_at(row, 1)?)))?
+    .query_map([task as i64], |row| {
+        Ok((id_at(row, 0)?, JobStatus::from_code(row.get(1)?), id_at(row, 2)?))
+    })?
     .collect()
 }
 
@@ -146,10 +148,11 @@ pub fn special(tx: &Tx<'_>, task: u64) -> rusqlite::Result<Vec<SpecialRow>> {
 }
 
 /// Turns a task's staged jobs into jobs with ids from `first`, in the order of the request, except
-/// those that are [`special`].
+/// those that are [`special`]. `by_status` is what [`by_status`] says of the task.
 pub fn activate(
     tx: &Tx<'_>,
     task: u64,
+    by_status: &[(ProjectId, JobStatus, u64)],
     first: JobId,
     stamp: Millis,
     whole_second: Millis,
@@ -162,15 +165,19 @@ pub fn activate(
          FROM staged_jobs WHERE task = ?1 AND NOT {SPECIAL} ORDER BY seq"
     ))?
     .execute(params![task as i64, first as i64, stamp, whole_second])?;
+    // Special ones are counted anew when they are activated: their status may be another then.
+    for (project, status, n) in by_status {
+        tx.count_jobs(*project, *status, *n as i64);
+    }
     Ok(())
 }
 
-/// Turns one staged job into a job that begins as `row` says; the rest of it is what was staged.
-/// `lapses_at` as in [`super::jobs::NewRow`].
+/// Turns one staged job, which [`activate`] left out, into a job that begins as `row` says; the
+/// rest of it is what was staged. `lapses_at` as in [`super::jobs::NewRow`].
 pub fn activate_one(
     tx: &Tx<'_>,
     task: u64,
-    seq: u64,
+    staged: &SpecialRow,
     row: &JobRow,
     lapses_at: Option<Millis>,
 ) -> rusqlite::Result<()> {
@@ -182,7 +189,7 @@ pub fn activate_one(
     )?
     .execute(params![
         task as i64,
-        seq as i64,
+        staged.seq as i64,
         row.id as i64,
         row.created,
         row.anchor,
@@ -190,6 +197,10 @@ pub fn activate_one(
         row.status as i64,
         lapses_at,
     ])?;
+    if staged.status != row.status {
+        tx.count_jobs(staged.project, staged.status, -1);
+        tx.count_jobs(staged.project, row.status, 1);
+    }
     Ok(())
 }
 

@@ -13,10 +13,13 @@ mod backup;
 mod error;
 mod hash;
 mod limit;
+#[cfg(test)]
+mod plan_tests;
 mod pool;
 #[cfg(test)]
 mod read_tests;
 mod schema;
+mod schema_steps;
 mod snapshot;
 mod store;
 #[cfg(test)]

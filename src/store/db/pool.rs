@@ -17,7 +17,7 @@
 
 use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
@@ -60,7 +60,7 @@ impl ReadClass {
     pub fn connections(self) -> usize {
         match self {
             // A request is built within the read: as many as there are cores to build them.
-            Self::Firing => std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8),
+            Self::Firing => *FIRING,
             // Four shards are loaded at once, and changes must not wait for that.
             Self::Queue => 5,
             // Each of these reads is short, and few run at once.
@@ -85,6 +85,11 @@ impl ReadClass {
         }
     }
 }
+
+/// The number of the reads for firing that run at once. To ask for the cores means to read files
+/// of the kernel, and each read of the class asks for it: so it is asked for once.
+static FIRING: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8));
 
 pub(super) struct Pool {
     file: PathBuf,

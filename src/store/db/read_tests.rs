@@ -213,3 +213,21 @@ fn a_panic_in_a_read_costs_neither_its_thread_nor_its_connection() {
         assert_eq!(found.blocking_recv().unwrap().unwrap(), 0);
     }
 }
+
+/// The planner may not look at bound values: where it does, the statement is compiled anew for each
+/// value, which costs more than to run it.
+#[test]
+fn a_statement_is_compiled_once_whatever_is_bound() {
+    let (_dir, store, writer) = open();
+    let sql = "SELECT id FROM blocks WHERE due >= ?1 AND due <= ?2 AND shard = ?3
+         AND lone IN (0, ?4) AND scheduled = ?5 AND run = ?6 AND since IS NULL";
+    let compiled = |conn: &Connection| {
+        let mut statement = conn.prepare(sql)?;
+        for n in 1..10 {
+            statement.query_map([n; 6], |_| Ok(()))?.for_each(drop);
+        }
+        Ok(statement.get_status(rusqlite::StatementStatus::RePrepare))
+    };
+    assert_eq!(store.read(compiled).unwrap(), 0);
+    assert_eq!(writer.read(compiled).unwrap(), 0);
+}

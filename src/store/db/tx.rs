@@ -2,20 +2,21 @@
 //! one that writes through it.
 //!
 //! Values that change with almost every command (log time, sequences, reference counts, shards,
-//! hourly counters) are kept in memory and written once, at the end of the transaction. `cache`
-//! says what holds for them.
+//! hourly counters, numbers of jobs) are kept in memory and written once, at the end of the
+//! transaction. `cache` says what holds for them.
 
 use std::ops::Deref;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::model::attempt::Verdict;
-use crate::model::job::JobDefinition;
+use crate::model::job::{JobDefinition, JobStatus};
 use crate::model::shard::{Shard, ShardId};
 use crate::model::{Millis, ProjectId};
 use crate::store::cache::counters::OutcomeCounters;
 use crate::store::cache::definitions::Definitions;
 use crate::store::cache::empty_tables::{EmptyTables, Table};
+use crate::store::cache::job_counts::JobCounts;
 use crate::store::cache::numbers::{Numbers, Sequence};
 use crate::store::cache::shards::Shards;
 
@@ -27,6 +28,7 @@ pub(super) struct Caches {
     definitions: Definitions,
     shards: Option<Shards>,
     counters: OutcomeCounters,
+    job_counts: JobCounts,
 }
 
 /// A transaction under way. SQL sees what the transaction wrote, except for what is cached: that
@@ -83,6 +85,7 @@ impl Tx<'_> {
         if let Some(shards) = self.caches.shards.as_mut() {
             shards.flush(&self.sql)?;
         }
+        self.caches.job_counts.flush(&self.sql)?;
         self.caches.counters.flush(&self.sql)
     }
 
@@ -203,6 +206,12 @@ impl Tx<'_> {
     /// Adds executions to an hourly counter, or takes them away when `by` is negative.
     pub fn count_outcome(&mut self, project: ProjectId, due: Millis, verdict: Verdict, by: i64) {
         self.caches.counters.add(project, due, verdict, by);
+    }
+
+    /// Adds jobs to the number of a project's jobs of a status, or takes them away when `by` is
+    /// negative.
+    pub(in crate::store) fn count_jobs(&self, project: ProjectId, status: JobStatus, by: i64) {
+        self.caches.job_counts.add(project, status, by);
     }
 
     /// Tells whether a shard has no row in a table: then a search there finds nothing.

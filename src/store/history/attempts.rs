@@ -153,14 +153,16 @@ pub fn end_of(
     from: Millis,
     until: Millis,
 ) -> rusqlite::Result<Option<(Verdict, ResultOrigin)>> {
+    // Of one instant the index leads to the job, however many others were due with it.
+    let due = if from == until { "due = ?1 AND ?2 = ?1" } else { "due >= ?1 AND due <= ?2" };
     // Delivered beats what was recorded before and after it.
-    conn.prepare_cached(
+    conn.prepare_cached(&format!(
         "SELECT verdict, how, members FROM blocks
-         WHERE due >= ?1 AND due <= ?2 AND shard = ?3 AND lone IN (0, ?4)
+         WHERE {due} AND shard = ?3 AND lone IN (0, ?4)
              AND scheduled = ?5 AND run = ?6 AND since IS NULL
              AND verdict NOT IN (1, 3, 4) AND NOT (stale AND verdict BETWEEN 2 AND 9)
-         ORDER BY verdict = 0 DESC, id DESC",
-    )?
+         ORDER BY verdict = 0 DESC, id DESC"
+    ))?
     .query_map(
         params![from, until, shard_of(of.job), of.job as i64, of.scheduled, of.run as i64],
         |row| {

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
+use super::letter_targets::TargetSearch;
 use super::sql::{self, JobSearch, MemberSearch};
 use crate::model::job::Pending;
 use crate::model::members::Members;
@@ -95,6 +96,8 @@ pub struct Filter {
     pub project: Option<ProjectId>,
     /// Those that hold one job.
     pub job: Option<JobId>,
+    /// Those whose jobs go to this target: a URL, or the name of an executor or kind.
+    pub target: Option<String>,
     /// Due at or after this instant.
     pub from: Option<Millis>,
     /// Due at or before this instant.
@@ -121,18 +124,17 @@ pub fn list(
 /// The number of dead letters that match, wherever the page begins.
 pub fn total(conn: &Connection, filter: &Filter) -> rusqlite::Result<u64> {
     let (condition, values) = condition(filter);
-    let Some(job) = filter.job else {
+    let Some(mut search) = MembersSearch::of(conn, filter) else {
         return conn
             .prepare_cached(&format!("SELECT COUNT(*) FROM dead_letters WHERE {condition}"))?
             .query_row(params_from_iter(values), |row| id_at(row, 0));
     };
-    // A job in a row with others is found in the list of members only.
     let mut total = 0;
     for members in conn
         .prepare_cached(&format!("SELECT members FROM dead_letters WHERE {condition}"))?
         .query_map(params_from_iter(values), |row| row.get(0).map(Members::from_bytes))?
     {
-        total += u64::from(members?.contains(job));
+        total += u64::from(search.finds(&members?)?);
     }
     Ok(total)
 }
@@ -150,8 +152,9 @@ pub fn each(
         Order::Due => "due",
     };
     let after = filter.after.map(|id| After { key: None, id }).or(page.after);
-    let (all, mut skip) = match filter.job {
-        // For a job, only the members tell which rows count for the offset and the limit.
+    let mut search = MembersSearch::of(conn, filter);
+    let (all, mut skip) = match search {
+        // Only the members tell which rows count for the offset and the limit.
         Some(_) => (Page { limit: u64::MAX, offset: 0, after, ..*page }, page.offset),
         None => (Page { after, ..*page }, 0),
     };
@@ -162,7 +165,9 @@ pub fn each(
             break;
         }
         let Some(letter) = get(conn, id)? else { continue };
-        if filter.job.is_some_and(|job| !letter.members.contains(job)) {
+        if let Some(search) = &mut search
+            && !search.finds(&letter.members)?
+        {
             continue;
         }
         if skip > 0 {
@@ -211,10 +216,11 @@ pub fn walk(
         n - 1
     ))?;
     let mut rows = select.query(params_from_iter(values))?;
+    let mut search = MembersSearch::of(conn, filter);
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let holds = match filter.job {
-            Some(job) => Members::place_in(row.get_ref(2)?.as_blob()?, job).is_some(),
+        let holds = match &mut search {
+            Some(search) => search.finds(&Members::from_bytes(row.get(2)?))?,
             None => true,
         };
         if holds {
@@ -222,6 +228,28 @@ pub fn walk(
         }
     }
     Ok(Walked { found, on })
+}
+
+/// What of a filter only the members of a letter tell.
+struct MembersSearch<'a> {
+    /// A job in a row with others is found in the list of members only.
+    job: Option<JobId>,
+    target: Option<TargetSearch<'a>>,
+}
+
+impl<'a> MembersSearch<'a> {
+    /// The search of a filter; `None` where the other columns tell all.
+    fn of(conn: &'a Connection, filter: &'a Filter) -> Option<Self> {
+        let target = filter.target.as_deref().map(|wanted| TargetSearch::new(conn, wanted));
+        (filter.job.is_some() || target.is_some()).then_some(Self { job: filter.job, target })
+    }
+
+    fn finds(&mut self, members: &Members) -> rusqlite::Result<bool> {
+        if self.job.is_some_and(|job| !members.contains(job)) {
+            return Ok(false);
+        }
+        self.target.as_mut().map_or(Ok(true), |target| target.has(members))
+    }
 }
 
 fn condition(filter: &Filter) -> (String, Vec<Value>) {
@@ -316,14 +344,15 @@ pub fn delete(tx: &Tx<'_>, id: u64) -> rusqlite::Result<bool> {
     Ok(gone > 0)
 }
 
-/// Drops at most `limit` dead letters recorded before an instant, oldest first.
-pub fn drop_old(tx: &Tx<'_>, before: Millis, limit: u32) -> rusqlite::Result<()> {
-    tx.prepare_cached(
-        "DELETE FROM dead_letters WHERE id IN (
+/// Drops at most `limit` dead letters recorded before an instant, oldest first. Returns how many.
+pub fn drop_old(tx: &Tx<'_>, before: Millis, limit: u32) -> rusqlite::Result<u64> {
+    let gone = tx
+        .prepare_cached(
+            "DELETE FROM dead_letters WHERE id IN (
              SELECT id FROM dead_letters WHERE created < ?1 ORDER BY created, id LIMIT ?2)",
-    )?
-    .execute(params![before, limit])?;
-    Ok(())
+        )?
+        .execute(params![before, limit])?;
+    Ok(gone as u64)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {

@@ -87,7 +87,7 @@ pub fn explain(
     // The caller may name either of the two instants of an occurrence.
     let longest = timeline.plans.iter().map(|plan| plan.definition.jitter).max().unwrap_or(0);
     let reach = match &planned {
-        Some(one) => (at.min(one.scheduled), end.max(one.due)),
+        Some(one) => (at.min(one.scheduled), end.max(timeline.latest_due(one))),
         None => (at.saturating_sub(longest), end.saturating_add(longest)),
     };
     let recorded = Recorded::read(conn, job, reach)?;

@@ -96,11 +96,10 @@ pub fn ledger(
 ) -> rusqlite::Result<Option<Vec<Entry>>> {
     let Some(timeline) = Timeline::of_job(conn, job)? else { return Ok(None) };
     let planned = timeline.between(from.saturating_sub(1), until, limit);
-    let (Some(first), Some(last)) = (planned.first(), planned.last()) else {
-        return Ok(Some(Vec::new()));
-    };
-    let earliest = planned.iter().map(|one| one.scheduled).min().unwrap_or(first.due);
-    let recorded = Recorded::read(conn, job, (earliest, last.due))?;
+    let earliest = planned.iter().map(|one| one.scheduled).min();
+    let latest = planned.iter().map(|one| timeline.latest_due(one)).max();
+    let (Some(earliest), Some(latest)) = (earliest, latest) else { return Ok(Some(Vec::new())) };
+    let recorded = Recorded::read(conn, job, (earliest, latest))?;
     let progress = Progress::read(conn, job, now)?;
     let entries = planned.iter().map(|one| Entry {
         scheduled: one.scheduled,

@@ -4,7 +4,8 @@
 //! The order is newest first: by scheduled instant, then by shard, job and number of the run. An
 //! occurrence keeps its place while it goes from a row into a run and back, so that pages behind a
 //! place miss none and show none twice. A walk reads instant by instant, as far as it is followed,
-//! and of a row with thousands of members only those that it comes to.
+//! and of a row with thousands of members only those that it comes to. Of one worker the order
+//! within an instant is backwards by job: see `open_parts`.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -12,33 +13,16 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
+use super::open_parts::{each_of_job, each_of_worker};
+pub use super::open_run::OpenRun;
 use super::{pending, runs};
 use crate::model::job::Pending;
-use crate::model::run::{Occurrence, Run};
+use crate::model::run::Occurrence;
 use crate::model::shard::{SHARDS, ShardId, shard_of};
 use crate::model::{JobId, Millis};
 
 /// The occurrences of one kind that a walk reads at a time.
 const CHUNK: usize = 256;
-/// The runs of a worker that are read at a time.
-const WORKER_CHUNK: u32 = 1_000;
-
-/// An occurrence that is not over.
-#[derive(Clone, Debug)]
-pub struct OpenRun {
-    /// The occurrence.
-    pub occurrence: Occurrence,
-    /// The row that it is in. Its other members are in it, too.
-    pub row: Option<Arc<Pending>>,
-    /// Its run: under way, or the place that its row keeps.
-    pub run: Option<Run>,
-}
-
-impl OpenRun {
-    fn empty(occurrence: Occurrence) -> Self {
-        Self { occurrence, row: None, run: None }
-    }
-}
 
 /// The occurrences of a part of the state that are not over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +31,8 @@ pub enum Scope<'s> {
     All,
     /// Those of one job.
     Job(JobId),
-    /// Those that a worker has.
-    Worker(&'s str),
+    /// Those that a worker has, of one job or of all.
+    Worker(&'s str, Option<JobId>),
 }
 
 /// A walk through what is not over.
@@ -62,28 +46,18 @@ pub struct Walk<'s> {
     pub after: Option<Occurrence>,
 }
 
-/// Walks through what is not over, newest first, until `f` returns `false`.
+/// Walks through what is not over, until `f` returns `false`.
 pub fn each(
     conn: &Connection,
     walk: Walk<'_>,
     mut f: impl FnMut(OpenRun) -> rusqlite::Result<bool>,
 ) -> rusqlite::Result<()> {
     let Walk { scope, before, after } = walk;
-    let few = match scope {
-        Scope::All => return each_of_all(conn, before, after, &mut f),
-        Scope::Job(job) => of_job(conn, job)?,
-        Scope::Worker(worker) => of_worker(conn, worker)?,
-    };
-    let place = |of: Occurrence| (Reverse(of.scheduled), shard_of(of.job), of.job, of.run);
-    let mut few: Vec<_> = few.into_iter().map(|open| (place(open.occurrence), open)).collect();
-    few.retain(|(at, _)| at.0.0 < before && after.is_none_or(|after| *at > place(after)));
-    few.sort_unstable_by_key(|(at, _)| *at);
-    for (_, open) in few {
-        if !f(open)? {
-            break;
-        }
+    match scope {
+        Scope::All => each_of_all(conn, before, after, &mut f),
+        Scope::Job(job) => each_of_job(conn, job, (before, after), &mut f),
+        Scope::Worker(worker, job) => each_of_worker(conn, (worker, job), (before, after), &mut f),
     }
-    Ok(())
 }
 
 /// The occurrence of a job's manual run, as long as something is known of it.
@@ -100,37 +74,6 @@ pub fn manual(conn: &Connection, job: JobId, run: u64) -> rusqlite::Result<Optio
         scheduled = super::attempts::scheduled_of(conn, shard, job, run)?;
     }
     Ok(scheduled.map(|scheduled| Occurrence { job, scheduled, run }))
-}
-
-fn of_job(conn: &Connection, job: JobId) -> rusqlite::Result<Vec<OpenRun>> {
-    let mut found: BTreeMap<(Millis, u64), OpenRun> = BTreeMap::new();
-    for run in runs::of_job(conn, job)? {
-        let of = run.occurrence;
-        found.insert((of.scheduled, of.run), OpenRun { run: Some(run), ..OpenRun::empty(of) });
-    }
-    for row in pending::of_job(conn, shard_of(job), job)? {
-        if !row.members.contains(job) {
-            continue;
-        }
-        let of = Occurrence { job, scheduled: row.scheduled, run: row.run };
-        let open = found.entry((of.scheduled, of.run)).or_insert_with(|| OpenRun::empty(of));
-        open.row = Some(Arc::new(row));
-    }
-    Ok(found.into_values().collect())
-}
-
-fn of_worker(conn: &Connection, worker: &str) -> rusqlite::Result<Vec<OpenRun>> {
-    let (mut found, mut after) = (Vec::new(), None);
-    loop {
-        let some = runs::of_worker(conn, worker, after, WORKER_CHUNK)?;
-        let more = some.len() == WORKER_CHUNK as usize;
-        after = some.last().map(|run| run.occurrence);
-        let open = |run: Run| OpenRun { run: Some(run.clone()), ..OpenRun::empty(run.occurrence) };
-        found.extend(some.into_iter().map(open));
-        if !more {
-            return Ok(found);
-        }
-    }
 }
 
 fn each_of_all(
@@ -244,6 +187,7 @@ mod tests {
     use super::*;
     use crate::model::delivery::Retry;
     use crate::model::members::Members;
+    use crate::model::run::Run;
     use crate::store::{Store, Tx};
 
     fn run(of: Occurrence) -> Run {

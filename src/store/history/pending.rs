@@ -11,9 +11,10 @@ use std::sync::LazyLock;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::sql::{self, JobSearch, MemberSearch};
-use crate::model::job::{OFFERED, OnOffer, PARKED, Pending};
+use crate::model::job::{OFFERED, PARKED, Pending};
 use crate::model::members::Members;
 use crate::model::offer::OfferId;
+use crate::model::on_offer::OnOffer;
 use crate::model::shard::ShardId;
 use crate::model::{JobId, Millis};
 use crate::store::cache::empty_tables::Table;
@@ -134,13 +135,16 @@ pub(in crate::store) fn between(
     ROWS.between(conn, (shard, job), (from, until), read)
 }
 
-/// All rows of a shard that may hold a job.
-pub(in crate::store) fn of_job(
+/// The rows of a shard at a scheduled instant that may hold a job. Rows of other lone jobs at that
+/// instant are not passed.
+pub(in crate::store) fn of_job_at(
     conn: &Connection,
-    shard: ShardId,
-    job: JobId,
+    (shard, job): (ShardId, JobId),
+    scheduled: Millis,
 ) -> rusqlite::Result<Vec<Pending>> {
-    between(conn, shard, job, Millis::MIN, Millis::MAX)
+    static ROWS: LazyLock<MemberSearch> =
+        LazyLock::new(|| MemberSearch::new(COLUMNS, "pending", "shard = ?1 AND scheduled = ?2", 3));
+    ROWS.rows(conn, job, params![shard, scheduled, job as i64], read)
 }
 
 /// The latest scheduled instant, up to one, of a row of a shard.
@@ -151,6 +155,45 @@ pub(in crate::store) fn last_scheduled(
 ) -> rusqlite::Result<Option<Millis>> {
     conn.prepare_cached("SELECT MAX(scheduled) FROM pending WHERE shard = ?1 AND scheduled <= ?2")?
         .query_row(params![shard, until], |row| row.get(0))
+}
+
+/// The latest scheduled instant, up to one, of a row that holds a job alone.
+pub(in crate::store) fn last_of_lone_job(
+    conn: &Connection,
+    (shard, job): (ShardId, JobId),
+    until: Millis,
+) -> rusqlite::Result<Option<Millis>> {
+    conn.prepare_cached(
+        "SELECT MAX(scheduled) FROM pending INDEXED BY pending_of_job
+         WHERE shard = ?1 AND lone = ?2 AND scheduled <= ?3",
+    )?
+    .query_row(params![shard, job as i64, until], |row| row.get(0))
+}
+
+/// Tells whether there is a row that holds a job alone.
+pub fn has_lone_job(conn: &Connection, shard: ShardId, job: JobId) -> rusqlite::Result<bool> {
+    conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM pending WHERE shard = ?1 AND lone = ?2)")?
+        .query_row(params![shard, job.cast_signed()], |row| row.get(0))
+}
+
+/// The latest scheduled instant, up to one, of a row that holds a job among others. Such rows of
+/// the shard that do not hold it are read on the way.
+pub(in crate::store) fn last_group_of_job(
+    conn: &Connection,
+    (shard, job): (ShardId, JobId),
+    until: Millis,
+) -> rusqlite::Result<Option<Millis>> {
+    let mut found = conn.prepare_cached(
+        "SELECT scheduled, members FROM pending INDEXED BY pending_of_job
+         WHERE shard = ?1 AND lone = 0 AND scheduled <= ?2 ORDER BY scheduled DESC",
+    )?;
+    let mut rows = found.query(params![shard, until])?;
+    while let Some(row) = rows.next()? {
+        if Members::from_bytes(row.get(1)?).contains(job) {
+            return row.get(0).map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// The rows with one member of a shard at a scheduled instant after a job and run, by job, at most

@@ -107,22 +107,62 @@ pub fn kept(conn: &Connection, shard: ShardId) -> rusqlite::Result<Vec<Run>> {
     .collect()
 }
 
-/// The runs of a worker after one of them, in the order of their occurrences, at most `limit`.
-pub fn of_worker(
+/// The number of runs that workers of a queue have been handed and that are not over. It goes
+/// through all runs.
+pub fn count_of_queue(conn: &Connection, executor: u64) -> rusqlite::Result<u64> {
+    conn.prepare_cached("SELECT COUNT(*) FROM runs WHERE kept <> 0 AND executor = ?1")?
+        .query_row([executor as i64], |row| row.get::<_, i64>(0))
+        .map(i64::cast_unsigned)
+}
+
+/// Goes through the runs of a worker, of one job or of all, scheduled before an instant and behind
+/// an occurrence: newest first, and backwards by job and number of the run within an instant. It
+/// reads as far as `f` returns `true`.
+pub(in crate::store) fn each_of_worker(
     conn: &Connection,
-    worker: &str,
-    after: Option<Occurrence>,
-    limit: u32,
+    (worker, job): (&str, Option<JobId>),
+    (before, behind): (Millis, Option<Occurrence>),
+    mut f: impl FnMut(Run) -> rusqlite::Result<bool>,
+) -> rusqlite::Result<()> {
+    let behind = behind.map(|of| (of.scheduled, of.job as i64, of.run as i64));
+    let (scheduled, last, run) =
+        behind.unwrap_or((Millis::MAX, i64::MAX, i64::MAX)).min((before, i64::MIN, i64::MIN));
+    let of_job = if job.is_some() { "AND job = ?5" } else { "AND ?5 IS NULL" };
+    let mut found = conn.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM runs INDEXED BY runs_of_worker
+         WHERE worker = ?1 AND (scheduled, job, run) < (?2, ?3, ?4) {of_job}
+         ORDER BY scheduled DESC, job DESC, run DESC"
+    ))?;
+    let mut rows = found.query(params![worker, scheduled, last, run, job.map(|job| job as i64)])?;
+    while let Some(row) = rows.next()? {
+        if !f(read(row)?)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The runs of a job at a scheduled instant.
+pub(in crate::store) fn of_job_at(
+    conn: &Connection,
+    job: JobId,
+    scheduled: Millis,
 ) -> rusqlite::Result<Vec<Run>> {
-    let (job, scheduled, run) =
-        after.map_or((-1, 0, 0), |of| (of.job as i64, of.scheduled, of.run as i64));
     conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM runs
-         WHERE worker = ?1 AND (job, scheduled, run) > (?2, ?3, ?4)
-         ORDER BY job, scheduled, run LIMIT ?5"
+        "SELECT {COLUMNS} FROM runs WHERE job = ?1 AND scheduled = ?2 ORDER BY run"
     ))?
-    .query_map(params![worker, job, scheduled, run, limit], read)?
+    .query_map(params![job as i64, scheduled], read)?
     .collect()
+}
+
+/// The latest scheduled instant, up to one, of a run of a job.
+pub(in crate::store) fn last_of_job(
+    conn: &Connection,
+    job: JobId,
+    until: Millis,
+) -> rusqlite::Result<Option<Millis>> {
+    conn.prepare_cached("SELECT MAX(scheduled) FROM runs WHERE job = ?1 AND scheduled <= ?2")?
+        .query_row(params![job as i64, until], |row| row.get(0))
 }
 
 /// The latest scheduled instant, up to one, of a run of a shard.

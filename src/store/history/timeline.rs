@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use rusqlite::Connection;
 
-use crate::model::job::{Job, JobDefinition, JobStatus};
+use crate::model::job::{Job, JobDefinition, JobStatus, LATE_CHANGE};
 use crate::model::target::ProjectPause;
 use crate::model::{JobId, Millis, ProjectId};
 use crate::schedule::{Jittered, LAST, Schedule, parse_zone};
@@ -208,6 +208,19 @@ impl Timeline {
         self.pause_of(one.plan, one.due).map(|pause| pause.until.unwrap_or(Millis::MAX))
     }
 
+    /// The latest instant at which an occurrence may have been sent as due: its own one, or that of
+    /// a plan which a change replaced so shortly before that its owner did not know of it yet.
+    pub(in crate::store) fn latest_due(&self, one: &Planned) -> Millis {
+        let since = one.scheduled.saturating_sub(LATE_CHANGE);
+        let is_replaced = |plan: &&Plan| {
+            plan.until.is_some_and(|until| until >= since && until < one.scheduled)
+                && plan.schedules(one.scheduled)
+        };
+        let before = self.plans.iter().take(one.plan).filter(is_replaced);
+        let due = before.filter_map(|plan| plan.due(self.id, one.scheduled));
+        due.fold(one.due, Millis::max)
+    }
+
     /// The occurrence due last before an instant.
     pub fn before(&self, instant: Millis) -> Option<Planned> {
         let mut found: Option<Planned> = None;
@@ -253,6 +266,12 @@ impl Plan {
     pub fn holds(&self, instant: Millis) -> bool {
         (self.from < instant && self.until.is_none_or(|until| instant <= until))
             || (self.overdue && instant == self.anchor)
+    }
+
+    /// Tells whether its schedule has an instant, whenever the plan ends.
+    fn schedules(&self, instant: Millis) -> bool {
+        let next = self.schedule.as_ref().and_then(|of| of.next(self.anchor, instant - 1));
+        next == Some(instant) && self.in_bounds(instant)
     }
 
     /// The instant after which no occurrence of it is due; `None` for the current plan.

@@ -132,6 +132,14 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
         for (shard, ids) in &jobs {
             self.invalidate(*shard, ids);
         }
+        let now = self.time.now();
+        for (shard, ids) in &jobs {
+            let edited = |id: &JobId| pending_reads.edited.contains(id);
+            let edited: Vec<JobId> = ids.iter().copied().filter(edited).collect();
+            if !edited.is_empty() {
+                self.view.changes_known(*shard, &edited, now);
+            }
+        }
         for (plan, member) in plans {
             let shard = shard_of(member.job);
             for key in self.view.ownership_keys(shard) {

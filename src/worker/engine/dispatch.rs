@@ -131,7 +131,11 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
         let mut plans: Vec<Arc<Plan>> = Vec::new();
         let mut ticket = None;
         for fire in batch {
+            let asked = fire.members.len();
             let left = self.tracker.untaken(key, of, fire.members);
+            if left.len() < asked {
+                self.tracker.hold(shard, of);
+            }
             if plans.last().is_none_or(|last| !Arc::ptr_eq(last, &fire.plan)) {
                 plans.push(fire.plan);
             }

@@ -2,6 +2,7 @@
 //! back to where it came from.
 
 use super::state::Engine;
+use crate::model::members::Members;
 use crate::model::shard::ShardId;
 use crate::worker::ports::{Dispatcher, Lease, StateStore};
 use crate::worker::send::{Head, SendEvent, Work};
@@ -33,6 +34,13 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
                 return false;
             }
             SendEvent::Finished { head, back: Some(work), .. } => self.requeue(&head, &work),
+            SendEvent::Dropped(work) => {
+                let (head, members) = (&work.head, work.members());
+                if !self.tracker.dropped(head.key.0, head.instants(), &members) {
+                    return false;
+                }
+                self.read_again(head.key.0, &members);
+            }
             SendEvent::Recorded(head) => match head.row {
                 Some((id, _)) => self.await_row_read(head.key.0, id),
                 None => self.results.add_finished(head, Vec::new()),
@@ -72,12 +80,25 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
             self.rows.piece_finished(id, None);
             return;
         }
-        self.tracker.withdrawn(shard, head.instants(), &work.members());
+        if self.tracker.withdrawn(shard, head.instants(), &work.members()) {
+            return self.read_again(shard, &work.members());
+        }
         let Some(key) = self.tracker.ownership_of(shard, head.due) else { return };
         if let Some(queue) = self.queue.get_mut(key) {
             for (plan, members) in work.by_plan() {
                 queue.put_back(&plan, head.due, head.scheduled, &members);
             }
+        }
+    }
+
+    /// Reads jobs again: what was left out of the queue because of a piece that was not sent must
+    /// be in it.
+    fn read_again(&mut self, shard: ShardId, jobs: &Members) {
+        self.pending_reads.jobs.extend(jobs.runs());
+        self.pending_reads.edited.extend(jobs.iter());
+        for key in self.view.ownership_keys(shard) {
+            // No watermark meanwhile: it may pass what is missing.
+            self.awaiting_read.insert(key, self.reads + 1);
         }
     }
 }

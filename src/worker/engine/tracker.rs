@@ -8,7 +8,9 @@
 //! is taken over or loaded after a restart, fires no occurrence twice. Pure.
 //!
 //! An occurrence is known by both its instants: an edit of the jitter can make two occurrences of a
-//! job due at the same one.
+//! job due at the same one. A change may also move an occurrence to an earlier due instant after it
+//! was given out under a later one: it is the same occurrence, and is not given out again. Where a
+//! change moves it to a later one, the request builder decides (`send/given_out`).
 
 use std::collections::BTreeMap;
 
@@ -43,6 +45,9 @@ struct ShardDispatches {
     intervals: Vec<TakenInterval>,
     /// The last due instant that must be checked against `taken` before it is given out.
     check_until: Millis,
+    /// Due instants that count as unfinished while something due later is, as (later, held): what
+    /// was due there was given out under the later one.
+    held: Vec<(Millis, Millis)>,
 }
 
 /// All occurrences of some jobs that are due in one interval: none must be given out.
@@ -129,23 +134,45 @@ impl Tracker {
 
     /// Notes that a dispatch is over and its result is in the journal.
     pub fn finished(&mut self, shard: ShardId, due: Millis) {
-        let dispatches = self.shards.entry(shard).or_default();
-        if let Some(open) = dispatches.open.get_mut(&due) {
-            *open = open.saturating_sub(1);
-            if *open == 0 {
-                dispatches.open.remove(&due);
-            }
-        }
+        self.shards.entry(shard).or_default().finish(due);
     }
 
-    /// Notes that a dispatch came to nothing: its members may be given out again.
-    pub fn withdrawn(&mut self, shard: ShardId, of: Instants, members: &Members) {
+    /// Notes that a dispatch came to nothing: its members may be given out again. Says whether the
+    /// jobs must be read again for that, see [`Tracker::dropped`].
+    pub fn withdrawn(&mut self, shard: ShardId, of: Instants, members: &Members) -> bool {
+        let must_read = self.dropped(shard, of, members);
         self.finished(shard, of.due);
-        if let Some(taken) = self.shards.entry(shard).or_default().taken.get_mut(&of.due) {
+        must_read
+    }
+
+    /// Notes that some members of a dispatch are not sent, since no plan has them at these instants
+    /// any more: they may be given out at others. Says whether the jobs must be read again for
+    /// that: an occurrence due earlier may have been left out because of this one.
+    pub fn dropped(&mut self, shard: ShardId, of: Instants, members: &Members) -> bool {
+        let dispatches = self.shards.entry(shard).or_default();
+        if let Some(taken) = dispatches.taken.get_mut(&of.due) {
             for (_, list) in taken.iter_mut().filter(|(scheduled, _)| *scheduled == of.scheduled) {
                 *list = list.without(members);
             }
             taken.retain(|(_, list)| !list.is_empty());
+        }
+        dispatches.held.iter().any(|(later, _)| *later == of.due)
+    }
+
+    /// Holds a due instant open while what was given out of the same scheduled instant, under a
+    /// later due one, is under way. If that comes to nothing, the next owner must still find the
+    /// occurrence above the watermark.
+    pub fn hold(&mut self, shard: ShardId, of: Instants) {
+        let dispatches = self.shards.entry(shard).or_default();
+        let has = |taken: &[(Millis, Members)]| taken.iter().any(|(at, _)| *at == of.scheduled);
+        let later = dispatches.taken.range(of.due.saturating_add(1)..);
+        let later: Vec<Millis> = later
+            .filter(|(due, taken)| dispatches.open.contains_key(due) && has(taken))
+            .map(|(due, _)| *due)
+            .collect();
+        for later in later {
+            *dispatches.open.entry(of.due).or_default() += 1;
+            dispatches.held.push((later, of.due));
         }
     }
 
@@ -194,7 +221,8 @@ impl Tracker {
         else {
             return members;
         };
-        let at = dispatches.taken.get(&due).into_iter().flatten();
+        // Those due later were given out before a change moved them here.
+        let at = dispatches.taken.range(due..).flat_map(|(_, taken)| taken);
         let at = at.filter(|(at, _)| *at == scheduled).map(|(_, members)| members);
         let over = dispatches.intervals.iter().filter(|interval| interval.covers(of));
         at.chain(over.map(|interval| &interval.members))
@@ -259,6 +287,20 @@ impl Tracker {
 }
 
 impl ShardDispatches {
+    /// Ends one of the dispatches of a due instant, and with the last of them what they hold.
+    fn finish(&mut self, due: Millis) {
+        let Some(open) = self.open.get_mut(&due) else { return };
+        *open = open.saturating_sub(1);
+        if *open > 0 {
+            return;
+        }
+        self.open.remove(&due);
+        let is_held = |(later, _): &mut (Millis, Millis)| *later == due;
+        for (_, held) in self.held.extract_if(.., is_held).collect::<Vec<_>>() {
+            self.finish(held); // it lies before `due`, so this ends
+        }
+    }
+
     fn take(&mut self, since: Millis, last: Instants, members: &Members) {
         let Instants { scheduled, due } = last;
         self.intervals.push(TakenInterval { since, due, scheduled, members: members.clone() });

@@ -96,6 +96,32 @@ fn a_job_that_is_read_again_while_a_watermark_is_written_fires_nothing_that_it_c
 }
 
 #[test]
+fn what_a_change_moves_ahead_is_not_given_out_again_and_not_lost() {
+    let mut tracker = Tracker::default();
+    tracker.begin(KEY, open_part(100));
+    let (later, ahead) =
+        (Instants { scheduled: 200, due: 250 }, Instants { scheduled: 200, due: 210 });
+    tracker.dispatched(3, later, &who([1, 2]));
+    tracker.reread(3);
+    assert_eq!(tracker.untaken(KEY, ahead, who([1, 2, 3])), who([3]));
+    let other = Instants { scheduled: 210, due: 210 };
+    assert_eq!(tracker.untaken(KEY, other, who([1])), who([1]), "another occurrence");
+    assert!(!tracker.dropped(3, later, &who([])), "nothing was left out yet");
+    tracker.hold(3, ahead);
+    assert_eq!(tracker.watermark(KEY, None, 500, 500, FAR), Some(209), "it may come to nothing");
+    assert!(tracker.dropped(3, later, &who([1])), "it must be read again");
+    assert_eq!(tracker.untaken(KEY, ahead, who([1, 2, 3])), who([1, 3]));
+    tracker.finished(3, 250);
+    assert_eq!(tracker.watermark(KEY, None, 500, 500, FAR), Some(500));
+    // What comes back holds as long as it was not given out again.
+    tracker.dispatched(3, later, &who([2]));
+    tracker.hold(3, ahead);
+    assert!(tracker.withdrawn(3, later, &who([2])));
+    assert_eq!(tracker.watermark(KEY, None, 500, 500, FAR), Some(500));
+    assert!(!tracker.withdrawn(3, Instants::both(300), &who([2])), "nothing depends on it");
+}
+
+#[test]
 fn in_flight_work_is_known_across_a_loss_of_the_shard() {
     let mut tracker = Tracker::default();
     tracker.begin(KEY, open_part(100));

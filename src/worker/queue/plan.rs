@@ -106,18 +106,13 @@ impl Plan {
         member.after.max(anchored).max(start)
     }
 
-    /// Says whether a member has an occurrence that is scheduled and due at these instants. Its
-    /// `due_after` is not asked.
-    pub(in crate::worker) fn is_due(
-        &self,
-        member: &Member,
-        scheduled: Millis,
-        due: Millis,
-    ) -> bool {
-        self.lower(member) < scheduled
+    /// The instant at which a member's occurrence of a scheduled instant is due; `None` if it has
+    /// none. Its `due_after` is not asked.
+    pub(in crate::worker) fn due_of(&self, member: &Member, scheduled: Millis) -> Option<Millis> {
+        let is_planned = self.lower(member) < scheduled
             && scheduled <= self.last().min(member.until)
-            && self.schedule.next(member.anchor, scheduled - 1) == Some(scheduled)
-            && self.of(member.anchor, member.job).due(scheduled) == due
+            && self.schedule.next(member.anchor, scheduled - 1) == Some(scheduled);
+        is_planned.then(|| self.of(member.anchor, member.job).due(scheduled))
     }
 
     /// The instant by which all of a member's occurrences are due. Occurrences of one plan are due

@@ -10,11 +10,13 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::defaults::Defaults;
+use super::given_out::{GivenOut, given_out};
 use super::offer_terms::OfferTerms;
 use super::poison::PoisonRegister;
 use super::prepared::{Prepared, UnsentReason};
 use super::route::{ByTerms, DeliveryMode, Route, Routes, SingleTerms, Terms};
 use super::skip_cause::{SkipCause, skip_cause};
+use super::view::SenderView;
 use super::work::Head;
 use crate::delivery::batch::Instant;
 use crate::delivery::destination::Limits;
@@ -60,6 +62,8 @@ pub(super) struct RequestBuilder<'a> {
     pub(super) conn: &'a Connection,
     /// Definitions and plans.
     pub(super) plans: &'a Plans,
+    /// What the engine has taken in.
+    pub(super) view: &'a SenderView,
     /// The cluster's id, for execution ids.
     pub(super) cluster: u128,
     /// The terms for jobs and projects that name none.
@@ -92,6 +96,7 @@ struct SortedJobs {
     /// Occurrences that do not go out and must be recorded, by project, whether the job is a
     /// one-off, and cause.
     skipped: BTreeMap<(ProjectId, bool, SkipCause), Vec<JobId>>,
+    dropped: Vec<JobId>,
     later: Vec<JobId>,
     /// Log time, once it was read.
     log_time: Option<Millis>,
@@ -156,19 +161,33 @@ impl RequestBuilder<'_> {
                     sorted.later.push(*job);
                 } else if told {
                     sorted.skipped.entry(key).or_default().push(*job);
+                } else {
+                    sorted.dropped.push(*job);
                 }
                 continue;
+            }
+            if planned.is_some() {
+                let own = || self.view.own(head.key, *job);
+                match given_out((self.conn, self.plans), &row, head.instants(), own)? {
+                    GivenOut::No => {}
+                    GivenOut::Yes => continue,
+                    GivenOut::Unknown => {
+                        sorted.later.push(*job);
+                        continue;
+                    }
+                }
             }
             let last = self.last(head, *number, planned, &row, &mut sorted.lasts)?;
             sorted.groups[cached.0].jobs.push((row, cached.1, last));
         }
         let mut later = std::mem::take(&mut sorted.later);
+        let dropped = std::mem::take(&mut sorted.dropped);
         let mut done = self.write_groups(head, sorted);
         if self.early {
             done.unsent.drain(..).for_each(|unsent| later.extend(unsent.members.iter()));
         }
         later.sort_unstable();
-        done.undecided = later;
+        (done.undecided, done.dropped) = (later, dropped);
         done.consumed = taken;
         Ok(done)
     }

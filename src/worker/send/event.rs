@@ -32,6 +32,9 @@ pub(in crate::worker) enum SendEvent {
     Journaled(Vec<JournalEntry>),
     /// A piece is over, and the store has its result already.
     Recorded(Arc<Head>),
+    /// Part of a piece is not sent, since no plan has it at these instants any more. The end of the
+    /// piece follows.
+    Dropped(Work),
     /// By the store a piece is over or another sender's: the engine must read it again.
     Disputed(Work),
     /// All requests of a work are built; the engine may start the next.
@@ -42,8 +45,9 @@ impl SendEvent {
     /// Says whether the engine must look at once. Other reports may gather while it writes to the
     /// journal: only the next write waits for them.
     pub(super) fn is_urgent(&self) -> bool {
-        let may_gather = matches!(self, Self::Offered { .. } | Self::Journaled(_))
-            || matches!(self, Self::Started(_) | Self::Finished { back: None, .. });
+        let may_gather =
+            matches!(self, Self::Offered { .. } | Self::Journaled(_) | Self::Dropped(_))
+                || matches!(self, Self::Started(_) | Self::Finished { back: None, .. });
         !may_gather
     }
 }

@@ -28,7 +28,7 @@ pub(in crate::worker) struct OfferTerms {
 pub(super) fn offer_terms(
     definition: &JobDefinition,
     queue: &Executor,
-    settings: QueueSettings,
+    settings: &QueueSettings,
     retry: Retry,
     defaults: &Defaults,
 ) -> OfferTerms {
@@ -69,7 +69,8 @@ mod tests {
 
     fn terms(bus: BusKind, silence: Option<Millis>, definition: &JobDefinition) -> OfferTerms {
         let queue = Executor { id: 7, name: "emails".into(), ..Executor::default() };
-        let settings = QueueSettings { bus, heartbeat_timeout: silence };
+        let (takes_data, broker) = (false, None);
+        let settings = QueueSettings { bus, heartbeat_timeout: silence, takes_data, broker };
         let defaults = Defaults {
             retry_max: 0,
             retry_delay: Duration::ZERO,
@@ -78,7 +79,7 @@ mod tests {
             heartbeat_timeout: Duration::from_secs(50),
             cancel_timeout: Duration::from_secs(40),
         };
-        offer_terms(definition, &queue, settings, RETRY, &defaults)
+        offer_terms(definition, &queue, &settings, RETRY, &defaults)
     }
 
     #[test]

@@ -53,6 +53,9 @@ pub(super) struct Prepared {
     /// Jobs to be looked at once more, ascending: they are not due yet, or an earlier change may
     /// still come (the certainty rule).
     pub(super) undecided: Vec<JobId>,
+    /// Jobs that are not sent and of which nothing is recorded, ascending: by their plans they are
+    /// not due at these instants.
+    pub(super) dropped: Vec<JobId>,
     /// The number of jobs of the slice that this is about. The rest would be too much data at a
     /// time.
     pub(super) consumed: usize,

@@ -342,7 +342,7 @@ fn delivery_mode(
             };
             match ask(&target, || kind.queue(&target)) {
                 Ok(Some(settings)) => {
-                    let offer = offer_terms(definition, queue, settings, retry, defaults);
+                    let offer = offer_terms(definition, queue, &settings, retry, defaults);
                     DeliveryMode::Offer(target, offer)
                 }
                 Ok(None) => {

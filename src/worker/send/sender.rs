@@ -133,6 +133,9 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
                 };
                 records.push(record);
             }
+            if !prepared.dropped.is_empty() {
+                self.report(SendEvent::Dropped(work.only(&prepared.dropped)));
+            }
             if !prepared.undecided.is_empty() {
                 self.report(SendEvent::Started(Arc::clone(&head)));
                 let piece = work.only(&prepared.undecided);
@@ -249,6 +252,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
             let builder = RequestBuilder {
                 conn,
                 plans: &this.plans,
+                view: &this.view,
                 cluster: this.cluster,
                 executors: this.dispatcher.executors(),
                 defaults: this.defaults,

@@ -4,9 +4,9 @@
 use super::work::Head;
 use rusqlite::Connection;
 
-use crate::model::ProjectId;
 use crate::model::attempt::SkipReason;
 use crate::model::job::JobStatus;
+use crate::model::{Millis, ProjectId};
 use crate::store::jobs::Payload;
 use crate::store::{plans as closed, projects};
 use crate::worker::queue::{Instants, Member, Plan, Plans};
@@ -70,14 +70,16 @@ pub(in crate::worker) fn skip_cause_now(
 ) -> rusqlite::Result<Option<SkipCause>> {
     let job = row.id;
     let pause = |paused: bool| paused.then_some(SkipCause::ProjectPaused);
+    // What a change has moved ahead is late, and goes out as it was given out.
+    let is_due = |planned: Option<Millis>| planned.is_some_and(|planned| planned <= due);
     if row.from < scheduled {
         if let Some(cause) = SkipCause::of(row.status) {
             return Ok(Some(cause));
         }
         let member = Member::from(job, row.anchor, row.from);
         let now = plans.plan(conn, row.definition_id, job)?;
-        let is_due = now.is_some_and(|plan| plan.is_due(&member, scheduled, due));
-        return Ok(if is_due { pause(paused) } else { Some(SkipCause::Edited) });
+        let now = now.and_then(|plan| plan.due_of(&member, scheduled));
+        return Ok(if is_due(now) { pause(paused) } else { Some(SkipCause::Edited) });
     }
     let closed = closed::of_job(conn, job)?;
     let holding =
@@ -88,7 +90,7 @@ pub(in crate::worker) fn skip_cause_now(
     let (anchor, after, until) = (planned.anchor, planned.from, planned.until);
     let member = Member { until, ..Member::from(job, anchor, after) };
     let then = plans.plan(conn, planned.definition_id, job)?;
-    if !then.is_some_and(|plan| plan.is_due(&member, scheduled, due)) {
+    if !is_due(then.and_then(|plan| plan.due_of(&member, scheduled))) {
         return Ok(Some(SkipCause::Edited));
     }
     let status = match holding(due) {

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{PoisonError, RwLock};
 
+use super::given_out::Own;
+use super::known_changes::KnownChanges;
 use crate::model::shard::{Ownership, OwnershipKey, Shard, ShardId};
 use crate::model::{JobId, Millis, NodeId};
 
@@ -15,7 +17,10 @@ const MANY: usize = 4_096;
 
 /// The view; see the head of this file.
 #[derive(Default)]
-pub(in crate::worker) struct SenderView(RwLock<State>);
+pub(in crate::worker) struct SenderView {
+    state: RwLock<State>,
+    known_changes: KnownChanges,
+}
 
 #[derive(Default)]
 struct State {
@@ -33,7 +38,7 @@ struct State {
 impl SenderView {
     /// Takes the shards as the store has them.
     pub(in crate::worker) fn set_shards(&self, node: NodeId, shards: Vec<Shard>) {
-        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.node = node;
         state.ownerships = shards
             .iter()
@@ -82,7 +87,7 @@ impl SenderView {
 
     /// Notes changed jobs; an empty list stands for all.
     pub(in crate::worker) fn jobs_changed(&self, mut jobs: Vec<JobId>) {
-        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.edition += 1;
         if jobs.is_empty() || jobs.len() > MANY {
             state.edits.clear();
@@ -98,7 +103,7 @@ impl SenderView {
 
     /// Notes that settings, pauses or executors changed: a built request may belong elsewhere now.
     pub(in crate::worker) fn targets_changed(&self) {
-        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.edition += 1;
         state.targets = state.edition;
     }
@@ -135,8 +140,21 @@ impl SenderView {
         })
     }
 
+    /// Notes that the due queue has the newest changes of jobs of a shard, from an instant on.
+    pub(in crate::worker) fn changes_known(&self, shard: ShardId, jobs: &[JobId], at: Millis) {
+        // The newest range is the one that fires what is due from now on.
+        if let Some((_, epoch)) = self.ownership_keys(shard).last() {
+            self.known_changes.note(jobs.iter().copied(), *epoch, at);
+        }
+    }
+
+    /// What this node knows of a job of a range.
+    pub(super) fn own(&self, key: OwnershipKey, job: JobId) -> Own {
+        (self.ownership(key), self.known_changes.of(job))
+    }
+
     fn read<T>(&self, f: impl FnOnce(&State) -> T) -> T {
-        f(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        f(&self.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -10,7 +10,9 @@ use crate::model::members::Members;
 use crate::store::jobs;
 use crate::worker::ports::{Lease, StateStore};
 use crate::worker::send::SendEvent;
-use crate::worker::supervisor::{ClaimId, DispatchId, Effect, Handed, is_adoption};
+use crate::worker::supervisor::{
+    ClaimId, DispatchId, Effect, Handed, Part, is_adoption, is_publish,
+};
 
 /// The pause before the engine gets back what is of an epoch that the supervisor does not know, in
 /// milliseconds: the notice of that epoch may be on its way.
@@ -26,8 +28,16 @@ impl<B: StateStore, L: Lease> Task<B, L> {
             }
             Effect::ReadRuns(runs) => self.wish(Wish::Runs(runs)),
             Effect::Prepare { claim, parts } => {
-                // Nobody gets the data of runs that are taken over.
-                let max_bytes = (!is_adoption(claim)).then_some(MAX_CLAIM_DATA);
+                // Nobody gets the data of runs that are taken over, nor those that no message
+                // carries.
+                let publisher = &self.publisher;
+                let goes_along = |part: &Part| publisher.takes_data(part.source.queue);
+                let wants_data = match claim {
+                    claim if is_adoption(claim) => false,
+                    claim if is_publish(claim) => parts.iter().any(goes_along),
+                    _ => true,
+                };
+                let max_bytes = wants_data.then_some(MAX_CLAIM_DATA);
                 self.questions.spawn(self.preparer.clone().prepare(claim, parts, max_bytes));
             }
             Effect::Append { id, entries } => {
@@ -36,6 +46,11 @@ impl<B: StateStore, L: Lease> Task<B, L> {
                 let _ = self.appends.send((id, entries));
             }
             Effect::Answer { claim, runs } => self.answer(claim, runs),
+            Effect::Publish { claim, runs } => {
+                let publishing = self.publisher.publish(claim, runs);
+                self.questions.spawn(publishing);
+            }
+            Effect::Withdraw { runs } => self.publisher.withdraw(&runs),
             Effect::Returned { dispatch, members } => self.give_back(dispatch, &members),
             Effect::Finished { dispatch } => {
                 if let Some(piece) = self.dispatches.finish(dispatch) {
@@ -45,8 +60,11 @@ impl<B: StateStore, L: Lease> Task<B, L> {
             }
             Effect::Propose(reports) => self.proposer.propose(reports),
             // A worker that claims hears of it with its next heartbeat, from its gateway.
-            Effect::TellCancel { .. } => {
+            Effect::TellCancel { of, attempt, terms, .. } => {
                 self.metrics.runs.cancels.inc();
+                if let Some(cancel) = self.publisher.cancel(of, attempt, &terms) {
+                    self.questions.spawn(cancel);
+                }
             }
             Effect::Hint { gateway, queue, count, oldest } => {
                 // Nobody may listen yet.

@@ -10,8 +10,8 @@ use super::requests::{AskedClaim, Inbox, Outbox, Request, inbox};
 use super::shared::SharedSupervisor;
 use crate::model::NodeId;
 use crate::model::claim::{
-    ClaimRequest, ClaimedRun, LiveRun, QueueCounts, QueueHint, QueueWant, ReportNotice,
-    WorkerHeartbeat,
+    ClaimRequest, ClaimedRun, HandOutQuestion, HandedOut, LiveRun, QueueCounts, QueueHint,
+    QueueWant, ReportNotice, WorkerHeartbeat,
 };
 use crate::model::run::Occurrence;
 use crate::worker::send::Handover;
@@ -91,6 +91,14 @@ impl Supervision {
     /// What is known of runs, and of occurrences that wait for a worker; others are left out.
     pub async fn live(&self, of: Vec<Occurrence>) -> Result<Vec<LiveRun>, NotRunning> {
         self.ask(|answer| Request::Live(of, answer)).await
+    }
+
+    /// Says whether attempts were handed out, in the order of the questions.
+    pub async fn handed_out(
+        &self,
+        asked: Vec<HandOutQuestion>,
+    ) -> Result<Vec<HandedOut>, NotRunning> {
+        self.ask(|answer| Request::HandedOut(asked, answer)).await
     }
 
     /// The queues of which something waits here, or somebody has something.

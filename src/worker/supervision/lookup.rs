@@ -44,6 +44,22 @@ pub(super) struct FoundPart {
     pub(super) asking: Asking,
 }
 
+/// The parts of a claim, which are to be looked up.
+#[derive(Clone, Debug)]
+pub(super) struct AskedParts {
+    pub(super) parts: Arc<Vec<Part>>,
+    /// The most bytes of data that are read, but those of one job always: the rest waits on.
+    /// Without a bound no data are read.
+    pub(super) max_bytes: Option<usize>,
+}
+
+impl AskedParts {
+    /// The number of the members.
+    pub(super) fn members(&self) -> usize {
+        self.parts.iter().map(|part| part.jobs.len()).sum()
+    }
+}
+
 /// What was found of the parts of a claim.
 #[derive(Debug, Default)]
 pub(super) struct FoundParts {
@@ -77,14 +93,12 @@ struct Look<'a> {
 }
 
 impl Lookup {
-    /// Looks parts up. Of their data at most so many bytes are read, but those of one job always:
-    /// the rest waits on. Without a bound no data are read.
+    /// Looks up the parts of some claims, each by itself; what they have in common is read once.
     pub(super) fn look_up(
         &self,
         conn: &Connection,
-        parts: &[Part],
-        max_bytes: Option<usize>,
-    ) -> rusqlite::Result<FoundParts> {
+        asked: &[AskedParts],
+    ) -> rusqlite::Result<Vec<FoundParts>> {
         let mut look = Look {
             conn,
             lookup: self,
@@ -93,15 +107,20 @@ impl Lookup {
             named: HashMap::new(),
             paused: HashMap::new(),
             log_time: None,
-            room: max_bytes,
+            room: None,
             data: HashMap::new(),
         };
-        let parts = parts.iter().map(|part| look.part(part)).collect::<Result<_, _>>()?;
-        Ok(FoundParts { parts, data: look.data })
+        asked.iter().map(|asked| look.parts(asked)).collect()
     }
 }
 
 impl Look<'_> {
+    fn parts(&mut self, asked: &AskedParts) -> rusqlite::Result<FoundParts> {
+        self.room = asked.max_bytes;
+        let parts = asked.parts.iter().map(|part| self.part(part)).collect::<Result<_, _>>()?;
+        Ok(FoundParts { parts, data: std::mem::take(&mut self.data) })
+    }
+
     fn part(&mut self, part: &Part) -> rusqlite::Result<FoundPart> {
         let source = &part.source;
         let members = Members::from_sorted(part.jobs.iter().copied());

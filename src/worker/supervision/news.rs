@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Connection;
 
-use crate::model::attempt::ResultOrigin;
+use super::bus_queues::{BusQueue, bus_queue};
+use crate::delivery::registry::Registry;
 use crate::model::delivery::Overlap;
 use crate::model::job::Pending;
 use crate::model::members::Members;
 use crate::model::offer::OfferId;
 use crate::model::run::{Occurrence, Run};
+use crate::model::run_report::RunState;
 use crate::model::shard::{Shard, ShardId, shard_of};
 use crate::model::{JobId, NodeId};
-use crate::store::{Page, attempts, cursors, executors, jobs, pending, runs, shards};
+use crate::store::{Page, cursors, ends, executors, jobs, pending, runs, shards};
 use crate::worker::queue::Plans;
 use crate::worker::supervisor::{Found, OfferRow, QueueId};
 
@@ -48,8 +50,19 @@ impl Wanted {
     }
 }
 
-/// What may be a queue, by number: its name, and its bound if it has one.
-pub(super) type Queues = BTreeMap<QueueId, (String, Option<u32>)>;
+/// What may be a queue.
+#[derive(Clone, Debug)]
+pub(super) struct QueueFacts {
+    /// Its name.
+    pub(super) name: String,
+    /// The most runs that this owner may have taken; `None` for no bound.
+    pub(super) most: Option<u32>,
+    /// The broker that its runs go over, if they do.
+    pub(super) bus: Option<BusQueue>,
+}
+
+/// What may be a queue, by number.
+pub(super) type Queues = BTreeMap<QueueId, QueueFacts>;
 
 /// What was read.
 #[derive(Debug)]
@@ -67,12 +80,14 @@ pub(super) struct News {
 /// The own journal: its node, and its incarnation.
 pub(super) type OwnJournal = (NodeId, u128);
 
-/// Reads what is wanted.
+/// Reads what is wanted. Of the occurrences without a run only those of `ends` are searched for
+/// their end: for each of the others that takes more than all else that is read of it.
 pub(super) fn read(
     conn: &Connection,
-    plans: &Plans,
+    (plans, kinds): (&Plans, &Registry),
     own: OwnJournal,
     wanted: &Wanted,
+    ends: &BTreeSet<Occurrence>,
 ) -> rusqlite::Result<News> {
     let mut offers = Vec::with_capacity(wanted.offers.len());
     for id in &wanted.offers {
@@ -82,12 +97,12 @@ pub(super) fn read(
     }
     let mut found = Vec::with_capacity(wanted.runs.len());
     for of in &wanted.runs {
-        found.push((*of, run_of(conn, *of)?));
+        found.push((*of, run_of(conn, *of, ends.contains(of))?));
     }
     let edited: Vec<_> = wanted.edited.iter().copied().collect();
     Ok(News {
         shards: if wanted.shards { Some(shards::all(conn)?) } else { None },
-        queues: if wanted.queues { Some(queues(conn)?) } else { None },
+        queues: if wanted.queues { Some(queues(conn, kinds)?) } else { None },
         offers,
         runs: found,
         gone: jobs::missing(conn, &edited)?,
@@ -152,18 +167,20 @@ fn offer_row(conn: &Connection, plans: &Plans, row: Pending) -> rusqlite::Result
     Ok(OfferRow { asks: asks && !row.forced, once, row })
 }
 
-/// What the store has of the run of an occurrence.
-fn run_of(conn: &Connection, of: Occurrence) -> rusqlite::Result<Found> {
-    if let Some(run) = runs::get(conn, of)?.filter(|run| run.accepted) {
-        return Ok(Found::Run(Box::new(run)));
+/// What the store has of the run of an occurrence; with `wants_end` also how it ended. One that has
+/// begun has no end yet.
+fn run_of(conn: &Connection, of: Occurrence, wants_end: bool) -> rusqlite::Result<Found> {
+    match runs::get(conn, of)? {
+        Some(run) if run.accepted => return Ok(Found::Run(Box::new(run))),
+        None if wants_end => {}
+        _ => return Ok(Found::Nothing),
     }
     if row_of(conn, of)?.is_some() {
         return Ok(Found::Row);
     }
-    let end = attempts::end_of(conn, of, of.scheduled, of.scheduled)?;
-    Ok(end.map_or(Found::Nothing, |(_, origin)| Found::End {
-        by_worker: origin == ResultOrigin::Reported,
-    }))
+    let end = ends::of_occurrence(conn, of)?;
+    let end = end.and_then(|(verdict, origin)| Some((RunState::of_end(verdict)?, origin)));
+    Ok(end.map_or(Found::Nothing, |(state, origin)| Found::End { state, origin }))
 }
 
 /// The row that an occurrence is in.
@@ -174,14 +191,39 @@ pub(super) fn row_of(conn: &Connection, of: Occurrence) -> rusqlite::Result<Opti
 }
 
 /// Reads the executors that may be queues: those of kinds with settings of their own.
-fn queues(conn: &Connection) -> rusqlite::Result<Queues> {
+fn queues(conn: &Connection, kinds: &Registry) -> rusqlite::Result<Queues> {
     let mut queues = Queues::new();
     let all = Page { limit: u64::MAX, ..Page::default() };
     executors::each(conn, &all, |executor| {
         if executor.settings.is_some() {
-            queues.insert(executor.id, (executor.name, executor.max_concurrency));
+            let (most, bus) = (executor.max_concurrency, bus_queue(kinds, &executor));
+            queues.insert(executor.id, QueueFacts { name: executor.name, most, bus });
         }
         Ok(true)
     })?;
     Ok(queues)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::attempt::{AttemptRecord, Occurrences, ResultOrigin, Verdict};
+    use crate::store::{Store, Tx, attempts};
+
+    #[test]
+    fn an_end_is_searched_for_only_where_somebody_has_to_be_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, mut writer) = Store::open(dir.path()).unwrap();
+        let of = Occurrence { job: 1, scheduled: 50, run: 7 };
+        let shard = shard_of(of.job);
+        let members = Members::from_sorted([of.job]);
+        let its = Occurrences { project: 1, shard, epoch: 1, due: 50, scheduled: 50, members };
+        let origin = ResultOrigin::Cancelled;
+        let end = AttemptRecord { run: 7, origin, ..AttemptRecord::attempt(its, Verdict::Dead) };
+        let insert = |tx: &mut Tx<'_>| attempts::insert(tx, 9, 1, false, 50, &end);
+        writer.transaction(insert).unwrap_or_else(|e: rusqlite::Error| panic!("{e}"));
+        let found = |wants_end| store.read(|conn| run_of(conn, of, wants_end)).unwrap();
+        assert!(matches!(found(true), Found::End { state: RunState::Failed, .. }));
+        assert!(matches!(found(false), Found::Nothing));
+    }
 }

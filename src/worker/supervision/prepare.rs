@@ -1,5 +1,6 @@
-//! The preparation of a claim: its members are looked up in one read, and where runs of a job must
-//! not overlap, the cluster is asked for leave to begin each. Each claim is prepared by itself.
+//! The preparation of a claim: its members are looked up, and where runs of a job must not overlap,
+//! the cluster is asked for leave to begin each. Claims share reads (`shared_reads`); else each is
+//! prepared by itself.
 
 use std::sync::Arc;
 
@@ -7,7 +8,8 @@ use futures_util::future::join_all;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::done::Done;
-use super::lookup::{FoundPart, FoundParts, Lookup};
+use super::lookup::{AskedParts, FoundPart, FoundParts, Lookup};
+use super::shared_reads::SharedReads;
 use super::writer::pause_until;
 use crate::clock::SchedulerTime;
 use crate::command::{Command, Outcome};
@@ -21,11 +23,14 @@ const MAX_BEGINNING: usize = 64;
 /// The longest wait of a claim for its turn and for all the answers, in milliseconds. A run that
 /// was granted too late keeps its place, so that the next claim gets it.
 const BEGIN_MS: u64 = 2_000;
+/// The most members of the claims that share a read, but those of one claim always.
+const MAX_MEMBERS: usize = 256;
 
 /// What prepares claims; see the head of this file.
 pub(super) struct Preparer<B> {
     store: B,
     lookup: Lookup,
+    reads: SharedReads<AskedParts, FoundParts>,
     time: Arc<SchedulerTime>,
     done: mpsc::UnboundedSender<Done>,
     beginning: Semaphore,
@@ -38,7 +43,8 @@ impl<B: StateStore> Preparer<B> {
         time: Arc<SchedulerTime>,
         done: mpsc::UnboundedSender<Done>,
     ) -> Self {
-        Self { store, lookup, time, done, beginning: Semaphore::new(MAX_BEGINNING) }
+        let reads = SharedReads::new(AskedParts::members, MAX_MEMBERS);
+        Self { store, lookup, reads, time, done, beginning: Semaphore::new(MAX_BEGINNING) }
     }
 
     /// Prepares the parts of a claim, with at most so many bytes of data or without any, and tells
@@ -51,16 +57,26 @@ impl<B: StateStore> Preparer<B> {
     ) {
         static LINES: LogLimit<()> = LogLimit::new();
         let parts = Arc::new(parts);
-        let (lookup, asked) = (self.lookup.clone(), Arc::clone(&parts));
-        let found = self.store.read(move |conn| lookup.look_up(conn, &asked, max_bytes)).await;
+        let asked = AskedParts { parts: Arc::clone(&parts), max_bytes };
+        let read = |asked: Vec<AskedParts>| {
+            let lookup = self.lookup.clone();
+            self.store.read(move |conn| lookup.look_up(conn, &asked))
+        };
+        let found = self.reads.ask(asked, read).await;
         let FoundParts { parts, data } = found.unwrap_or_else(|error| {
             if let Some(unsaid) = LINES.admit(()) {
                 tracing::error!(%error, unsaid, "jobs of a claim cannot be read; they wait on");
             }
             unread(&parts)
         });
-        let until = self.time.clock().boot() + BEGIN_MS;
-        let parts = join_all(parts.into_iter().map(|part| self.begin(part, until))).await;
+        let asks = parts.iter().any(|part| !part.asking.is_empty());
+        let parts = if asks {
+            // Boxed: most claims ask for no leave, and need no room for it.
+            let until = self.time.clock().boot() + BEGIN_MS;
+            Box::pin(join_all(parts.into_iter().map(|part| self.begin(part, until)))).await
+        } else {
+            parts.into_iter().map(|part| part.prepared).collect()
+        };
         // The task is gone only at its end.
         let _ = self.done.send(Done::Prepared { claim, parts, data });
     }

@@ -8,13 +8,16 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use rusqlite::Connection;
 use tokio::sync::{broadcast, mpsc};
 
 use super::done::Done;
 use super::news::{self, News, Queues, Wanted};
+use super::shared::SharedSupervisor;
 use super::writer::pause;
 use crate::clock::SchedulerTime;
 use crate::command::Change;
+use crate::delivery::registry::Registry;
 use crate::journal::Journal;
 use crate::model::NodeId;
 use crate::model::attempt::JournalEntry;
@@ -44,10 +47,12 @@ pub(super) enum Wish {
 
 /// The reader; see the head of this file.
 pub(super) struct Reader<B> {
+    pub(super) supervisor: Arc<SharedSupervisor>,
     pub(super) store: B,
     pub(super) journal: Journal,
     pub(super) node: NodeId,
     pub(super) plans: Arc<Plans>,
+    pub(super) kinds: Registry,
     pub(super) time: Arc<SchedulerTime>,
     /// The task takes in what was read.
     pub(super) done: mpsc::UnboundedSender<Done>,
@@ -205,8 +210,11 @@ impl<B: StateStore> Reader<B> {
             return Ok(());
         }
         let own = (self.node, self.journal.state().incarnation);
+        let ends = self.supervisor.ask_for_ends(&wanted.runs);
         let (asked, plans) = (wanted.clone(), Arc::clone(&self.plans));
-        match self.store.load(move |conn| news::read(conn, &plans, own, &asked)).await {
+        let kinds = self.kinds.clone();
+        let read = move |conn: &Connection| news::read(conn, (&plans, &kinds), own, &asked, &ends);
+        match self.store.load(read).await {
             Ok(news) => self.tell(state, news),
             Err(error) => {
                 state.wanted.add(wanted);
@@ -245,9 +253,9 @@ impl<B: StateStore> Reader<B> {
         }
     }
 
-    /// Tells the supervisor of the bounds of queues, and the task of their names.
+    /// Tells the supervisor of the bounds of queues, and the task of all else.
     fn tell_queues(&self, state: &mut State, queues: Queues) {
-        let limits: BTreeMap<_, _> = queues.iter().map(|(id, (_, most))| (*id, *most)).collect();
+        let limits: BTreeMap<_, _> = queues.iter().map(|(id, its)| (*id, its.most)).collect();
         // An executor that is gone has no jobs any more.
         let before = std::mem::replace(&mut state.limits, limits);
         for (queue, most) in &state.limits {
@@ -258,9 +266,8 @@ impl<B: StateStore> Reader<B> {
         if !queues.is_empty() {
             state.look();
         }
-        let names = queues.into_iter().map(|(queue, (name, _))| (queue, name)).collect();
         // The task is gone only at its end.
-        let _ = self.done.send(Done::Names(names));
+        let _ = self.done.send(Done::Queues(queues));
     }
 
     /// Has shards read whole of which more changed than was named.

@@ -5,7 +5,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::model::NodeId;
 use crate::model::claim::{
-    ClaimRequest, ClaimedRun, LiveRun, QueueCounts, QueueWant, ReportNotice, WorkerHeartbeat,
+    ClaimRequest, ClaimedRun, HandOutQuestion, HandedOut, LiveRun, QueueCounts, QueueWant,
+    ReportNotice, WorkerHeartbeat,
 };
 use crate::model::run::Occurrence;
 use crate::worker::send::Handover;
@@ -29,6 +30,8 @@ pub(super) enum Request {
     Want(NodeId, Vec<QueueWant>),
     /// What is known of runs, and of occurrences that wait for a worker.
     Live(Vec<Occurrence>, oneshot::Sender<Vec<LiveRun>>),
+    /// Whether attempts were handed out, in the order of the questions.
+    HandedOut(Vec<HandOutQuestion>, oneshot::Sender<Vec<HandedOut>>),
     /// What queues have.
     Queues(oneshot::Sender<Vec<QueueCounts>>),
 }

@@ -7,12 +7,14 @@
 //! that was popped before the promise is seen there as under way; one that comes later sees the
 //! promise.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::model::NodeId;
 use crate::model::claim::QueueCounts;
+use crate::model::run::Occurrence;
 use crate::model::shard::ShardId;
 use crate::worker::supervisor::Supervisor;
 
@@ -54,6 +56,12 @@ impl SharedSupervisor {
             Err(TryLockError::Poisoned(left)) => left.into_inner().is_drained(shard, epoch),
             Err(TryLockError::WouldBlock) => false,
         }
+    }
+
+    /// Those of some occurrences of which the supervisor has to know how they ended.
+    pub(super) fn ask_for_ends(&self, all: &BTreeSet<Occurrence>) -> BTreeSet<Occurrence> {
+        let supervisor = self.lock();
+        all.iter().copied().filter(|of| supervisor.asks_for_end(*of)).collect()
     }
 
     /// Says whether the task takes questions.

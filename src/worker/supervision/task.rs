@@ -5,36 +5,37 @@
 //! `handle` starts it on the senders' runtime and ends it behind the engine. A worker that stops
 //! hands out nothing more, and what still waits outside the journal is journaled at once.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use super::answers::Answers;
+use super::bus_parts::start_bus;
 use super::dispatches::Dispatches;
 use super::done::Done;
+use super::figures::{Ending, Phases};
 use super::handle::Supervision;
 use super::lookup::Lookup;
 use super::prepare::Preparer;
 use super::proposer::Proposer;
+use super::publishing::{Publisher, PublisherParts};
 use super::reader::{Reader, Wish};
 use super::requests::{AskedClaim, Inbox, Request};
 use super::shared::SharedSupervisor;
+use super::task_parts::{Parts, WorkerLease};
 use super::writer::{Appending, Writer, tell_growth};
 use crate::clock::SchedulerTime;
 use crate::command::Change;
-use crate::delivery::registry::Registry;
 use crate::journal::Journal;
-use crate::metrics::{Metrics, QueueFigures};
+use crate::metrics::Metrics;
 use crate::model::NodeId;
-use crate::model::claim::{MAX_CLAIM, QueueCounts, QueueHint};
+use crate::model::claim::{MAX_CLAIM, QueueHint};
 use crate::model::lease::Now;
-use crate::model::shard::ShardId;
+use crate::worker::deps::Elsewhere;
 use crate::worker::ports::{Lease, StateStore};
-use crate::worker::queue::Plans;
-use crate::worker::send::{Defaults, Handover, SendEvent};
-use crate::worker::supervisor::{Beat, Claim, Event, HandOutLease, Heartbeat, Moment, QueueId};
+use crate::worker::send::{Handover, SendEvent};
+use crate::worker::supervisor::{Beat, Claim, Event, Heartbeat, Moment, is_publish};
 
 /// Time between two ticks, in milliseconds.
 const TICK_MS: u64 = 200;
@@ -44,24 +45,6 @@ const MAX_CLAIMS: usize = 1_024;
 const AT_ONCE: usize = 2_048;
 /// The longest wait, at the end, for entries that are being written, in milliseconds.
 const END_MS: u64 = 2_000;
-
-/// What the task is given to work with.
-pub(in crate::worker) struct Parts<B, L> {
-    pub(in crate::worker) node: NodeId,
-    pub(in crate::worker) store: B,
-    pub(in crate::worker) lease: Arc<L>,
-    pub(in crate::worker) journal: Journal,
-    /// The kinds of target, which say what a queue is.
-    pub(in crate::worker) kinds: Registry,
-    pub(in crate::worker) plans: Arc<Plans>,
-    pub(in crate::worker) defaults: Defaults,
-    pub(in crate::worker) time: Arc<SchedulerTime>,
-    pub(in crate::worker) metrics: Arc<Metrics>,
-    /// The engine, which hears what became of its dispatches.
-    pub(in crate::worker) engine: mpsc::UnboundedSender<SendEvent>,
-    /// Tells the leader that the journal has grown.
-    pub(in crate::worker) journal_grew: Arc<dyn Fn() + Send + Sync>,
-}
 
 /// The task; see the head of this file.
 pub(in crate::worker) struct Task<B, L> {
@@ -75,11 +58,14 @@ pub(in crate::worker) struct Task<B, L> {
     pub(super) hints: broadcast::Sender<(NodeId, QueueHint)>,
     pub(super) answers: Answers,
     pub(super) dispatches: Dispatches,
-    names: BTreeMap<QueueId, String>,
+    pub(super) publisher: Publisher<L>,
+    pub(super) elsewhere: Elsewhere,
     pub(super) appends: mpsc::UnboundedSender<Appending>,
     pub(super) wishes: mpsc::UnboundedSender<Wish>,
     pub(super) preparer: Arc<Preparer<B>>,
     pub(super) proposer: Proposer,
+    /// The phases of the runs, as they were a short time ago.
+    pub(super) phases: Phases,
     /// The worker stops: nothing is handed out.
     stopping: bool,
     done: mpsc::UnboundedReceiver<Done>,
@@ -87,22 +73,6 @@ pub(in crate::worker) struct Task<B, L> {
     parts: JoinSet<()>,
     /// Claims that are prepared, and data that are read again for their answers.
     pub(super) questions: JoinSet<()>,
-}
-
-/// The lease, of a worker that may be stopping.
-struct WorkerLease<'a, L> {
-    lease: &'a L,
-    stopping: bool,
-}
-
-impl<L: Lease> HandOutLease for WorkerLease<'_, L> {
-    fn usable_since(&self) -> Option<u64> {
-        self.lease.usable_since()
-    }
-
-    fn is_promised(&self, shard: ShardId, epoch: u64) -> bool {
-        self.stopping || self.lease.is_promised(shard, epoch)
-    }
 }
 
 impl<B: StateStore, L: Lease> Task<B, L> {
@@ -113,16 +83,20 @@ impl<B: StateStore, L: Lease> Task<B, L> {
         supervision: &Supervision,
         changes: broadcast::Receiver<Arc<Change>>,
     ) -> Self {
-        let Parts { node, store, lease, journal, kinds, plans, defaults, time, .. } = parts;
         let (done_tx, done) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        start_bus(&parts, &done_tx, &changes, &mut tasks);
+        let Parts { node, store, lease, journal, kinds, plans, defaults, time, .. } = parts;
         let (appends, appends_rx) = mpsc::unbounded_channel();
         let (wishes, wishes_rx) = mpsc::unbounded_channel();
         let grew = Arc::new(Notify::new());
         let reader = Reader {
+            supervisor: Arc::clone(supervision.supervisor()),
             store: store.clone(),
             journal: journal.clone(),
             node,
             plans: Arc::clone(&plans),
+            kinds: kinds.clone(),
             time: Arc::clone(&time),
             done: done_tx.clone(),
         };
@@ -135,9 +109,16 @@ impl<B: StateStore, L: Lease> Task<B, L> {
             metrics: Arc::clone(&parts.metrics),
             grew: Arc::clone(&grew),
         };
+        let publisher = Publisher::new(PublisherParts {
+            bus: parts.bus,
+            node,
+            cluster: parts.cluster,
+            lease: Arc::clone(&lease),
+            time: Arc::clone(&time),
+            done: done_tx.clone(),
+        });
         let lookup = Lookup { node, plans, kinds, defaults };
         let preparer = Preparer::new(store.clone(), lookup, Arc::clone(&time), done_tx);
-        let mut tasks = JoinSet::new();
         tasks.spawn(reader.run(changes, wishes_rx));
         tasks.spawn(writer.run());
         let (proposer, proposing) = Proposer::new(store.clone(), Arc::clone(&parts.metrics));
@@ -155,10 +136,12 @@ impl<B: StateStore, L: Lease> Task<B, L> {
             hints: supervision.hint_sender(),
             answers: Answers::default(),
             dispatches: Dispatches::default(),
-            names: BTreeMap::new(),
+            publisher,
+            elsewhere: parts.elsewhere,
             appends,
             wishes,
             preparer: Arc::new(preparer),
+            phases: Phases::default(),
             stopping: false,
             done,
             parts: tasks,
@@ -179,7 +162,7 @@ impl<B: StateStore, L: Lease> Task<B, L> {
         loop {
             let now = clock.boot();
             if !self.stopping && *stop.borrow() {
-                self.stopping = true;
+                self.stop();
                 // What waits outside the journal is journaled now.
                 next_tick = now;
             }
@@ -204,7 +187,7 @@ impl<B: StateStore, L: Lease> Task<B, L> {
                 Some(asked) = inbox.claims.recv(), if has_room => self.take_claim(asked),
                 () = clock.sleep_until(next_tick) => {}
                 stopped = stop.changed(), if !self.stopping => if stopped.is_err() {
-                    self.stopping = true;
+                    self.stop();
                     next_tick = now;
                 },
                 // Without its answer the claim would wait for ever.
@@ -223,6 +206,12 @@ impl<B: StateStore, L: Lease> Task<B, L> {
         // Nothing is written to the journal any more when the worker is stopped.
         self.questions.shutdown().await;
         self.parts.shutdown().await;
+    }
+
+    /// Hands out nothing more.
+    fn stop(&mut self) {
+        self.stopping = true;
+        self.publisher.stop();
     }
 
     /// Takes in all that waits, up to [`AT_ONCE`] of each kind.
@@ -245,58 +234,63 @@ impl<B: StateStore, L: Lease> Task<B, L> {
         }
     }
 
-    fn tick(&mut self) {
-        self.step(Event::Tick);
-        let (queues, since) = {
-            let supervisor = self.supervisor.lock();
-            (supervisor.queues(), supervisor.waiting_since())
-        };
-        self.supervisor.publish(&queues);
-        let now = self.time.now();
-        let figures = |counts: QueueCounts| {
-            let waited = since.get(&counts.queue).map_or(0, |since| now.saturating_sub(*since));
-            Some(QueueFigures {
-                // It is known a moment later.
-                queue: self.names.get(&counts.queue)?.clone(),
-                offers: counts.offers,
-                taken: counts.taken,
-                oldest_seconds: u64::try_from(waited).unwrap_or(0) / 1_000,
-            })
-        };
-        self.metrics.runs.set_queues(queues.into_iter().filter_map(figures));
-    }
-
     /// Makes a step at this moment, and carries out what follows.
     pub(super) fn step(&mut self, event: Event) {
-        let effects = {
+        if let Event::Heartbeat(heartbeat) = &event {
+            self.metrics.runs.beats.inc_by(heartbeat.runs.len() as u64);
+        }
+        let ending = Ending::of(&event);
+        let (effects, ended) = {
             let mut supervisor = self.supervisor.lock();
-            let lease = WorkerLease { lease: &*self.lease, stopping: self.stopping };
-            let now = Now { boot: self.time.clock().boot(), sched: self.time.now() };
-            let has_room = self.journal.state().has_room;
-            supervisor.step(&Moment { now, lease: &lease, has_room }, event)
+            let lease = self.lease_now();
+            let ending = ending.and_then(|ending| Some((ending, ending.queue(&supervisor)?)));
+            let effects = supervisor.step(&self.moment(&lease), event);
+            // A run that the store does not know yet goes on.
+            (effects, ending.filter(|(ending, _)| ending.queue(&supervisor).is_none()))
         };
+        if let Some((ending, queue)) = ended {
+            self.count_end(ending, queue);
+        }
         for effect in effects {
             self.carry_out(effect);
         }
     }
 
+    fn lease_now(&self) -> WorkerLease<'_, L> {
+        WorkerLease { lease: &*self.lease, stopping: self.stopping }
+    }
+
+    fn moment<'a>(&self, lease: &'a WorkerLease<'_, L>) -> Moment<'a> {
+        let now = Now { boot: self.time.clock().boot(), sched: self.time.now() };
+        Moment { now, lease, has_room: self.journal.state().has_room }
+    }
+
     fn take_done(&mut self, done: Done) {
         match done {
             Done::Event(event) => {
+                if let Event::Shards(shards) = &event {
+                    self.publisher.set_shards(shards);
+                }
                 let is_written = matches!(event, Event::Appended { .. });
                 self.step(event);
                 if is_written {
                     self.supervisor.end_effect();
                 }
             }
-            Done::Names(names) => self.names = names,
+            Done::Queues(queues) => self.publisher.set_queues(queues),
+            Done::Alive(beats) => self.take_beats(beats),
             Done::Loaded(loaded) => {
                 self.step(Event::Loaded(loaded));
                 self.supervisor.end_effect();
             }
             Done::Prepared { claim, parts, data } => {
-                self.answers.add_data(claim, data);
+                if is_publish(claim) {
+                    self.publisher.keep_data(claim, data);
+                } else {
+                    self.answers.add_data(claim, data);
+                }
                 self.step(Event::Prepared { claim, parts });
+                self.publisher.drop_data(claim);
             }
         }
     }
@@ -346,6 +340,12 @@ impl<B: StateStore, L: Lease> Task<B, L> {
                 let (boot, supervisor) = (self.time.clock().boot(), self.supervisor.lock());
                 let live = of.into_iter().filter_map(|of| supervisor.live(of, boot)).collect();
                 drop(answer.send(live));
+            }
+            Request::HandedOut(asked, answer) => {
+                let (lease, supervisor) = (self.lease_now(), self.supervisor.lock());
+                let at = self.moment(&lease);
+                let told = asked.iter().map(|one| supervisor.handed_out(&at, one)).collect();
+                drop(answer.send(told));
             }
             Request::Queues(answer) => drop(answer.send(self.supervisor.lock().queues())),
             Request::Want(gateway, wants) => {

@@ -6,6 +6,7 @@ use std::collections::btree_map::Entry;
 use super::event::{Effect, Moment, QueueId};
 use super::state::{Asked, Supervisor};
 use crate::model::run::{Occurrence, Phase};
+use crate::model::shard::{ShardId, shard_of};
 
 /// How often a worker is asked within the cancel timeout.
 const TIMES: u64 = 3;
@@ -55,24 +56,40 @@ impl Supervisor {
         }
     }
 
-    /// Takes in that the bus of a queue came, or went. What was asked while it was away may not
-    /// have arrived.
+    /// Takes in that the bus of a queue came, or went, for a shard. What was asked while it was
+    /// away may not have arrived.
     pub(super) fn take_bus(
         &mut self,
         at: &Moment<'_>,
-        queue: QueueId,
+        bus: (QueueId, ShardId),
         up: bool,
         out: &mut Vec<Effect>,
     ) {
-        self.buses.insert(queue, up.then_some(at.now.boot));
         if !up {
+            let ranges = self.shards.get(&bus.1);
+            if ranges.is_some_and(|ranges| ranges.current.is_some()) {
+                self.buses.insert(bus, None);
+            } else {
+                // Nobody asks for the bus of a shard that is another's.
+                self.buses.remove(&bus);
+            }
             return;
         }
-        let of_queue =
-            |of: &Occurrence| self.taken.get(*of).is_some_and(|run| run.terms.executor == queue);
-        let asked: Vec<_> = self.cancels.keys().copied().filter(of_queue).collect();
+        self.buses.insert(bus, Some(self.missed.now(at)));
+        self.may_publish(bus.0);
+        let is_its = |of: &Occurrence| {
+            let run = self.taken.get(*of);
+            run.is_some_and(|run| (run.terms.executor, shard_of(of.job)) == bus)
+        };
+        let asked: Vec<_> = self.cancels.keys().copied().filter(is_its).collect();
         for of in asked {
             self.tell_cancel(of, out);
         }
+    }
+
+    /// Forgets the buses of a shard that is another's now, as far as they are away. Of the others
+    /// it is said that they went when nobody listens to the shard any more.
+    pub(super) fn forget_lost_buses(&mut self, shard: ShardId) {
+        self.buses.retain(|(_, of), up| *of != shard || up.is_some());
     }
 }

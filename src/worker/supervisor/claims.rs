@@ -5,18 +5,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::event::{Claim, ClaimId, Effect, Handed, Moment, Part, Prepared, QueueId, Source};
-use super::offering::{note_ended, offer, put_off, skipped};
-use super::offers::{Group, Popped, Stage};
-use super::state::{Following, Hand, Repeat, Supervisor, Taking};
-use super::waiting::Waiting;
-use crate::model::JobId;
-use crate::model::attempt::{JournalEntry, SkipReason};
+use super::event::{Claim, ClaimId, Effect, Handed, Moment, Part, QueueId};
+use super::offers::Popped;
+use super::state::{Hand, Repeat, Supervisor};
 use crate::model::claim::ClaimOrder;
 use crate::model::members::Members;
-use crate::model::offer::Taken;
-use crate::model::run::{Occurrence, Phase};
-use crate::model::run_terms::RunTerms;
 
 /// The time for which a claim with a key may be repeated, in milliseconds.
 pub(super) const REPEATABLE: u64 = 60_000;
@@ -28,6 +21,8 @@ impl Supervisor {
             Some(most) => self.limits.insert(queue, most as usize),
             None => self.limits.remove(&queue),
         };
+        // There may be more room now.
+        self.grew(queue);
     }
 
     /// Takes in a claim.
@@ -42,8 +37,7 @@ impl Supervisor {
             None => {}
         }
         let Claim { id, worker, queues, max, order, key } = claim;
-        let hand =
-            Hand { worker, is_claim: true, key, order, queues, max, members: BTreeMap::new() };
+        let hand = Hand { worker, is_claim: true, key, order, queues, max, ..Hand::default() };
         if let Some(key) = repeated {
             self.keys.insert(key, Repeat::UnderWay(Vec::new()));
         }
@@ -58,20 +52,26 @@ impl Supervisor {
         runs: Vec<Handed>,
         out: &mut Vec<Effect>,
     ) {
-        let has_lease = at.lease.usable_since().is_some();
+        let (has_lease, now) = (at.lease.usable_since().is_some(), self.missed.now(at));
         let its = runs.into_iter().filter(|handed| {
             let run = self.taken.get_mut(handed.of).filter(|run| {
                 has_lease && run.attempt == handed.attempt && run.worker == claim.worker
             });
             // The worker that asks is alive.
-            run.map(|run| run.heard = at.now.boot).is_some()
+            run.map(|run| run.heard = now).is_some()
         });
         let runs = its.collect();
         out.push(Effect::Answer { claim: claim.id, runs });
     }
 
     /// Pops members for a claim and has them looked up; answers it where nothing waits.
-    fn fill(&mut self, at: &Moment<'_>, id: ClaimId, mut hand: Hand, out: &mut Vec<Effect>) {
+    pub(super) fn fill(
+        &mut self,
+        at: &Moment<'_>,
+        id: ClaimId,
+        mut hand: Hand,
+        out: &mut Vec<Effect>,
+    ) {
         while hand.members.is_empty() {
             let popped = self.pop(at, &hand.queues, hand.order, hand.max);
             if popped.is_empty() {
@@ -85,7 +85,7 @@ impl Supervisor {
     }
 
     /// Puts a member into a hand. Where its occurrence waited twice, the later attempt counts.
-    fn put_into(&mut self, hand: &mut Hand, popped: Popped, out: &mut Vec<Effect>) {
+    pub(super) fn put_into(&mut self, hand: &mut Hand, popped: Popped, out: &mut Vec<Effect>) {
         let of = popped.source.occurrence(popped.job);
         let holding = self.in_hand.get(of).filter(|holding| holding.stands_for(&popped.source));
         let is_returned = holding.is_some_and(|holding| holding.is_of_other_epoch(&popped.source));
@@ -107,11 +107,12 @@ impl Supervisor {
     }
 
     /// Has the members of a hand looked up.
-    pub(super) fn prepare(&mut self, id: ClaimId, hand: Hand, out: &mut Vec<Effect>) {
+    pub(super) fn prepare(&mut self, id: ClaimId, mut hand: Hand, out: &mut Vec<Effect>) {
         let mut parts: Vec<Part> = Vec::new();
         for popped in hand.members.values() {
             let Popped { source, job, asks, .. } = popped;
             self.in_hand.put(popped, false);
+            hand.rows.extend(source.pending);
             self.changed_queues.insert(source.queue);
             let part = parts.iter_mut().rev().find(|part| part.source == *source);
             if let Some(part) = part.filter(|part| part.asks == *asks) {
@@ -177,132 +178,9 @@ impl Supervisor {
     }
 
     /// How many more runs of a queue this owner may hand out.
-    fn room(&self, queue: QueueId) -> usize {
+    pub(super) fn room(&self, queue: QueueId) -> usize {
         let Some(most) = self.limits.get(&queue) else { return usize::MAX };
         most.saturating_sub(self.taken.count(queue) + self.in_hand.count(queue))
-    }
-
-    /// Takes in what members were looked up as.
-    pub(super) fn take_prepared(
-        &mut self,
-        at: &Moment<'_>,
-        id: ClaimId,
-        parts: Vec<Prepared>,
-        out: &mut Vec<Effect>,
-    ) {
-        let Some(mut hand) = self.hands.remove(&id) else { return };
-        let mut entries = Vec::new();
-        let mut following = Following::default();
-        let mut ready: Vec<Taking> = Vec::new();
-        let mut came_back = false;
-        for part in parts {
-            let source = part.source;
-            let of = |job: JobId| source.occurrence(job);
-            for (jobs, terms) in part.ready {
-                let members = self.taken_out(&mut hand, jobs.into_iter().map(of));
-                let open = self.is_open(at, (source.shard, is_own(&members)))
-                    && self.is_current(source.shard, source.epoch);
-                if !open {
-                    came_back = true;
-                    for popped in members {
-                        self.give_back(at, popped, out);
-                    }
-                    continue;
-                }
-                following.keys.insert((source.shard, source.epoch));
-                let taken = take(at, &source, &members, &hand.worker, &terms);
-                entries.extend(taken.map(JournalEntry::Taken));
-                let terms = self.taken.shared(&terms);
-                ready.extend(
-                    members.into_iter().map(|popped| Taking { popped, terms: Arc::clone(&terms) }),
-                );
-            }
-            let gone = std::iter::once((part.gone, SkipReason::Ended));
-            for (jobs, reason) in gone.chain(part.skipped) {
-                let ended = self.taken_out(&mut hand, jobs.into_iter().map(of));
-                let jobs: Vec<_> = ended.iter().map(|popped| popped.job).collect();
-                if !jobs.is_empty() {
-                    entries.push(skipped(&source, &jobs, reason, at.now.sched));
-                }
-                for popped in &ended {
-                    note_ended(popped, &mut following);
-                }
-            }
-            let rerouted = self.taken_out(&mut hand, part.rerouted.into_iter().map(of));
-            if !rerouted.is_empty() {
-                let jobs: Vec<_> = rerouted.iter().map(|popped| popped.job).collect();
-                entries.push(put_off(&source, &jobs, at.now.sched));
-                for popped in &rerouted {
-                    note_ended(popped, &mut following);
-                }
-            }
-            for (jobs, terms) in part.moved {
-                let moved = self.taken_out(&mut hand, jobs.into_iter().map(of));
-                entries.extend(self.change_queue(&moved, &terms, &mut following));
-            }
-            for popped in self.taken_out(&mut hand, part.later.into_iter().map(of)) {
-                came_back = true;
-                self.give_back(at, popped, out);
-            }
-        }
-        // What is left is the store's to say.
-        let rest: Vec<_> = hand.members.keys().copied().collect();
-        for popped in self.taken_out(&mut hand, rest.into_iter()) {
-            if let Some((dispatch, _)) = popped.dispatch {
-                self.settle(dispatch, 1, out);
-            }
-        }
-        if ready.is_empty() {
-            self.append(entries, following, out);
-            match hand.is_claim {
-                true if came_back => {
-                    self.answer(at, id, hand.worker, hand.key, Vec::new(), out);
-                }
-                // Others may wait behind those that are over.
-                true => self.fill(at, id, hand, out),
-                false => {}
-            }
-            return;
-        }
-        for taking in &ready {
-            self.in_hand.put(&taking.popped, true);
-        }
-        following.claim = Some((id, ready));
-        self.hands.insert(id, hand);
-        self.append(entries, following, out);
-    }
-
-    /// Takes members out of a hand.
-    fn taken_out(&mut self, hand: &mut Hand, all: impl Iterator<Item = Occurrence>) -> Vec<Popped> {
-        let found = all.filter_map(|of| {
-            let popped = hand.members.remove(&of)?;
-            self.in_hand.remove(&popped);
-            Some(popped)
-        });
-        found.collect()
-    }
-
-    /// Lets members wait for another queue: the entry that says so.
-    fn change_queue(
-        &mut self,
-        moved: &[Popped],
-        terms: &Arc<RunTerms>,
-        following: &mut Following,
-    ) -> Option<JournalEntry> {
-        let first = moved.first()?;
-        let source = Source { queue: terms.executor, ..(*first.source).clone() };
-        let jobs: Vec<_> = moved.iter().map(|popped| popped.job).collect();
-        for popped in moved {
-            note_ended(popped, following);
-        }
-        let members = Members::from_sorted(jobs.iter().copied());
-        let entry = JournalEntry::Offered(offer(&source, members, terms));
-        let (own, asks, since) = (first.own, first.asks, first.since);
-        let waiting = Waiting::from_sorted(jobs);
-        let group = Group::new(Arc::new(source), waiting, Stage::Offering { dispatch: None });
-        let group = group.of(own, asks).waiting_since(since);
-        following.offered.extend(self.offers.add(group));
-        Some(entry)
     }
 
     /// Answers a claim, and those that repeated it meanwhile.
@@ -336,24 +214,4 @@ impl Supervisor {
             Repeat::Answered { until, .. } => *until > at.now.boot,
         });
     }
-}
-
-fn is_own(members: &[Popped]) -> bool {
-    members.iter().all(|popped| popped.own)
-}
-
-/// The entry that says that a worker has members.
-fn take(
-    at: &Moment<'_>,
-    source: &Source,
-    members: &[Popped],
-    worker: &Arc<str>,
-    terms: &RunTerms,
-) -> Option<Taken> {
-    if members.is_empty() {
-        return None;
-    }
-    let jobs = Members::from_sorted(members.iter().map(|popped| popped.job));
-    let offer = offer(source, jobs, terms);
-    Some(Taken { offer, phase: Phase::Running, worker: worker.to_string(), started: at.now.sched })
 }

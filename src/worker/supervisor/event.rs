@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 pub(crate) use super::hand_out::{Claim, Handed, Part, Prepared};
 pub(crate) use super::source::{ClaimId, QueueId, Source};
-use crate::model::attempt::JournalEntry;
+use crate::model::attempt::{JournalEntry, ResultOrigin};
+use crate::model::claim::RunHeartbeat;
 use crate::model::job::Pending;
 use crate::model::lease::Now;
 use crate::model::members::Members;
 use crate::model::offer::OfferId;
 use crate::model::run::{Occurrence, Run};
-use crate::model::run_report::RunReport;
+use crate::model::run_report::{RunReport, RunState};
 use crate::model::run_terms::RunTerms;
 use crate::model::shard::{Shard, ShardId};
 use crate::model::{JobId, Millis, NodeId};
@@ -99,10 +100,12 @@ pub(crate) enum Found {
     Run(Box<Run>),
     /// A pending row and no run that somebody has.
     Row,
-    /// An end; `by_worker` says whether the worker reported it.
+    /// It is over.
     End {
-        /// True where a report of the worker ended it.
-        by_worker: bool,
+        /// The state in which it ended.
+        state: RunState,
+        /// Who or what ended it.
+        origin: ResultOrigin,
     },
     /// Nothing.
     Nothing,
@@ -130,6 +133,37 @@ pub(crate) struct Beat {
     pub(crate) progress: Option<u8>,
     /// The worker's words.
     pub(crate) message: Option<String>,
+}
+
+impl Beat {
+    /// The same, as gateways carry it.
+    pub(crate) fn as_heartbeat(&self) -> RunHeartbeat {
+        let Self { of, attempt, progress, message } = self.clone();
+        RunHeartbeat { occurrence: of, attempt, progress, message }
+    }
+}
+
+/// What became of a run that was handed to its bus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PublishOutcome {
+    /// The broker has confirmed it.
+    Passed,
+    /// It was not handed out, or nobody knows: refused, withheld, withdrawn, or the connection was
+    /// lost before the confirm. It waits on, and is not tried again before an instant.
+    Back {
+        /// The instant of the boot clock, in milliseconds.
+        until: u64,
+        /// True where the whole broker is concerned; otherwise only the runs of its job are not
+        /// tried before that.
+        of_broker: bool,
+        /// True where it may have arrived: its worker may speak of it yet.
+        may_be_out: bool,
+    },
+    /// It can never be handed out, for this reason.
+    Failed {
+        /// The reason, in words for the user.
+        error: String,
+    },
 }
 
 /// What happens.
@@ -206,12 +240,23 @@ pub(crate) enum Event {
         /// True if the report ends the run, or gives it back.
         ends: bool,
     },
-    /// The connection to the bus of a queue came, or went.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the only bus so far is never away"))]
+    /// The connection to the bus of a queue came, or went, for the jobs of a shard.
     Bus {
+        /// The shard.
+        shard: ShardId,
         /// The queue.
         queue: QueueId,
+        /// True when it came.
         up: bool,
+    },
+    /// The bus says what became of a run of [`Effect::Publish`].
+    Published {
+        /// The hand that the run is of.
+        claim: ClaimId,
+        /// The occurrence.
+        of: Occurrence,
+        /// The outcome.
+        outcome: PublishOutcome,
     },
     /// Time has passed: every 200 ms, after all other events that wait.
     Tick,
@@ -246,6 +291,20 @@ pub(crate) enum Effect {
         /// The claim.
         claim: ClaimId,
         /// The runs; none where nothing waits.
+        runs: Vec<Handed>,
+    },
+    /// Hand runs to their bus: [`Event::Published`] follows for each. The lease is asked again for
+    /// each run by whoever carries this out, right before the run leaves.
+    Publish {
+        /// The hand, whose number [`is_publish`](super::is_publish).
+        claim: ClaimId,
+        /// The runs, the oldest first.
+        runs: Vec<Handed>,
+    },
+    /// Take back the runs of an [`Effect::Publish`] that have not left: each that has not is
+    /// answered with [`PublishOutcome::Back`].
+    Withdraw {
+        /// The runs.
         runs: Vec<Handed>,
     },
     /// Members of a dispatch come back unsent: the range that they are of is not this node's.

@@ -73,17 +73,21 @@ impl Prepared {
     }
 }
 
-/// A run as a worker gets it.
+/// A run as a worker, or a bus, gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Handed {
     /// The occurrence.
     pub(crate) of: Occurrence,
     /// The attempt.
     pub(crate) attempt: u32,
+    /// The epoch of the owner that hands it out.
+    pub(crate) epoch: u64,
     /// The project of the job.
     pub(crate) project: ProjectId,
     /// The due instant.
     pub(crate) due: Millis,
+    /// The last instant at which it may leave for its bus; `None` for no bound.
+    pub(crate) start_by: Option<Millis>,
     /// The terms.
     pub(crate) terms: Arc<RunTerms>,
 }

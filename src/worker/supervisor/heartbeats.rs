@@ -8,13 +8,13 @@ use super::offers::Popped;
 use super::state::{Following, Hand, Progress, Supervisor};
 use super::taken::TakenRun;
 use crate::model::attempt::JournalEntry;
-use crate::model::claim::{ClaimOrder, MAX_CLAIM};
+use crate::model::claim::MAX_CLAIM;
 use crate::model::offer::RunProgress;
 use crate::model::run::Occurrence;
 use crate::model::shard::shard_of;
 
 /// The numbers of hands that take over what a dead owner handed out; claims have lower ones.
-const ADOPTIONS: ClaimId = 1 << 63;
+pub(super) const ADOPTIONS: ClaimId = 1 << 63;
 /// The least time between two entries about the progress of a run, in milliseconds.
 const PROGRESS_EVERY: u64 = 5_000;
 /// The most runs whose progress is journaled at a tick: a thousand a second.
@@ -45,13 +45,14 @@ impl Supervisor {
     ) {
         let Heartbeat { id, worker, runs } = heartbeat;
         let (mut unknown, mut adopted) = (Vec::new(), BTreeMap::new());
+        let now = self.missed.now(at);
         for beat in runs {
             let of = beat.of;
             let is_owner = self.may_answer(at, of);
             if let Some(run) = self.taken.get_mut(of) {
                 let fits = run.fits(beat.attempt, &worker);
                 if fits {
-                    run.heard = at.now.boot;
+                    run.heard = now;
                     run.has_spoken = true;
                     let attempt = run.attempt;
                     self.note_progress(attempt, beat);
@@ -71,15 +72,7 @@ impl Supervisor {
         }
         if !adopted.is_empty() {
             self.last_adoption += 1;
-            let hand = Hand {
-                worker,
-                is_claim: false,
-                key: None,
-                order: ClaimOrder::Strict,
-                queues: Vec::new(),
-                max: 0,
-                members: adopted,
-            };
+            let hand = Hand { worker, members: adopted, ..Hand::default() };
             self.prepare(ADOPTIONS | self.last_adoption, hand, out);
         }
         out.push(Effect::Heard { heartbeat: id, unknown });
@@ -113,10 +106,13 @@ impl Supervisor {
         of: Occurrence,
         (attempt, worker): (u32, &Arc<str>),
         ends: bool,
+        out: &mut Vec<Effect>,
     ) {
+        self.note_report_at_bus(at, (of, attempt), ends, out);
+        let now = self.missed.now(at);
         let Some(run) = self.taken.get_mut(of) else { return };
         if run.fits(attempt, worker) {
-            run.heard = at.now.boot;
+            run.heard = now;
             run.has_spoken = true;
             run.said_end |= ends;
         }

@@ -1,11 +1,13 @@
 //! The attempts in hand: popped for a claim, and not yet taken or given back. Pure data; `claims`
 //! and `journaled` fill it, and everything that lets an occurrence wait asks it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::offers::Popped;
 use super::source::{QueueId, Source};
 use crate::model::run::Occurrence;
+use crate::model::run_terms::RunTerms;
 use crate::model::{JobId, Millis};
 
 /// An attempt in hand.
@@ -14,7 +16,8 @@ pub(super) struct Holding {
     pub(super) attempt: u32,
     epoch: u64,
     queue: QueueId,
-    /// Its *Taken* is on its way to the journal, and counts also when the epoch is past by then.
+    /// It is at its bus, or its *Taken* is on its way to the journal: that counts also when the
+    /// epoch is past by then.
     pub(super) is_written: bool,
 }
 
@@ -32,11 +35,21 @@ impl Holding {
     }
 }
 
+/// A member that is to be handed out under some terms: at its bus, or with its entry on its way to
+/// the journal.
+#[derive(Clone, Debug)]
+pub(super) struct Taking {
+    pub(super) popped: Popped,
+    pub(super) terms: Arc<RunTerms>,
+}
+
 /// All attempts in hand.
 #[derive(Default)]
 pub(super) struct InHand {
     held: BTreeMap<Occurrence, Holding>,
     counts: BTreeMap<QueueId, usize>,
+    /// The queues whose members have left it since this was asked last.
+    freed: BTreeSet<QueueId>,
 }
 
 impl InHand {
@@ -68,7 +81,13 @@ impl InHand {
         }
     }
 
+    /// The queues whose members have left it since the last call.
+    pub(super) fn take_freed(&mut self) -> BTreeSet<QueueId> {
+        std::mem::take(&mut self.freed)
+    }
+
     fn discount(&mut self, queue: QueueId) {
+        self.freed.insert(queue);
         if let Some(count) = self.counts.get_mut(&queue) {
             *count -= 1;
             if *count == 0 {

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
-use super::event::{AppendId, ClaimId, Effect, Handed, Moment};
+use super::event::{AppendId, ClaimId, Effect, Moment};
+use super::in_hand::Taking;
 use super::offers::GroupId;
-use super::state::{Supervisor, Taking};
-use super::taken::TakenRun;
-use crate::model::run::Phase;
+use super::state::Supervisor;
+use super::taken::{Record, TakenRun};
+use crate::model::run::{Occurrence, Phase};
+use crate::model::shard::shard_of;
 
 impl Supervisor {
     /// Takes in that entries are synced, the last of them under a sequence number.
@@ -26,8 +28,29 @@ impl Supervisor {
             self.take_offered(*group, seq);
         }
         self.end_gone(&following.offered, out);
+        for popped in &following.over {
+            self.in_hand.remove(popped);
+        }
+        self.last_seq = self.last_seq.max(seq);
+        for of in following.at_bus {
+            self.note_offered(of, seq);
+        }
+        self.take_passed(at, seq, following.published, out);
         if let Some((claim, runs)) = following.claim {
             self.take_claimed(at, (claim, seq), runs, out);
+        }
+    }
+
+    /// Takes in that the *Offered* of a run that was at its bus then is in the own journal. What
+    /// has come back meanwhile waits in a group, of which other entries may be under way yet.
+    fn note_offered(&mut self, of: Occurrence, seq: u64) {
+        let Some((id, group)) = self.offers.find(shard_of(of.job), of) else { return };
+        let is_its = |other: &Occurrence| {
+            group.source.occurrence(other.job) == *other && group.waiting.contains(other.job)
+        };
+        let mut under_way = self.appends.values().flat_map(|following| &following.at_bus);
+        if !under_way.any(is_its) {
+            self.offers.note_offered(id, seq);
         }
     }
 
@@ -44,7 +67,9 @@ impl Supervisor {
     }
 
     /// Hands out what a claim has taken. Without a lease nothing is handed out: the run stays
-    /// taken by a worker that does not know of it, and counts as lost when it is not heard of.
+    /// taken by a worker that does not know of it, and counts as lost when it is not heard of. The
+    /// same holds where the disk took so long that the leader may end it first (*not past its start
+    /// timeout*).
     fn take_claimed(
         &mut self,
         at: &Moment<'_>,
@@ -73,16 +98,15 @@ impl Supervisor {
                 worker: self.taken.worker(&hand.worker),
                 terms: Arc::clone(&terms),
                 phase: Phase::Running,
-                heard: at.now.boot,
+                heard: self.missed.now(at),
                 has_spoken: !hand.is_claim,
-                is_recorded: false,
+                record: Record::Missing,
                 said_end: false,
             };
             self.taken.put(of, run, at.now.boot);
             self.taken.note_journaled(seq, of);
-            if has_lease && is_current {
-                let (project, due) = (source.project, source.due);
-                handed.push(Handed { of, attempt: source.attempt, project, due, terms });
+            if has_lease && is_current && !popped.may_be_ended(at.now.sched) {
+                handed.push(popped.handed(terms));
             }
         }
         if hand.is_claim {

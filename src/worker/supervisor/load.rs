@@ -5,15 +5,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::event::{Effect, Found, Loaded, Moment, OfferRow, Source};
+use super::event::{Effect, Found, Loaded, Moment, Source};
 use super::offers::{Group, Stage};
 use super::state::{Range, Supervisor};
-use super::taken::TakenRun;
+use super::taken::{Record, TakenRun};
 use super::waiting::Waiting;
 use crate::model::JobId;
-use crate::model::attempt::JournalEntry;
-use crate::model::offer::{Offer, OfferId, Taken};
+use crate::model::attempt::{JournalEntry, ResultOrigin};
+use crate::model::offer::{Offer, Taken};
 use crate::model::run::{Occurrence, Phase, Run};
+use crate::model::run_report::RunState;
 use crate::model::shard::{Shard, ShardId, shard_of};
 
 impl Supervisor {
@@ -44,12 +45,16 @@ impl Supervisor {
                 }
                 (current, None) => *current = None,
             }
+            if before.is_some() && epoch.is_none() {
+                self.forget_lost_buses(shard.id);
+            }
             if !is_same {
                 self.drop_runs(shard.id);
             }
             self.drop_offers(shard.id, out);
         }
         self.offer_what_waits(at, out);
+        self.withdraw_barred(at, out);
     }
 
     fn drop_runs(&mut self, shard: ShardId) {
@@ -97,8 +102,9 @@ impl Supervisor {
     /// Asks for shards to be read again.
     pub(super) fn reload(&mut self, shards: &[ShardId], out: &mut Vec<Effect>) {
         for id in shards {
-            let current = self.shards.get(id).and_then(|ranges| ranges.current.as_ref());
+            let current = self.shards.get_mut(id).and_then(|ranges| ranges.current.as_mut());
             if let Some(range) = current {
+                range.loads += 1;
                 out.push(Effect::Load { shard: *id, epoch: range.epoch });
             }
         }
@@ -107,10 +113,11 @@ impl Supervisor {
     /// Takes in all that the store and the own journal have of a shard.
     pub(super) fn take_loaded(&mut self, at: &Moment<'_>, loaded: Loaded, out: &mut Vec<Effect>) {
         let Loaded { shard, epoch, offers, runs, journal, read_upto, recorded, gone } = loaded;
+        let now = self.missed.now(at);
         let current = self.shards.get_mut(&shard).and_then(|ranges| ranges.current.as_mut());
         let Some(range) = current.filter(|range| range.epoch == epoch) else { return };
         range.loads = range.loads.saturating_sub(1);
-        range.loaded.get_or_insert(at.now.boot);
+        range.loaded.get_or_insert(now);
         let known = self.offers.of_shard(shard, |group| {
             // What was journaled behind what was read is in neither of the two.
             let is_read = group.journaled <= read_upto;
@@ -123,7 +130,7 @@ impl Supervisor {
         }
         let found: BTreeSet<_> = runs.iter().map(|run| run.occurrence).collect();
         for of in self.taken.of_shard(shard) {
-            let is_known = |run: &TakenRun| run.is_recorded && !found.contains(&of);
+            let is_known = |run: &TakenRun| run.record != Record::Missing && !found.contains(&of);
             if self.taken.get(of).is_some_and(is_known) {
                 self.forget_run(of);
             }
@@ -136,7 +143,7 @@ impl Supervisor {
         for (seq, entry) in unrecorded {
             match entry {
                 JournalEntry::Taken(taken) if taken.offer.shard == shard => {
-                    self.take_journaled(at, seq, &taken);
+                    self.take_journaled(at, seq, &taken, out);
                 }
                 JournalEntry::Offered(offer) if (offer.shard, offer.epoch) == (shard, epoch) => {
                     waiting.push(offer);
@@ -154,7 +161,7 @@ impl Supervisor {
     }
 
     /// Takes in a *Taken* of the own journal that the store has not recorded.
-    fn take_journaled(&mut self, at: &Moment<'_>, seq: u64, taken: &Taken) {
+    fn take_journaled(&mut self, at: &Moment<'_>, seq: u64, taken: &Taken, out: &mut Vec<Effect>) {
         let Taken { offer, phase, worker, .. } = taken;
         for job in offer.members.iter() {
             let of = Occurrence { job, scheduled: offer.scheduled, run: offer.run };
@@ -166,13 +173,21 @@ impl Supervisor {
                 worker: self.taken.worker(worker),
                 terms: self.taken.shared(&offer.terms),
                 phase: *phase,
-                heard: at.now.boot,
+                heard: self.missed.now(at),
                 has_spoken: true,
-                is_recorded: false,
+                record: Record::Missing,
                 said_end: false,
             };
             self.taken.put(of, run, at.now.boot);
             self.taken.note_journaled(seq, of);
+            // It may have been given out again before the journal was read.
+            let waiting = self.offers.find(offer.shard, of);
+            if waiting.is_some_and(|(_, group)| group.source.attempt <= offer.attempt)
+                && let Some(popped) = self.offers.remove(offer.shard, of)
+                && let Some((dispatch, _)) = popped.dispatch
+            {
+                self.settle(dispatch, 1, out);
+            }
         }
     }
 
@@ -197,7 +212,10 @@ impl Supervisor {
             .collect();
         self.grew(source.queue);
         let waiting = Waiting::from_sorted(jobs);
-        self.offers.add(Group::new(Arc::new(source), waiting, Stage::Offered));
+        // Its row will say since when it has waited; that is later.
+        let start_by = offer.terms.start_timeout.map(|long| source.due.saturating_add(long));
+        let group = Group::new(Arc::new(source), waiting, Stage::Offered);
+        self.offers.add(group.starting_by(start_by));
     }
 
     /// The jobs whose occurrence nobody has under this attempt, nor is about to get.
@@ -209,64 +227,6 @@ impl Supervisor {
             !in_hand && attempt.is_none_or(|other| other < source.attempt)
         })
         .collect()
-    }
-
-    /// Takes in the row of an offer that the change feed named.
-    pub(super) fn take_offer(
-        &mut self,
-        id: OfferId,
-        offer: Option<OfferRow>,
-        out: &mut Vec<Effect>,
-    ) {
-        let members = offer.as_ref().map(|offer| offer.row.members.clone());
-        for hand in self.hands.values_mut() {
-            hand.members.retain(|of, popped| {
-                let is_its = popped.source.pending == Some(id) && popped.dispatch.is_none();
-                let waits = members.as_ref().is_some_and(|members| members.contains(of.job));
-                if is_its && !waits {
-                    self.in_hand.remove(popped);
-                }
-                !is_its || waits
-            });
-        }
-        match offer {
-            Some(offer) => self.put_row(offer, out),
-            None => drop(self.offers.remove_row(id)),
-        }
-    }
-
-    /// Puts a row of the store in the place of all that was known of its members.
-    fn put_row(&mut self, offer: OfferRow, out: &mut Vec<Effect>) {
-        let OfferRow { row, asks, once } = offer;
-        let ranges = self.shards.get(&row.shard);
-        let Some(range) = ranges.and_then(|ranges| ranges.current.as_ref()) else { return };
-        let Some(on_offer) = row.on_offer else { return };
-        let source = Source {
-            project: row.project,
-            shard: row.shard,
-            epoch: range.epoch,
-            due: row.due,
-            scheduled: row.scheduled,
-            run: row.run,
-            attempt: row.attempt,
-            pending: Some(row.id),
-            queue: on_offer.executor,
-            once,
-        };
-        let mut own = self.offers.remove_row(row.id).unwrap_or(false);
-        let jobs = self.untaken(&source, row.members.iter());
-        for job in &jobs {
-            let of = source.occurrence(*job);
-            while let Some(other) = self.offers.remove(source.shard, of) {
-                own |= other.own;
-                if let Some((dispatch, _)) = other.dispatch {
-                    self.settle(dispatch, 1, out);
-                }
-            }
-        }
-        self.grew(source.queue);
-        let group = Group::new(Arc::new(source), Waiting::from_sorted(jobs), Stage::Offered);
-        self.offers.add(group.of(own, asks && !own).waiting_since(on_offer.since));
     }
 
     /// Takes in what the store has of the run of an occurrence.
@@ -287,12 +247,17 @@ impl Supervisor {
             }
             return;
         }
+        if matches!(found, Found::End { state: RunState::Cancelled, .. }) {
+            self.drop_cancelled(of, out);
+        }
         // What was just journaled is not in the store yet.
-        if !self.taken.get(of).is_some_and(|run| run.is_recorded) {
+        if !self.taken.get(of).is_some_and(|run| run.record != Record::Missing) {
             return;
         }
         let Some(run) = self.forget_run(of) else { return };
-        if matches!(found, Found::End { by_worker: false }) && !run.said_end {
+        let by_other =
+            matches!(found, Found::End { origin, .. } if *origin != ResultOrigin::Reported);
+        if by_other && !run.said_end {
             out.push(Effect::TellCancel {
                 of,
                 attempt: run.attempt,
@@ -302,22 +267,41 @@ impl Supervisor {
         }
     }
 
+    /// Drops an occurrence that a client has cancelled from the members in hand. A run that has
+    /// begun and is in no row yet has no other notice of that; what waits is looked up later.
+    fn drop_cancelled(&mut self, of: Occurrence, out: &mut Vec<Effect>) {
+        if self.in_hand.get(of).is_none() {
+            return;
+        }
+        let hands = self.hands.values_mut();
+        let looked_up: Vec<_> = hands.filter_map(|hand| hand.members.remove(&of)).collect();
+        for popped in looked_up {
+            self.in_hand.remove(&popped);
+            self.may_publish(popped.source.queue);
+            if let Some((dispatch, _)) = popped.dispatch {
+                self.settle(dispatch, 1, out);
+            }
+        }
+        self.withdraw_cancelled(of, out);
+    }
+
     /// Takes in a run that the store says somebody has.
     fn take_run(&mut self, at: &Moment<'_>, run: &Run, out: &mut Vec<Effect>) {
         let (of, Some(kept)) = (run.occurrence, run.worker.as_deref()) else { return };
         let known = self.taken.get(of);
-        if known.is_some_and(|known| !known.is_recorded && known.attempt > run.attempt) {
+        if known.is_some_and(|known| known.record == Record::Missing && known.attempt > run.attempt)
+        {
             return; // the store will hear of that
         }
         let same = known
             .filter(|known| known.attempt == run.attempt && *known.worker == *kept.worker.as_str());
-        let (heard, has_spoken, said_end) = same.map_or((at.now.boot, true, false), |known| {
-            (known.heard, known.has_spoken, known.said_end)
-        });
+        let now = self.missed.now(at);
+        let (heard, has_spoken, said_end) = same
+            .map_or((now, true, false), |known| (known.heard, known.has_spoken, known.said_end));
         let had_begun = same.is_some_and(|known| known.phase >= Phase::Running);
         // Somebody said so: a sign of life.
         let begins = same.is_some() && !had_begun && kept.phase >= Phase::Running;
-        let heard = if begins { at.now.boot } else { heard };
+        let heard = if begins { now } else { heard };
         let has_terms = same.is_some_and(|known| *known.terms == kept.terms);
         let taken = TakenRun {
             attempt: run.attempt,
@@ -326,12 +310,16 @@ impl Supervisor {
             phase: kept.phase,
             heard,
             has_spoken,
-            is_recorded: true,
+            record: Record::Read,
             said_end,
         };
         if has_terms {
             if let Some(known) = self.taken.get_mut(of) {
                 *known = taken;
+            }
+            if begins {
+                // Its silence is judged from now on.
+                self.taken.look_at(of, at.now.boot);
             }
         } else {
             self.taken.put(of, taken, at.now.boot);

@@ -61,8 +61,9 @@ impl Supervisor {
         self.skip(&source, &full, (SkipReason::QueueFull, Some(id), at), out);
         let source = Arc::new(source);
         self.grew(source.queue);
+        let start_by = terms.start_timeout.map(|long| at.now.sched.saturating_add(long));
         let stage = Stage::Fresh { dispatch: id, since: at.now.boot, terms };
-        let group = Group::new(source, Waiting::from_sorted(jobs), stage);
+        let group = Group::new(source, Waiting::from_sorted(jobs), stage).starting_by(start_by);
         let group = self.offers.add(group.waiting_since(at.now.sched));
         self.end_gone(group.as_slice(), out);
         self.offer_groups(at, group, out);
@@ -73,10 +74,8 @@ impl Supervisor {
 
     /// Says whether an occurrence waits already, under this epoch and attempt or a later one.
     fn is_on_offer(&self, source: &Source, job: JobId) -> bool {
-        // Of most nothing waits, and a look at each group of the instant is spared.
-        let may_wait = self.offers.has_any(job);
-        let found = may_wait.then(|| self.offers.find(source.shard, source.occurrence(job)));
-        found.flatten().is_some_and(|(_, group)| {
+        let found = self.offers.find(source.shard, source.occurrence(job));
+        found.is_some_and(|(_, group)| {
             group.source.epoch == source.epoch && group.source.attempt >= source.attempt
         })
     }
@@ -165,6 +164,7 @@ impl Supervisor {
         let groups = shards.into_iter().flat_map(|shard| self.offers.of_shard(shard, holds));
         let groups: Vec<_> = groups.collect();
         self.end_gone(&groups, out);
+        self.withdraw_gone_jobs(out);
     }
 
     /// The members of a group whose jobs do not exist any more.
@@ -245,9 +245,16 @@ pub(super) fn skipped(
     record(source, AttemptRecord::skipped(occurrences(source, jobs), reason, at))
 }
 
+/// The entry that says that some members are over, since they can never be handed out.
+pub(super) fn dead(source: &Source, jobs: &[JobId], error: String, at: Millis) -> JournalEntry {
+    let dead = AttemptRecord::attempt(occurrences(source, jobs), Verdict::Dead);
+    record(source, AttemptRecord { started: at, error: Some(error), ..dead })
+}
+
 /// The entry that makes some members rows that the engine sends at once, as the same attempt.
 pub(super) fn put_off(source: &Source, jobs: &[JobId], at: Millis) -> JournalEntry {
-    let why = Obstacle::Node("its target was no queue any more when a worker asked".to_owned());
+    let why =
+        Obstacle::Node("its target was no queue any more when it was to be handed out".to_owned());
     let why = Postponement::new(why, "its queue", source.due);
     let verdict = Verdict::Postponed { at };
     let put_off = AttemptRecord::attempt(occurrences(source, jobs), verdict);

@@ -9,7 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::event::{DispatchId, QueueId, Source};
+pub(super) use super::group_index::GroupId;
+use super::group_index::{Common, GroupIndex};
 use super::job_counts::JobCounts;
+pub(super) use super::popped::Popped;
+use super::popped::{UNSYNCED, is_late};
 use super::waiting::Waiting;
 use crate::model::offer::OfferId;
 use crate::model::run::Occurrence;
@@ -17,12 +21,10 @@ use crate::model::run_terms::RunTerms;
 use crate::model::shard::ShardId;
 use crate::model::{JobId, Millis};
 
-/// The number of a group.
-pub(super) type GroupId = u64;
 /// A lane: the shard, and whether this owner made the groups itself.
 pub(super) type Lane = (ShardId, bool);
 /// The place in a lane: due instant, lowest job, group.
-type Seat = (Millis, JobId, GroupId);
+pub(super) type Seat = (Millis, JobId, GroupId);
 
 /// How far a group is on its way into the journal.
 #[derive(Clone, Debug)]
@@ -52,6 +54,8 @@ pub(super) struct Group {
     pub(super) asks: bool,
     /// The instant since which it has waited.
     pub(super) since: Millis,
+    /// The last instant at which it may be handed out; `None` for no bound.
+    pub(super) start_by: Option<Millis>,
     /// The sequence number of its entry in the own journal; 0 where it is not known.
     pub(super) journaled: u64,
     seat: Option<(Lane, Seat)>,
@@ -59,8 +63,22 @@ pub(super) struct Group {
 
 impl Group {
     pub(super) fn new(source: Arc<Source>, waiting: Waiting, stage: Stage) -> Self {
-        let since = source.due;
-        Self { source, waiting, stage, own: true, asks: false, since, journaled: 0, seat: None }
+        Self {
+            since: source.due,
+            source,
+            waiting,
+            stage,
+            own: true,
+            asks: false,
+            start_by: None,
+            journaled: 0,
+            seat: None,
+        }
+    }
+
+    /// The group as one that may be handed out up to an instant.
+    pub(super) fn starting_by(self, start_by: Option<Millis>) -> Self {
+        Self { start_by, ..self }
     }
 
     /// The group as one that has waited since an instant.
@@ -71,6 +89,16 @@ impl Group {
     /// The group as one that somebody else may have made, and with or without `BeginRun`.
     pub(super) fn of(self, own: bool, asks: bool) -> Self {
         Self { own, asks, ..self }
+    }
+
+    /// What members that come back must have in common with it; `None` while it takes none back.
+    fn common(&self) -> Option<Common> {
+        let dispatch = match self.stage {
+            Stage::Fresh { dispatch, .. } => Some(dispatch),
+            Stage::Offering { .. } => return None,
+            Stage::Offered => None,
+        };
+        Some((Arc::clone(&self.source), dispatch))
     }
 
     /// The dispatch that waits for the members.
@@ -84,39 +112,27 @@ impl Group {
 }
 
 #[derive(Default)]
-struct Queue {
-    lanes: BTreeMap<Lane, BTreeSet<Seat>>,
+pub(super) struct Queue {
+    pub(super) lanes: BTreeMap<Lane, BTreeSet<Seat>>,
     /// The groups, by the instant since which they have waited.
     groups: BTreeSet<(Millis, GroupId)>,
     count: u64,
     jobs: JobCounts,
 }
 
-/// A member that was taken out of its group.
-#[derive(Clone, Debug)]
-pub(super) struct Popped {
-    pub(super) source: Arc<Source>,
-    pub(super) job: JobId,
-    pub(super) dispatch: Option<(DispatchId, Arc<RunTerms>)>,
-    pub(super) own: bool,
-    pub(super) asks: bool,
-    pub(super) since: Millis,
-    journaled: u64,
-}
-
 /// All offers.
 #[derive(Default)]
 pub(super) struct Offers {
-    groups: BTreeMap<GroupId, Group>,
-    at: BTreeMap<(ShardId, Millis, u64), Vec<GroupId>>,
+    pub(super) groups: BTreeMap<GroupId, Group>,
+    index: GroupIndex,
     rows: BTreeMap<OfferId, GroupId>,
-    queues: BTreeMap<QueueId, Queue>,
+    pub(super) queues: BTreeMap<QueueId, Queue>,
     fresh: BTreeSet<GroupId>,
+    /// The groups that are not late, by their last instant.
+    pub(super) limits: BTreeSet<(Millis, GroupId)>,
+    /// The latest instant that is known here; see [`Offers::close_late`].
+    pub(super) now: Millis,
     last: GroupId,
-}
-
-fn key(source: &Source) -> (ShardId, Millis, u64) {
-    (source.shard, source.scheduled, source.run)
 }
 
 impl Offers {
@@ -133,18 +149,23 @@ impl Offers {
         for (first, length) in group.waiting.runs() {
             queue.jobs.add(first, length);
         }
-        self.at.entry(key(&source)).or_default().push(id);
+        self.index.add(id, &source, &group.waiting);
+        self.index.set_open(id, group.common(), true);
         if let (Some(row), Stage::Offered) = (source.pending, &group.stage) {
             self.rows.insert(row, id);
+        }
+        if let Some(start_by) = group.start_by {
+            self.limits.insert((start_by, id));
         }
         self.groups.insert(id, group);
         self.seat(id);
         Some(id)
     }
 
-    /// Puts a group into its place, after its members or its stage changed; an empty one is
-    /// dropped.
-    fn seat(&mut self, id: GroupId) {
+    /// Puts a group into its place, after its members or its stage changed, or its time was over;
+    /// an empty one is dropped. One that is late has no place in a lane.
+    pub(super) fn seat(&mut self, id: GroupId) {
+        let now = self.now;
         let Some(group) = self.groups.get_mut(&id) else { return };
         let queue = self.queues.entry(group.source.queue).or_default();
         if let Some((lane, seat)) = group.seat.take() {
@@ -162,7 +183,7 @@ impl Offers {
             self.fresh.remove(&id);
         }
         let Some(first) = group.waiting.first() else { return self.forget(id) };
-        if !matches!(group.stage, Stage::Offering { .. }) {
+        if !matches!(group.stage, Stage::Offering { .. }) && !is_late(group.start_by, now) {
             let lane = (group.source.shard, group.own);
             let seat = (group.source.due, first, id);
             queue.lanes.entry(lane).or_default().insert(seat);
@@ -173,11 +194,10 @@ impl Offers {
     fn forget(&mut self, id: GroupId) {
         let Some(group) = self.groups.remove(&id) else { return };
         let source = &group.source;
-        if let Some(all) = self.at.get_mut(&key(source)) {
-            all.retain(|other| *other != id);
-            if all.is_empty() {
-                self.at.remove(&key(source));
-            }
+        self.index.set_open(id, group.common(), false);
+        self.index.forget(id, source);
+        if let Some(start_by) = group.start_by {
+            self.limits.remove(&(start_by, id));
         }
         if let Some(row) = source.pending.filter(|row| self.rows.get(row) == Some(&id)) {
             self.rows.remove(&row);
@@ -198,13 +218,17 @@ impl Offers {
     ) -> Option<Popped> {
         let lanes = &self.queues.get(&queue)?.lanes;
         let heads = lanes.iter().filter_map(|(lane, seats)| Some((*lane, *seats.first()?)));
-        let (_, (_, _, id)) =
-            heads.filter(|(lane, _)| is_open(*lane)).min_by_key(|(_, seat)| *seat)?;
+        // Of a lane whose head is younger nobody asks whether it is open.
+        let older = |oldest: Option<Seat>, (lane, seat)| {
+            let is_older = oldest.is_none_or(|oldest| seat < oldest);
+            if is_older && is_open(lane) { Some(seat) } else { oldest }
+        };
+        let (_, _, id) = heads.fold(None, older)?;
         let job = self.groups.get_mut(&id)?.waiting.first()?;
         self.take(id, job)
     }
 
-    fn take(&mut self, id: GroupId, job: JobId) -> Option<Popped> {
+    pub(super) fn take(&mut self, id: GroupId, job: JobId) -> Option<Popped> {
         let group = self.groups.get_mut(&id)?;
         let taken = if group.waiting.first() == Some(job) {
             group.waiting.pop().is_some()
@@ -214,14 +238,16 @@ impl Offers {
         if !taken {
             return None;
         }
-        let dispatch = match &group.stage {
-            Stage::Fresh { dispatch, terms, .. } => Some((*dispatch, Arc::clone(terms))),
-            _ => None,
+        self.index.remove_member(id, &group.source, (job, &group.waiting));
+        let (dispatch, came) = match &group.stage {
+            Stage::Fresh { dispatch, since, terms } => {
+                (Some((*dispatch, Arc::clone(terms))), *since)
+            }
+            _ => (None, 0),
         };
         let source = Arc::clone(&group.source);
-        let (since, journaled) = (group.since, group.journaled);
-        let (own, asks) = (group.own, group.asks);
-        let popped = Popped { source, job, dispatch, own, asks, since, journaled };
+        let Group { own, asks, since, start_by, journaled, .. } = *group;
+        let popped = Popped { source, job, dispatch, own, asks, since, start_by, came, journaled };
         if let Some(queue) = self.queues.get_mut(&popped.source.queue) {
             queue.count -= 1;
             queue.jobs.remove(job, 1);
@@ -230,29 +256,20 @@ impl Offers {
         Some(popped)
     }
 
-    /// Puts a member back that was not handed out: into its group, or into a new one.
-    pub(super) fn give_back(&mut self, popped: Popped, boot: u64) {
-        let is_its = |group: &Group| {
-            *group.source == *popped.source
-                && match &group.stage {
-                    Stage::Fresh { dispatch, .. } => {
-                        popped.dispatch.as_ref().is_some_and(|(own, _)| own == dispatch)
-                    }
-                    Stage::Offering { .. } => false,
-                    Stage::Offered => popped.dispatch.is_none(),
-                }
-        };
-        let all = self.at.get(&key(&popped.source)).into_iter().flatten().copied();
-        let found = all.into_iter().find(|id| self.groups.get(id).is_some_and(is_its));
+    /// Puts a member back that was not handed out: into its group, or into a new one, which has
+    /// waited for as long.
+    pub(super) fn give_back(&mut self, popped: Popped) {
+        let dispatch = popped.dispatch.as_ref().map(|(dispatch, _)| *dispatch);
+        let found = self.index.alike(&(Arc::clone(&popped.source), dispatch));
         let Some(id) = found else {
             let stage = match popped.dispatch {
-                Some((dispatch, terms)) => Stage::Fresh { dispatch, since: boot, terms },
+                Some((dispatch, terms)) => Stage::Fresh { dispatch, since: popped.came, terms },
                 None => Stage::Offered,
             };
             let waiting = Waiting::from_sorted([popped.job]);
-            let Popped { source, own, asks, since, journaled, .. } = popped;
+            let Popped { source, own, asks, since, start_by, journaled, .. } = popped;
             let group = Group::new(source, waiting, stage).of(own, asks).waiting_since(since);
-            self.add(Group { journaled, ..group });
+            self.add(Group { start_by, journaled, ..group });
             return;
         };
         let Some(group) = self.groups.get_mut(&id) else { return };
@@ -262,21 +279,28 @@ impl Offers {
         {
             queue.count += 1;
             queue.jobs.add(popped.job, 1);
+            self.index.add_member(id, &popped.source, popped.job);
         }
         self.seat(id);
     }
 
     /// The group in which an occurrence of a shard waits.
     pub(super) fn find(&self, shard: ShardId, of: Occurrence) -> Option<(GroupId, &Group)> {
-        let all = self.at.get(&(shard, of.scheduled, of.run))?;
-        let groups = all.iter().filter_map(|id| Some((*id, self.groups.get(id)?)));
-        groups.into_iter().find(|(_, group)| group.waiting.contains(of.job))
+        let near = self.index.near(shard, of);
+        let mut groups = near.filter_map(|id| Some((id, self.groups.get(&id)?)));
+        groups.find(|(_, group)| group.waiting.contains(of.job))
     }
 
     /// Takes an occurrence out of the group in which it waits.
     pub(super) fn remove(&mut self, shard: ShardId, of: Occurrence) -> Option<Popped> {
         let (id, _) = self.find(shard, of)?;
         self.take(id, of.job)
+    }
+
+    /// The group of the row with this number, while some of its members wait there.
+    pub(super) fn of_row(&self, row: OfferId) -> Option<(GroupId, &Group)> {
+        let id = *self.rows.get(&row)?;
+        Some((id, self.groups.get(&id)?))
     }
 
     /// Takes all members of the row with this number out; whether this owner made them itself.
@@ -290,6 +314,7 @@ impl Offers {
         let group = self.groups.get_mut(&id)?;
         let all = std::mem::take(&mut group.waiting);
         let taken = Group { waiting: all, ..group.clone() };
+        self.index.remove_members(id, &taken.source, &taken.waiting);
         if let Some(queue) = self.queues.get_mut(&taken.source.queue) {
             queue.count -= taken.waiting.len();
             for (first, length) in taken.waiting.runs() {
@@ -302,10 +327,11 @@ impl Offers {
 
     /// Sets how far a group is.
     pub(super) fn set_stage(&mut self, id: GroupId, stage: Stage) {
-        if let Some(group) = self.groups.get_mut(&id) {
-            group.stage = stage;
-            self.seat(id);
-        }
+        let Some(group) = self.groups.get_mut(&id) else { return };
+        self.index.set_open(id, group.common(), false);
+        group.stage = stage;
+        self.index.set_open(id, group.common(), true);
+        self.seat(id);
     }
 
     /// Notes that a group is offered by an entry of the own journal.
@@ -316,14 +342,21 @@ impl Offers {
         self.set_stage(id, Stage::Offered);
     }
 
+    /// Notes that all entries of a group that were under way are synced, the last one under a
+    /// sequence number.
+    pub(super) fn note_offered(&mut self, id: GroupId, seq: u64) {
+        if let Some(group) = self.groups.get_mut(&id).filter(|it| it.journaled == UNSYNCED) {
+            group.journaled = seq;
+        }
+    }
+
     /// The groups of a shard that hold.
     pub(super) fn of_shard(
         &self,
         shard: ShardId,
         mut holds: impl FnMut(&Group) -> bool,
     ) -> Vec<GroupId> {
-        let range = (shard, Millis::MIN, 0)..=(shard, Millis::MAX, u64::MAX);
-        let all = self.at.range(range).flat_map(|(_, all)| all).copied();
+        let all = self.index.of_shard(shard);
         all.filter(|id| self.groups.get(id).is_some_and(&mut holds)).collect()
     }
 
@@ -346,11 +379,6 @@ impl Offers {
         self.queues.get(&queue).map_or(0, |queue| queue.jobs.get(job))
     }
 
-    /// Says whether any occurrence of a job waits.
-    pub(super) fn has_any(&self, job: JobId) -> bool {
-        self.queues.values().any(|queue| queue.jobs.get(job) > 0)
-    }
-
     /// The instants since which the oldest offer of each queue has waited.
     pub(super) fn waiting_since(&self) -> impl Iterator<Item = (QueueId, Millis)> {
         let oldest = |(queue, its): (&QueueId, &Queue)| Some((*queue, its.groups.first()?.0));
@@ -365,3 +393,7 @@ impl Offers {
         (queue.count, heads.map(|seat| seat.0).min().unwrap_or(Millis::MAX))
     }
 }
+
+#[cfg(test)]
+#[path = "offers_tests.rs"]
+mod tests;

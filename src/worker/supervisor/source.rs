@@ -11,7 +11,7 @@ pub(crate) type QueueId = u64;
 pub(crate) type ClaimId = u64;
 
 /// The facts that the members of an offer share.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Source {
     /// The project of all members.
     pub(crate) project: ProjectId,

@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::at_bus::{AtBus, Leaving};
 use super::event::{AppendId, ClaimId, DispatchId, Effect, Handed, Moment, QueueId};
-use super::in_hand::InHand;
+use super::in_hand::{InHand, Taking};
+use super::missed_time::{HeardAt, MissedTime};
 use super::offers::{GroupId, Lane, Offers, Popped};
 use super::taken::TakenRuns;
 use crate::model::attempt::JournalEntry;
 use crate::model::claim::ClaimOrder;
 use crate::model::members::Members;
+use crate::model::offer::OfferId;
 use crate::model::run::Occurrence;
-use crate::model::run_terms::RunTerms;
 use crate::model::shard::{OwnershipKey, ShardId};
 use crate::model::{JobId, NodeId};
 
@@ -23,8 +25,8 @@ pub(super) struct Range {
     pub(super) is_closing: bool,
     /// Loads that were asked for and have not come.
     pub(super) loads: u32,
-    /// The instant of the boot clock at which the first load came.
-    pub(super) loaded: Option<u64>,
+    /// The instant at which the first load came.
+    pub(super) loaded: Option<HeardAt>,
 }
 
 /// What this node has of a shard.
@@ -36,7 +38,7 @@ pub(super) struct Ranges {
 }
 
 /// A claim under way, or runs that are taken over from an owner that died with their claim.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Hand {
     pub(super) worker: Arc<str>,
     /// A worker waits for the answer.
@@ -47,13 +49,8 @@ pub(super) struct Hand {
     pub(super) max: usize,
     /// The members in hand, by part.
     pub(super) members: BTreeMap<Occurrence, Popped>,
-}
-
-/// Runs whose entries are on their way to the journal.
-#[derive(Clone, Debug)]
-pub(super) struct Taking {
-    pub(super) popped: Popped,
-    pub(super) terms: Arc<RunTerms>,
+    /// The rows that they were in when they were popped.
+    pub(super) rows: BTreeSet<OfferId>,
 }
 
 /// What follows when entries are synced.
@@ -65,6 +62,12 @@ pub(super) struct Following {
     pub(super) offered: Vec<GroupId>,
     /// The claim that is answered then, with its runs.
     pub(super) claim: Option<(ClaimId, Vec<Taking>)>,
+    /// Runs that a broker has, and that are taken then.
+    pub(super) published: Vec<Leaving>,
+    /// Runs at their bus that are journaled as waiting then.
+    pub(super) at_bus: Vec<Occurrence>,
+    /// Members in hand that are over then.
+    pub(super) over: Vec<Popped>,
     /// The epochs that the entries are of.
     pub(super) keys: BTreeSet<OwnershipKey>,
 }
@@ -105,6 +108,10 @@ pub(crate) struct Supervisor {
     pub(super) hands: BTreeMap<ClaimId, Hand>,
     /// The attempts in hand: popped, and not yet taken or given back.
     pub(super) in_hand: InHand,
+    /// The runs that are at their bus.
+    pub(super) at_bus: AtBus,
+    /// The queues of which something may be handed to their bus in this step.
+    pub(super) publishable: BTreeSet<QueueId>,
     /// How many members of a dispatch are not journaled.
     pub(super) dispatches: BTreeMap<DispatchId, u64>,
     pub(super) appends: BTreeMap<AppendId, Following>,
@@ -121,14 +128,17 @@ pub(crate) struct Supervisor {
     pub(super) gone: BTreeMap<JobId, u64>,
     pub(super) cancels: BTreeMap<Occurrence, Asked>,
     pub(super) progress: BTreeMap<Occurrence, Progress>,
-    /// Since when the bus of a queue is up; queues that are not in it have none that can go down.
-    pub(super) buses: BTreeMap<QueueId, Option<u64>>,
-    pub(super) last_tick: Option<u64>,
-    /// The end of the last time in which this task did not run.
-    pub(super) stalled: u64,
+    /// Since when the bus of a queue is up for a shard; what is not in it was never up, or is of a
+    /// bus that cannot go down.
+    pub(super) buses: BTreeMap<(QueueId, ShardId), Option<HeardAt>>,
+    /// The time in which workers could not be heard.
+    pub(super) missed: MissedTime,
     pub(super) turn: usize,
     pub(super) last_append: AppendId,
+    /// The sequence number of the last entry that is known to be synced.
+    pub(super) last_seq: u64,
     pub(super) last_adoption: u64,
+    pub(super) last_publish: u64,
 }
 
 impl Supervisor {
@@ -146,7 +156,7 @@ impl Supervisor {
             self.offers.fresh().any(|(_, group)| (group.source.shard, group.source.epoch) == key);
         let in_hand = self.hands.values().any(|hand| hand.members.values().any(is_its));
         let appending = self.appends.values().any(|following| following.keys.contains(&key));
-        !has_fresh && !in_hand && !appending
+        !has_fresh && !in_hand && !appending && !self.at_bus.has_any_of(key)
     }
 
     /// Says whether an epoch of a shard is this node's at present.
@@ -172,6 +182,7 @@ impl Supervisor {
     pub(super) fn grew(&mut self, queue: QueueId) {
         self.changed_queues.insert(queue);
         self.grown_queues.insert(queue);
+        self.may_publish(queue);
     }
 
     /// Starts an append.
@@ -199,16 +210,24 @@ impl Supervisor {
         }
     }
 
+    /// Says whether the *Offered* of a run that was at its bus is on its way to the journal.
+    fn is_being_offered(&self, of: Occurrence) -> bool {
+        self.appends.values().any(|following| following.at_bus.contains(&of))
+    }
+
     /// Puts a member back that was not handed out.
-    pub(super) fn give_back(&mut self, at: &Moment<'_>, popped: Popped, out: &mut Vec<Effect>) {
+    pub(super) fn give_back(&mut self, mut popped: Popped, out: &mut Vec<Effect>) {
         let source = Arc::clone(&popped.source);
+        if !self.is_being_offered(source.occurrence(popped.job)) {
+            popped.set_offered(self.last_seq);
+        }
         if self.is_current(source.shard, source.epoch) {
             self.grew(source.queue);
-            self.offers.give_back(popped, at.now.boot);
+            self.offers.give_back(popped);
         } else if let Some((dispatch, _)) = &popped.dispatch {
             let ranges = self.shards.get(&source.shard);
             if ranges.is_some_and(|ranges| ranges.closing == Some(source.epoch)) {
-                self.offers.give_back(popped, at.now.boot);
+                self.offers.give_back(popped);
             } else {
                 let members = Members::from_sorted([popped.job]);
                 out.push(Effect::Returned { dispatch: *dispatch, members });

@@ -8,6 +8,8 @@ impl Supervisor {
     /// Takes an event in, and says what is to be done.
     pub(crate) fn step(&mut self, at: &Moment<'_>, event: Event) -> Vec<Effect> {
         let mut out = Vec::new();
+        self.missed.look(at, matches!(event, Event::Tick));
+        self.offers.close_late(at.now.sched);
         match event {
             Event::Shards(shards) => self.take_shards(at, &shards, &mut out),
             Event::Loaded(loaded) => self.take_loaded(at, *loaded, &mut out),
@@ -22,36 +24,42 @@ impl Supervisor {
             Event::Claim(claim) => self.claim(at, claim, &mut out),
             Event::Prepared { claim, parts } => self.take_prepared(at, claim, parts, &mut out),
             Event::Appended { id, seq } => self.take_appended(at, id, seq, &mut out),
-            Event::Recorded { seq } => {
-                let unseen = self.taken.note_recorded(seq);
-                if !unseen.is_empty() {
-                    out.push(Effect::ReadRuns(unseen));
-                }
-            }
+            Event::Recorded { seq } => self.taken.note_recorded(seq),
             Event::Want { gateway, queue, until } => {
                 self.want(at, (gateway, queue, until), &mut out);
             }
             Event::Heartbeat(heartbeat) => self.take_heartbeat(at, heartbeat, &mut out),
             Event::Reported { of, attempt, worker, ends } => {
-                self.note_report(at, of, (attempt, &worker), ends);
+                self.note_report(at, of, (attempt, &worker), ends, &mut out);
             }
-            Event::Bus { queue, up } => self.take_bus(at, queue, up, &mut out),
+            Event::Bus { shard, queue, up } => self.take_bus(at, (queue, shard), up, &mut out),
+            Event::Published { claim, of, outcome } => {
+                self.take_published(at, (claim, of), outcome, &mut out);
+            }
             Event::Tick => self.tick(at, &mut out),
         }
+        self.note_freed();
+        self.publish_waiting(at, &mut out);
         self.hint_waiting(at, &mut out);
         out
     }
 
-    /// What time brings: offers to be journaled, silence, cancels to be told again, hints.
+    /// What time brings: offers to be journaled, runs to be read, silence, cancels to be told
+    /// again, hints.
     fn tick(&mut self, at: &Moment<'_>, out: &mut Vec<Effect>) {
-        self.note_stall(at);
         self.offer_what_waits(at, out);
+        self.look_at_published(at, out);
+        self.look_at_buses(at);
+        let unread = self.taken.take_unread();
+        if !unread.is_empty() {
+            out.push(Effect::ReadRuns(unread));
+        }
         self.judge_silence(at, out);
         self.repeat_cancels(at, out);
         self.write_progress(at, out);
         self.forget_repeats(at);
         self.forget_gone(at);
         self.hint_changes(at, out);
-        self.taken.drop_idle_workers();
+        self.taken.drop_idle();
     }
 }

@@ -8,9 +8,21 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use super::event::QueueId;
+use super::missed_time::HeardAt;
 use crate::model::run::{Occurrence, Phase};
 use crate::model::run_terms::RunTerms;
 use crate::model::shard::{ShardId, shard_of};
+
+/// What the store has of a taken run, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Record {
+    /// Nothing that is known: the run is only journaled.
+    Missing,
+    /// Its record came, and was not read. What is recorded is mostly named by a change of its own.
+    Unread,
+    /// It was read since: what the store says of it is newer than what this process knows.
+    Read,
+}
 
 /// A run that somebody has.
 #[derive(Clone, Debug)]
@@ -20,12 +32,12 @@ pub(super) struct TakenRun {
     pub(super) worker: Arc<str>,
     pub(super) terms: Arc<RunTerms>,
     pub(super) phase: Phase,
-    /// The last sign of life, by the boot clock, in milliseconds.
-    pub(super) heard: u64,
+    /// The last sign of life.
+    pub(super) heard: HeardAt,
     /// The full timeout counts: its worker was heard since the claim, or the run was read.
     pub(super) has_spoken: bool,
-    /// The store has it: what the store says of it is newer than what this process knows.
-    pub(super) is_recorded: bool,
+    /// What the store has of it.
+    pub(super) record: Record,
     /// Its worker reported an end; the report is on its way.
     pub(super) said_end: bool,
 }
@@ -35,12 +47,17 @@ pub(super) struct TakenRun {
 pub(super) struct TakenRuns {
     runs: BTreeMap<Occurrence, TakenRun>,
     counts: BTreeMap<QueueId, usize>,
+    /// The queues that runs have left since this was asked last.
+    freed: BTreeSet<QueueId>,
     workers: BTreeSet<Arc<str>>,
-    terms: BTreeMap<QueueId, Arc<RunTerms>>,
+    /// The last terms of each queue, by the names of jobs at its bus.
+    terms: BTreeMap<QueueId, BTreeMap<String, Arc<RunTerms>>>,
     /// When to look at a run; the true deadline may be later. A run may have left meanwhile.
     deadlines: BinaryHeap<Reverse<(u64, Occurrence)>>,
     /// What is journaled and not recorded, by sequence number.
     journaled: BTreeMap<u64, Vec<Occurrence>>,
+    /// What was recorded since the last two looks, and may not have been read since.
+    unread: [Vec<Occurrence>; 2],
 }
 
 impl TakenRuns {
@@ -62,6 +79,21 @@ impl TakenRuns {
         self.counts.iter().filter(|(_, count)| **count > 0).map(|(queue, count)| (*queue, *count))
     }
 
+    /// The number of runs of each queue by phase: published, running, to be stopped. It looks at
+    /// all runs.
+    pub(super) fn phases(&self) -> BTreeMap<QueueId, [u64; 3]> {
+        let mut found: BTreeMap<QueueId, [u64; 3]> = BTreeMap::new();
+        for run in self.runs.values() {
+            let [published, running, cancelling] = found.entry(run.terms.executor).or_default();
+            *match run.phase {
+                Phase::Pending => published,
+                Phase::Running => running,
+                Phase::Cancelling => cancelling,
+            } += 1;
+        }
+        found
+    }
+
     /// Adds a run, or replaces that of its occurrence, and looks at it at an instant.
     pub(super) fn put(&mut self, of: Occurrence, run: TakenRun, look_at: u64) {
         self.remove(of);
@@ -77,7 +109,13 @@ impl TakenRuns {
         if let Some(count) = self.counts.get_mut(&run.terms.executor) {
             *count -= 1;
         }
+        self.freed.insert(run.terms.executor);
         Some(run)
+    }
+
+    /// The queues that runs have left since the last call.
+    pub(super) fn take_freed(&mut self) -> BTreeSet<QueueId> {
+        std::mem::take(&mut self.freed)
     }
 
     /// The occurrences of a shard.
@@ -95,18 +133,24 @@ impl TakenRuns {
         name
     }
 
-    /// Forgets workers that have no run.
-    pub(super) fn drop_idle_workers(&mut self) {
+    /// Forgets workers and terms that no run has.
+    pub(super) fn drop_idle(&mut self) {
         self.workers.retain(|worker| Arc::strong_count(worker) > 1);
+        self.terms.retain(|_, its| {
+            its.retain(|_, terms| Arc::strong_count(terms) > 1);
+            !its.is_empty()
+        });
     }
 
-    /// A copy of terms that is shared with the last run of their queue, if they are alike.
+    /// A copy of terms that is shared with the last run of their queue and name, if they are
+    /// alike.
     pub(super) fn shared(&mut self, terms: &RunTerms) -> Arc<RunTerms> {
-        match self.terms.get(&terms.executor) {
+        let its = self.terms.entry(terms.executor).or_default();
+        match its.get(&terms.name) {
             Some(known) if **known == *terms => Arc::clone(known),
             _ => {
                 let terms = Arc::new(terms.clone());
-                self.terms.insert(terms.executor, Arc::clone(&terms));
+                its.insert(terms.name.clone(), Arc::clone(&terms));
                 terms
             }
         }
@@ -131,24 +175,52 @@ impl TakenRuns {
         self.journaled.entry(seq).or_default().push(of);
     }
 
-    /// Notes that the own journal is recorded up to a sequence number; the runs of which the store
-    /// had not been seen to know until now.
-    pub(super) fn note_recorded(&mut self, upto: u64) -> Vec<Occurrence> {
+    /// Notes that the own journal is recorded up to a sequence number.
+    pub(super) fn note_recorded(&mut self, upto: u64) {
         let later = self.journaled.split_off(&upto.saturating_add(1));
         let recorded = std::mem::replace(&mut self.journaled, later);
-        let mut unseen = Vec::new();
         for of in recorded.into_values().flatten() {
-            let Some(run) = self.runs.get_mut(&of).filter(|run| !run.is_recorded) else { continue };
-            run.is_recorded = true;
-            unseen.push(of);
+            let Some(run) = self.runs.get_mut(&of).filter(|run| run.record == Record::Missing)
+            else {
+                continue;
+            };
+            run.record = Record::Unread;
+            self.unread[0].push(of);
         }
-        unseen
+    }
+
+    /// The runs that were recorded before the last call and have not been read since: no change has
+    /// named them, and what the store says of them is not known.
+    pub(super) fn take_unread(&mut self) -> Vec<Occurrence> {
+        let new = std::mem::take(&mut self.unread[0]);
+        let mut old = std::mem::replace(&mut self.unread[1], new);
+        let is_unread = |run: &TakenRun| run.record == Record::Unread;
+        old.retain(|of| self.runs.get(of).is_some_and(is_unread));
+        old
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::delivery::Retry;
+    use crate::model::run_terms::BusKind;
+
+    #[test]
+    fn terms_are_shared_by_the_runs_of_a_name() {
+        let mut runs = TakenRuns::default();
+        let retry = Retry { max: 0, delay: 0, factor: 1_000, max_delay: 0 };
+        let terms = |name: &str| {
+            let terms = RunTerms::new(BusKind::Rabbitmq, 9, retry);
+            RunTerms { name: name.into(), ..terms }
+        };
+        let (first, other) = (runs.shared(&terms("a")), runs.shared(&terms("b")));
+        assert!(Arc::ptr_eq(&first, &runs.shared(&terms("a"))));
+        assert!(Arc::ptr_eq(&other, &runs.shared(&terms("b"))));
+        drop((first, other));
+        runs.drop_idle();
+        assert!(runs.terms.is_empty(), "no run has them");
+    }
 
     #[test]
     fn a_run_takes_less_than_200_bytes() {

@@ -58,6 +58,17 @@ impl Waiting {
         self.0.front().map(|run| unpack(*run).0)
     }
 
+    /// The lowest id above one.
+    pub(super) fn after(&self, id: JobId) -> Option<JobId> {
+        let next = id.checked_add(1)?;
+        let ends_before = |run: &u64| {
+            let (first, length) = unpack(*run);
+            first + length <= next
+        };
+        let place = self.0.partition_point(ends_before);
+        self.0.get(place).map(|run| unpack(*run).0.max(next))
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = JobId> + '_ {
         self.runs().flat_map(|(first, length)| first..first + length)
     }
@@ -70,6 +81,23 @@ impl Waiting {
     /// The ids in the form of journal entries.
     pub(super) fn members(&self) -> Members {
         Members::from_sorted(self.iter())
+    }
+
+    /// Its ids that are not in a list, and those of the list that are not in it. Takes one step for
+    /// each id of the two.
+    pub(super) fn compared(&self, list: &Members) -> (Vec<JobId>, Vec<JobId>) {
+        let (mut missing, mut others) = (Vec::new(), Vec::new());
+        let mut own = self.iter().peekable();
+        for id in list.iter() {
+            while let Some(before) = own.next_if(|own| *own < id) {
+                missing.push(before);
+            }
+            if own.next_if_eq(&id).is_none() {
+                others.push(id);
+            }
+        }
+        missing.extend(own);
+        (missing, others)
     }
 
     /// Takes the lowest id.
@@ -94,6 +122,16 @@ impl Waiting {
 
     pub(super) fn contains(&self, id: JobId) -> bool {
         self.place(id).is_some()
+    }
+
+    /// Says whether any id of a range, ends included, is there.
+    pub(super) fn has_any(&self, first: JobId, last: JobId) -> bool {
+        let after = self.0.partition_point(|run| unpack(*run).0 <= last);
+        let before = after.checked_sub(1).and_then(|place| self.0.get(place));
+        before.is_some_and(|run| {
+            let (start, length) = unpack(*run);
+            start + length > first
+        })
     }
 
     /// Takes an id out; says whether it was there.
@@ -154,6 +192,7 @@ mod tests {
         fn it_is_a_set_whose_lowest_id_is_taken_first(
             ids in prop::collection::btree_set(0_u64..300, 0..200),
             steps in prop::collection::vec((0_u8..3, 0_u64..300), 0..100),
+            other in prop::collection::btree_set(0_u64..300, 0..200),
         ) {
             let mut set = Waiting::from_sorted(ids.iter().copied());
             let mut model: BTreeSet<u64> = ids;
@@ -165,7 +204,13 @@ mod tests {
                 }
                 prop_assert_eq!(set.contains(id), model.contains(&id));
                 prop_assert_eq!(set.first(), model.first().copied());
+                prop_assert_eq!(set.after(id), model.range(id + 1..).next().copied());
+                prop_assert_eq!(set.has_any(id, id + 9), model.range(id..=id + 9).next().is_some());
             }
+            let list = Members::from_sorted(other.iter().copied());
+            let missing = model.difference(&other).copied().collect::<Vec<_>>();
+            let others = other.difference(&model).copied().collect::<Vec<_>>();
+            prop_assert_eq!(set.compared(&list), (missing, others));
             let ids: Vec<_> = set.iter().collect();
             prop_assert_eq!(ids, model.iter().copied().collect::<Vec<_>>());
             prop_assert_eq!((set.len(), set.is_empty()), (model.len() as u64, model.is_empty()));

@@ -8,7 +8,6 @@ use crate::model::delivery::{Misfire, MisfirePolicy, Overlap};
 use crate::model::job::{JobDefinition, JobStatus};
 use crate::model::shard::{Move, MoveKind, shard_of};
 use crate::model::target::HttpTarget;
-use crate::model::time::rfc3339;
 use crate::model::{JobId, Millis};
 use crate::schedule::{Jittered, Schedule};
 use crate::store::ledger::State;
@@ -33,56 +32,6 @@ impl WorkerFixture {
             if of.due(MINUTE) >= T0 + 90_000 {
                 return (job, of.due(MINUTE));
             }
-        }
-    }
-
-    fn edit(&self, id: JobId, change: impl FnOnce(&mut JobEdit)) {
-        let job = self.job(id);
-        let mut edit = JobEdit {
-            id,
-            expect: None,
-            definition: JobDefinition::clone(&job.definition),
-            data: job.data.clone(),
-            status: job.status,
-            at: None,
-            pause_until: job.paused_until(self.time.now()),
-            external_id: None,
-            by: None,
-        };
-        change(&mut edit);
-        self.apply(&Command::UpdateJob(Box::new(edit)));
-    }
-
-    fn act(&self, id: JobId, action: JobAction) {
-        self.apply(&Command::ChangeJobs { jobs: vec![(id, 1)], action, by: None });
-    }
-
-    /// The instants of the calls for a scheduled instant of a job.
-    fn calls_for(&self, job: JobId, scheduled: Millis) -> Vec<Millis> {
-        let scheduled = rfc3339(scheduled);
-        let mut calls = self.seen();
-        calls.retain(|call| call.jobs.contains(&job) && call.scheduled == scheduled);
-        calls.iter().map(|call| call.at).collect()
-    }
-
-    fn state(&self, job: JobId, scheduled: Millis) -> State {
-        self.explained(job, scheduled).account.expect("it is accounted for").state
-    }
-
-    /// Lets time pass up to an instant, second by second.
-    async fn reach(&self, instant: Millis) {
-        let ahead = instant - self.time.now();
-        self.pass(u64::try_from(ahead).expect("not passed yet"), 1_000).await;
-    }
-
-    /// Lets the log, the watermarks and the collector follow.
-    async fn recorded(&self) {
-        for _ in 0..2 {
-            self.apply(&Command::Tick);
-            self.settle().await;
-            self.pass(6_000, 1_000).await;
-            self.collect();
-            self.settle().await;
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Tests of the worker as a whole, on a [`fixture`] with a real store, a real journal, a clock that
 //! the test moves, and a receiver that it scripts.
 
+mod brokers;
+mod brokers_heard;
+mod brokers_patience;
 mod chunks;
 mod deferral;
 mod fairness;
@@ -9,6 +12,7 @@ mod fixture;
 mod held_back;
 mod isolation;
 mod jitter;
+mod late_changes;
 mod overlap;
 mod poison;
 mod program_faults;

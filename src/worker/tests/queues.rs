@@ -66,6 +66,12 @@ async fn a_claim_is_journaled_when_it_is_answered_and_survives_a_restart() {
     assert_eq!(fixture.claim(queue, 10).await, [], "somebody has it");
     assert_eq!(fixture.beat(&runs).await, [], "and may go on");
     collected(&fixture).await;
+    fixture.pass(6_000, 500).await;
+    let shows = |fixture: &WorkerFixture, line: &str| {
+        let text = fixture.metrics.encode();
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    };
+    shows(&fixture, "scheduler0_runs{queue=\"emails\",state=\"running\"} 1");
     assert_eq!((fixture.runs(job), fixture.pending(0), fixture.taken().len()), (1, 0, 0));
     let done = RunReport {
         occurrence: runs[0].occurrence,
@@ -78,6 +84,8 @@ async fn a_claim_is_journaled_when_it_is_answered_and_survives_a_restart() {
     assert_eq!(fixture.delivered(0), [10]);
     fixture.pass(400, 200).await;
     assert_eq!(fixture.worker().status().taken, 0);
+    let labels = "queue=\"emails\",state=\"completed\",how=\"reported\"";
+    shows(&fixture, &format!("scheduler0_runs_ended_total{{{labels}}} 1"));
     fixture.stop().await;
 }
 

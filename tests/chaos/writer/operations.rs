@@ -9,10 +9,11 @@ use scheduler0::model::attempt::parse_execution_id;
 use scheduler0::model::time::rfc3339;
 
 use super::{Reply, Writer};
-use crate::expected::{ExpectedJob, ExpectedRun, Span};
+use crate::expected::{Bus, ExpectedJob, ExpectedRun, Kind, Overlap, Span};
 use crate::faults::Random;
 use crate::hosts::{Hosts, now};
 use crate::receiver::DESTINATIONS;
+use crate::workers::bus_name;
 
 /// A jitter, mostly longer than the period of a job, in milliseconds.
 fn some_jitter(random: &mut Random) -> i64 {
@@ -20,19 +21,64 @@ fn some_jitter(random: &mut Random) -> i64 {
 }
 
 impl Writer {
-    pub(super) async fn create(&self, random: &mut Random, periodic: bool) {
-        let (single, patient) = (random.below(2) == 0, random.below(3) > 0);
+    /// The kind of the next job. Calls are the most; what nobody is there for is a call, too.
+    fn kind(&self, random: &mut Random) -> Kind {
+        let overlap = match random.below(3) {
+            0 => Overlap::Allow,
+            1 => Overlap::Skip,
+            _ => Overlap::Queue,
+        };
+        match random.below(12) {
+            0 | 1 if self.targets.exchange != 0 => Kind::Message,
+            2..5 => Kind::Run(Bus::Embedded, overlap),
+            5 | 6 if self.targets.bus_queue != 0 => Kind::Run(Bus::Broker, overlap),
+            _ => Kind::Call,
+        }
+    }
+
+    /// What a job of a kind says of its target.
+    fn aim(&self, random: &mut Random, job: &mut Value, kind: Kind) {
+        let single = random.below(2) == 0;
         let target = self.receivers.url(random.below(DESTINATIONS as u64) as usize);
+        match kind {
+            Kind::Call if single => {
+                job["http"] = json!({"method": "POST", "url": format!("{target}/single")});
+            }
+            Kind::Call => job["callbackUrl"] = json!(target),
+            Kind::Message if single => job["amqp"] = self.targets.message.clone(),
+            Kind::Message => job["executorId"] = json!(self.targets.exchange),
+            Kind::Run(bus, overlap) => {
+                // Longer than a worker goes on without an answer.
+                job["cancelTimeout"] = json!("8s");
+                match bus {
+                    Bus::Embedded => job["executorId"] = json!(self.targets.queue),
+                    Bus::Broker => {
+                        job["executorId"] = json!(self.targets.bus_queue);
+                        job["workerName"] = json!(bus_name(random.next()));
+                        job["startTimeout"] = json!("10s");
+                        job["retryOn"] = json!(["lost", "failed", "timeout"]);
+                    }
+                }
+                match overlap {
+                    Overlap::Allow => {}
+                    Overlap::Skip => job["overlap"] = json!("skip"),
+                    Overlap::Queue => {
+                        (job["overlap"], job["maxQueue"]) = (json!("queue"), json!(3));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) async fn create(&self, random: &mut Random, periodic: bool) {
+        let patient = random.below(3) > 0;
+        let kind = self.kind(random);
         let mut job = json!({
             "projectId": self.project, "timezone": "UTC", "timeout": "3s",
             "data": format!("{:016x}", random.next()), "retryDelay": "1s", "retryFactor": 1,
             "retryMax": if random.below(5) == 0 { 2 } else { 100 },
         });
-        if single {
-            job["http"] = json!({"method": "POST", "url": format!("{target}/single")});
-        } else {
-            job["callbackUrl"] = json!(target);
-        }
+        self.aim(random, &mut job, kind);
         if patient {
             job["misfire"] = json!({"policy": "all", "grace": "1h", "max": 10_000});
         }
@@ -62,7 +108,7 @@ impl Writer {
             Value::Array(jobs) => jobs.first().cloned().unwrap_or_default(),
             job => job.clone(),
         };
-        match ExpectedJob::created(&made, every, after, jitter) {
+        match ExpectedJob::created(&made, kind, every, after, jitter) {
             Some(tracked) if reply.status == 201 => {
                 self.acked(&reply, false);
                 self.expected.lock().unwrap().jobs.insert(tracked.id, tracked);

@@ -69,6 +69,42 @@ async fn letters_are_listed_with_their_members() {
 }
 
 #[tokio::test]
+async fn letters_are_found_and_taken_back_by_where_their_jobs_go() {
+    let api = api().await;
+    let before = ids(&api.get("/api/v1/dead-letters").await.json);
+    let other = "https://other.example/hook?a=1";
+    let moved = json!({"callbackUrl": other});
+    let edited = api.send("PATCH", "/api/v1/jobs/2", &[], moved.to_string()).await;
+    assert_eq!(edited.status, StatusCode::OK, "{}", edited.json);
+    let at = next_of(&api, 1).await;
+    api.record(4, vec![attempt_record(&[2], at + 9 * 60_000, 4, Verdict::Dead)]).await;
+    let find = async |target: &str, more: &str| {
+        let target: String = url::form_urlencoded::byte_serialize(target.as_bytes()).collect();
+        let path = format!("/api/v1/dead-letters?target={target}{more}");
+        let found = api.get(&path).await.json;
+        (found["data"]["total"].as_u64().unwrap(), ids(&found))
+    };
+    // Members that went out in one request are where the first of them goes.
+    assert_eq!(find("http://localhost:3000/callback", "").await, (4, before.clone()));
+    let page = find("http://localhost:3000/callback", "&limit=2&offset=1").await;
+    assert_eq!(page, (4, before[1..3].to_vec()));
+    let (count, own) = find(other, "").await;
+    assert_eq!((count, own.len()), (1, 1));
+    assert_eq!(find(other, "&jobId=1").await, (0, vec![]));
+    assert_eq!(find("https://other.example/", "").await, (0, vec![]), "no part of it");
+    let dry = json!({"target": other, "dryRun": true});
+    let counted = api.post("/api/v1/dead-letters/replay", dry).await;
+    assert_eq!(counted.json["data"]["letters"], 1, "{}", counted.json);
+    let purged = api.post("/dead-letters/purge", json!({"target": other})).await;
+    assert_eq!(purged.json["data"]["letters"], 1, "{}", purged.json);
+    assert_eq!(ids(&api.get("/api/v1/dead-letters").await.json), before, "the others stay");
+    // A letter whose job is gone goes nowhere.
+    assert_eq!(api.delete("/jobs/1").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(find("http://localhost:3000/callback", "").await, (0, vec![]));
+    assert_eq!(api.get("/dead-letters").await.json["data"]["total"], 4);
+}
+
+#[tokio::test]
 async fn letters_are_taken_back_at_a_rate_or_purged() {
     let api = api().await;
     let all = ids(&api.get("/api/v1/dead-letters?orderByDirection=asc").await.json);

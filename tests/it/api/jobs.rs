@@ -11,7 +11,7 @@ use crate::harness::{Answer, ApiFixture, now};
 
 const TARGET: &str = "http://localhost:3000/callback";
 
-fn field(answer: &Answer) -> (u16, &str) {
+pub(super) fn field(answer: &Answer) -> (u16, &str) {
     (answer.status.as_u16(), answer.json["error"]["field"].as_str().unwrap_or_default())
 }
 

@@ -77,7 +77,7 @@ async fn a_begin_of_what_nobody_claimed_is_answered_with_its_state() {
 
 #[tokio::test]
 async fn reports_on_late_occurrences_of_queues_wait_for_their_records() {
-    let mut runs = RunsFixture::new().await;
+    let mut runs = RunsFixture::at_a_standstill().await;
     let now = runs.api.app.now() / 1_000 * 1_000;
     let late = |job| Occurrence { job, scheduled: now - 48 * 3_600_000, run: 0 };
     let (one, two) = (id(&runs, late(1)).await, id(&runs, late(2)).await);
@@ -89,7 +89,7 @@ async fn reports_on_late_occurrences_of_queues_wait_for_their_records() {
     for job in [1, 2] {
         runs.take(late(job), "w").await;
     }
-    let told = told.await.unwrap();
+    let told = tokio::time::timeout(LIMIT, told).await.unwrap().unwrap();
     for answer in told.json["data"]["reports"].as_array().unwrap() {
         assert_eq!((&answer["status"], &answer["state"]), (&json!(200), &json!("completed")));
     }

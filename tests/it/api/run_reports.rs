@@ -1,40 +1,40 @@
 //! Reports of workers on their runs, and cancellations: what counts, in which order, and what each
 //! is answered.
 
-use std::sync::Arc;
-
-use scheduler0::command::{Command, Outcome};
-use scheduler0::model::attempt::{AttemptRecord, JournalEntry, Occurrences, Verdict};
-use scheduler0::model::delivery::Overlap;
+use scheduler0::command::Command;
+use scheduler0::model::attempt::JournalEntry;
 use scheduler0::model::execution_id::occurrence_id;
 use scheduler0::model::job::Pending;
-use scheduler0::model::members::Members;
 use scheduler0::model::offer::Offer;
-use scheduler0::model::run::{Accepted, BeginRun, Begun, Occurrence};
+use scheduler0::model::run::Occurrence;
 use scheduler0::model::run_report::{RunReport, Said};
-use scheduler0::model::shard::shard_of;
 use scheduler0::store::{meta, pending};
 use serde_json::{Value, json};
 
-use crate::harness::runs::{offer, taken, terms};
+use crate::harness::runs::{offer, taken};
 use crate::harness::{Answer, ApiFixture, LIMIT, RunsFixture, poll_interval};
 
 async fn cluster_id(api: &ApiFixture) -> u128 {
     api.cluster().read(meta::cluster_id).await.unwrap().unwrap()
 }
 
-async fn id(runs: &RunsFixture, of: Occurrence) -> String {
+pub(super) async fn id(runs: &RunsFixture, of: Occurrence) -> String {
     occurrence_id(cluster_id(&runs.api).await, of)
 }
 
 /// Says something of a run by its route; the status and the state of the answer, or of the error.
-async fn tell(runs: &RunsFixture, of: Occurrence, what: &str, body: &str) -> (u16, String) {
+pub(super) async fn tell(
+    runs: &RunsFixture,
+    of: Occurrence,
+    what: &str,
+    body: &str,
+) -> (u16, String) {
     let id = id(runs, of).await;
     let told = runs.api.send("POST", &format!("/api/v1/runs/{id}/{what}"), &[], body).await;
     (told.status.as_u16(), state_of(&told))
 }
 
-fn state_of(told: &Answer) -> String {
+pub(super) fn state_of(told: &Answer) -> String {
     let state = told.json["data"]["state"].as_str().or(told.json["error"]["state"].as_str());
     state.unwrap_or("").to_owned()
 }
@@ -245,93 +245,6 @@ fn sequences() -> Vec<Vec<(&'static str, u64)>> {
         })
     });
     with_attempts.collect()
-}
-
-#[tokio::test]
-async fn a_report_waits_for_the_record_of_its_claim() {
-    let mut runs = RunsFixture::new().await;
-    let (of, offered) = (now_of(&runs, 1), now_of(&runs, 2));
-    runs.offer(offered).await;
-    let ids = (id(&runs, of).await, id(&runs, offered).await);
-    for (of, id, state) in [(of, ids.0, "completed"), (offered, ids.1, "failed")] {
-        let body = json!({"reports": [{"id": id, "state": state, "attempt": 1, "retry": false}]});
-        let api = Arc::clone(&runs.api);
-        let told = tokio::spawn(async move { api.post("/api/v1/workers/w/report", body).await });
-        poll_interval().await;
-        let row = runs.api.cluster().read(|conn| pending::for_shard(conn, 0)).await.unwrap();
-        let row = row.iter().find(|row| row.members.contains(of.job)).map(|row| row.id);
-        runs.journal(vec![JournalEntry::Taken(taken(Offer { pending: row, ..offer(of) }, "w"))])
-            .await;
-        let told = told.await.unwrap();
-        let answer = &told.json["data"]["reports"][0];
-        assert_eq!((&answer["status"], &answer["state"]), (&json!(200), &json!(state)), "{answer}");
-        let shown = runs.api.get(&format!("/api/v1/runs/{id}")).await;
-        assert!(shown.json["data"]["startedAt"].is_string(), "{}", shown.json);
-    }
-}
-
-/// An occurrence of this moment: its record may be on its way.
-fn now_of(runs: &RunsFixture, job: u64) -> Occurrence {
-    Occurrence { job, scheduled: runs.api.app.now() / 1_000 * 1_000, run: 0 }
-}
-
-#[tokio::test]
-async fn a_report_by_the_older_route_waits_until_its_run_is_accepted() {
-    let mut runs = RunsFixture::new().await;
-    let of = now_of(&runs, 6);
-    // It is on offer and keeps a place among the runs of its job, but nobody has it.
-    let request = BeginRun {
-        occurrence: of,
-        project: 1,
-        shard: shard_of(of.job),
-        node: 1,
-        epoch: 1,
-        due: of.scheduled,
-        attempt: 1,
-        pending: None,
-        overlap: Overlap::Skip,
-        timeout: 10_000,
-        retry: terms().retry,
-    };
-    let queued = now_of(&runs, 1);
-    let request = BeginRun { occurrence: queued, shard: shard_of(1), ..request };
-    let granted = runs.api.cluster().propose(Command::BeginRun(request)).await.unwrap();
-    assert_eq!(granted, Outcome::Begun(Begun::Go));
-    runs.offer(queued).await;
-    let path = format!("/api/v1/executions/{}/fail", id(&runs, queued).await);
-    let api = Arc::clone(&runs.api);
-    let told = tokio::spawn(async move { api.post(&path, json!({"retry": false})).await });
-    poll_interval().await;
-    runs.take(queued, "w").await;
-    let told = told.await.unwrap();
-    assert_eq!((told.status.as_u16(), state_of(&told)), (200, "failed".into()), "{}", told.json);
-    // Of a receiver that answers and reports in the same moment.
-    let path = format!("/api/v1/executions/{}/complete", id(&runs, of).await);
-    let api = Arc::clone(&runs.api);
-    let told = tokio::spawn(async move { api.post(&path, json!({})).await });
-    poll_interval().await;
-    let promise = Accepted { run_timeout: None, heartbeat_timeout: None, retry: terms().retry };
-    let (project, shard, epoch, due) = (1, shard_of(6), 1, of.scheduled);
-    let members = Members::from_sorted([6]);
-    let occurrences = Occurrences { project, shard, epoch, due, scheduled: due, members };
-    let accepted = AttemptRecord {
-        accepted: Some(Box::new(promise)),
-        ..AttemptRecord::attempt(occurrences, Verdict::Running)
-    };
-    runs.journal(vec![JournalEntry::Attempt(accepted)]).await;
-    let told = told.await.unwrap();
-    assert_eq!((told.status.as_u16(), state_of(&told)), (200, "delivered".into()));
-}
-
-#[tokio::test]
-async fn a_report_on_a_run_that_never_comes_is_answered_in_the_end() {
-    let runs = RunsFixture::new().await;
-    let of = now_of(&runs, 1);
-    let (told, late) = tokio::join!(
-        tell(&runs, of, "complete", ""),
-        tell(&runs, Occurrence { scheduled: of.scheduled - 48 * 3_600_000, ..of }, "fail", ""),
-    );
-    assert_eq!((told.0, late.0), (404, 404));
 }
 
 #[tokio::test]

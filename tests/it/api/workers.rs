@@ -54,8 +54,7 @@ async fn a_queue_is_shown_in_either_casing_and_can_be_sent_back() {
         let back = api.put(&format!("{prefix}/executors/2"), body).await;
         assert_eq!(back.status, StatusCode::OK, "{prefix}: {}", back.json);
         assert_eq!(back.header("etag"), "\"1\"", "it changes nothing");
-        let warning = back.header("x-scheduler0-warning");
-        assert!(warning.contains("publishes no runs yet"), "{warning}");
+        assert_eq!(back.header("x-scheduler0-warning"), "");
     }
     let change = json!({"worker": {"heartbeat_timeout": "0s", "actions": null},
         "max_concurrency": 5});
@@ -161,9 +160,12 @@ fn wrong_queues() -> Vec<(Value, u16, &'static str, &'static str)> {
     };
     vec![
         (queue("x", &json!(5)), 400, "worker", "object"),
-        (beside("worker", json!(null)), 400, "worker", "required"),
+        (beside("worker", json!(null)), 400, "worker", "leave it out"),
         (with("colour", json!(1)), 400, "worker", "colour"),
+        (queue("x", &json!([])), 400, "worker", "object"),
         (with("bus", json!("kafka")), 400, "worker.bus", "embedded or rabbitmq"),
+        (with("bus", json!("http")), 400, "worker.bus", "embedded or rabbitmq"),
+        (with("bus", json!(1)), 400, "worker.bus", "embedded or rabbitmq"),
         (with("bus", json!("embedded")), 422, "worker.url", "set worker.bus to rabbitmq"),
         (with("url", json!(null)), 400, "worker.url", "required"),
         (with("url", json!("http://a/")), 400, "worker.url", "amqp"),
@@ -172,7 +174,19 @@ fn wrong_queues() -> Vec<(Value, u16, &'static str, &'static str)> {
         (with("ca", json!("no pem")), 400, "worker.ca", ""),
         (with("actions", json!("topic")), 400, "worker.actions", "queue or exchange"),
         (with("includeData", json!(1)), 400, "worker.include_data", "true or false"),
-        (with("heartbeatTimeout", json!("soon")), 400, "worker.heartbeat_timeout", ""),
+        (with("url", json!(5)), 400, "worker.url", "text"),
+        (with("actions", json!(["queue"])), 400, "worker.actions", "queue or exchange"),
+        (with("includeData", json!("yes")), 400, "worker.include_data", "true or false"),
+        (with("heartbeatTimeout", json!("soon")), 400, "worker.heartbeat_timeout", "duration"),
+        (with("heartbeatTimeout", json!(-1)), 400, "worker.heartbeat_timeout", ""),
+        (with("heartbeatTimeout", json!("-5s")), 400, "worker.heartbeat_timeout", ""),
+        (with("heartbeatTimeout", json!("400d")), 400, "worker.heartbeat_timeout", ""),
+        (with("heartbeatTimeout", json!([])), 400, "worker.heartbeat_timeout", ""),
+        (beside("name", json!("")), 400, "name", "required"),
+        (beside("name", json!(7)), 400, "name", ""),
+        (beside("name", json!("x".repeat(257))), 400, "name", "256"),
+        (beside("maxConcurrency", json!("many")), 400, "max_concurrency", ""),
+        (beside("maxConcurrency", json!(10_001)), 400, "max_concurrency", "10000"),
         (beside("ratePerSecond", json!(5)), 422, "rate_per_second", "maxConcurrency"),
         (beside("maxConcurrency", json!(0)), 400, "max_concurrency", "from 1"),
         (
@@ -207,7 +221,45 @@ async fn each_wrong_field_is_named_with_its_fix() {
     assert_eq!(rotated.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", rotated.json);
     let http = json!({"url": "http://127.0.0.1:1/"});
     for (more, status, field, said) in [
+        (json!({"executorId": "one"}), 400, "executor_id", ""),
+        (json!({"executorId": 99}), 400, "executor_id", "does not exist"),
         (json!({"executorId": 1, "startTimeout": "soon"}), 400, "start_timeout", "understood"),
+        (json!({"executorId": 1, "startTimeout": 0}), 400, "start_timeout", "from 1ms"),
+        (json!({"executorId": 1, "startTimeout": -5}), 400, "start_timeout", ""),
+        (json!({"executorId": 1, "startTimeout": "10000h"}), 400, "start_timeout", ""),
+        (json!({"executorId": 1, "startTimeout": true}), 400, "start_timeout", "duration"),
+        (json!({"executorId": 1, "cancelTimeout": "-1m"}), 400, "cancel_timeout", ""),
+        (json!({"executorId": 1, "cancelTimeout": {}}), 400, "cancel_timeout", "duration"),
+        (json!({"executorId": 1, "heartbeatTimeout": "1x"}), 400, "heartbeat_timeout", ""),
+        (json!({"executorId": 1, "heartbeatTimeout": 0}), 400, "heartbeat_timeout", "from 1ms"),
+        (json!({"executorId": 1, "retryOn": "lost"}), 400, "retry_on", "list of lost"),
+        (json!({"executorId": 1, "retryOn": [1]}), 400, "retry_on", "list of lost"),
+        (json!({"executorId": 1, "maxQueue": -1}), 400, "max_queue", "0 (no bound)"),
+        (json!({"executorId": 1, "maxQueue": "5"}), 400, "max_queue", "0 (no bound)"),
+        (json!({"executorId": 1, "maxQueue": 1_000_001}), 400, "max_queue", "1000000"),
+        (json!({"executorId": 1, "workerName": ""}), 400, "worker_name", "1 to 231"),
+        (json!({"executorId": 1, "workerName": 5}), 400, "worker_name", "text"),
+        (json!({"executorId": 1, "workerName": "a\nb"}), 400, "worker_name", "leave them out"),
+        (json!({"executorId": 1, "overlap": true}), 400, "overlap", "queue_one, queue or"),
+        (json!({"executorId": 1, "overlap": "Queue"}), 400, "overlap", "queue_one, queue or"),
+        (
+            json!({"executorId": 1, "allowConcurrentRuns": "no"}),
+            400,
+            "allow_concurrent_runs",
+            "true or false",
+        ),
+        (
+            json!({"executorId": 1, "allowConcurrentRuns": 0}),
+            400,
+            "allow_concurrent_runs",
+            "true or false",
+        ),
+        (
+            json!({"executorId": 1, "allowConcurrentRuns": false, "overlap": "queue"}),
+            422,
+            "allow_concurrent_runs",
+            "give one of them",
+        ),
         (json!({"executorId": 1, "cancelTimeout": 0}), 400, "cancel_timeout", "from 1ms"),
         (json!({"executorId": 1, "runTimeout": -1}), 400, "run_timeout", ""),
         (json!({"executorId": 1, "heartbeatTimeout": []}), 400, "heartbeat_timeout", "duration"),

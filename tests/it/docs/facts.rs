@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use super::root;
 
-/// The files below a folder whose names end with `extension`, except for build results.
+/// The files below a folder whose names end with `extension`, but for what is built or installed.
 fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if path.is_dir() {
-            if name != "target" && !name.starts_with('.') {
+            if !["target", "node_modules"].contains(&name.as_str()) && !name.starts_with('.') {
                 files(&path, extension, found);
             }
         } else if path.extension().is_some_and(|e| e == extension) {

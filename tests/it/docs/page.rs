@@ -38,6 +38,9 @@ pub(super) struct Block {
 pub(super) enum Mark {
     /// `<!-- not run: REASON -->`.
     NotRun(String),
+    /// `<!-- needs a broker -->`: the block is run where RabbitMQ is installed, with a broker of
+    /// the test in place of the documented one.
+    Broker,
     /// `<!-- runs until the end of the section|page, ready at "TEXT" -->`: the block runs in a
     /// terminal of its own. The page goes on when it has printed the text; ctrl-c ends it.
     Beside { whole_page: bool, ready: String },
@@ -204,6 +207,9 @@ impl Mark {
     fn parse(said: &str) -> Result<Self, String> {
         if let Some(reason) = said.strip_prefix("not run: ").filter(|reason| !reason.is_empty()) {
             return Ok(Self::NotRun(reason.to_owned()));
+        }
+        if said == "needs a broker" {
+            return Ok(Self::Broker);
         }
         let beside = said.strip_prefix("runs until the end of the ").and_then(|rest| {
             let (what, ready) = rest.split_once(", ready at ")?;

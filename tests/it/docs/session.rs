@@ -94,6 +94,8 @@ pub(super) struct Session {
     blocks: usize,
     beside: Vec<Beside>,
     over: bool,
+    /// The virtual host of the test's broker, once a block needs one.
+    pub(super) vhost: Option<String>,
     /// Last, so that everything has ended before it is removed.
     folder: tempfile::TempDir,
 }
@@ -132,12 +134,22 @@ impl Session {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         let ports = Ports::free();
         let shell = Shell::begin(folder.path(), &ports);
-        Self { ports, shell, blocks: 0, beside: Vec::new(), over: false, folder }
+        Self { ports, shell, blocks: 0, beside: Vec::new(), over: false, vhost: None, folder }
     }
 
     /// Whether a block never ended, or ended the shell: nothing can be run after it.
     pub(super) fn is_over(&self) -> bool {
         self.over
+    }
+
+    /// Lets `python3` be another one from now on.
+    pub(super) fn use_python(&mut self, python: &str) {
+        let path = self.folder.path().join("bin/python3");
+        if python.starts_with('/') && !path.exists() {
+            symlink(python, path).unwrap();
+            // The shell remembers where the other one is.
+            self.run("hash -r");
+        }
     }
 
     /// Writes a file that the document gives, where the shell is.

@@ -11,13 +11,14 @@ use scheduler0::api::{self, AppState};
 use scheduler0::app::cluster_admin::Answer as AdminAnswer;
 use scheduler0::app::cluster_admin::ClusterAdmin;
 use scheduler0::app::cluster_admin::members::{Members as MemberList, Step};
-use scheduler0::app::cluster_admin::status::{Checksums, Status};
+use scheduler0::app::cluster_admin::status::{Checksums, Failing, NodeStatus, Status};
 use scheduler0::app::{App, Pressure};
 use scheduler0::auth::Auth;
 use scheduler0::clock::{Clock, SchedulerTime, SystemClock};
 use scheduler0::cluster::{Cluster, Options};
 use scheduler0::command::{Command, Outcome};
 use scheduler0::config::{Config, LoadOptions};
+use scheduler0::events::RateFeed;
 use scheduler0::gateway::{Gateway, OwnReplica};
 use scheduler0::metrics::{Metrics, PublishMetrics};
 use scheduler0::model::NodeId;
@@ -28,6 +29,7 @@ use scheduler0::model::shard::{Move, MoveKind};
 use scheduler0::raft::types::Member;
 use scheduler0::secret::Keys;
 use scheduler0::store::meta;
+use scheduler0::ui::UiState;
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -43,7 +45,27 @@ struct FixedStatus;
 
 impl ClusterAdmin for FixedStatus {
     fn status(&self) -> AdminAnswer<'_, Status> {
-        Box::pin(async { Ok(Status { ttl_ms: 4_000, ..Status::default() }) })
+        let failing = Failing {
+            destination: "https://<b>crm.example".into(),
+            since: "2026-11-20T20:18:07Z".into(),
+            failures: 7,
+            next_probe: "2026-11-20T20:19:07Z".into(),
+        };
+        let node = NodeStatus {
+            id: 1,
+            address: "http://a:1".into(),
+            state: "leader".into(),
+            failing: vec![failing],
+            ..NodeStatus::default()
+        };
+        let status = Status {
+            ttl_ms: 4_000,
+            leader: Some(1),
+            quorum: true,
+            nodes: vec![node],
+            ..Status::default()
+        };
+        Box::pin(async { Ok(status) })
     }
 
     fn checksums(&self) -> AdminAnswer<'_, Checksums> {
@@ -160,16 +182,19 @@ impl ApiFixture {
             scheduler0::executor::registry(options, PublishMetrics::default(), &keys, time.clock())
                 .unwrap();
         let app = App::new(cluster.clone(), keys, config, time, Arc::new(Metrics::new()), auth);
+        let rates = RateFeed::default();
+        tokio::spawn(rates.clone().follow(cluster.clone()));
         let workers = MemorySupervisor::new();
         let replica = Arc::new(OwnReplica::new(cluster.clone(), executors.clone()));
         let gateway = Gateway::new(Arc::new(workers.clone()), replica, gateway_clock, 5_000);
         tokio::spawn(gateway.clone().run());
-        let app = app.with_executors(executors).with_gateway(gateway.clone());
+        let app = app.with_executors(executors).with_gateway(gateway.clone()).with_rates(rates);
         let app = app.with_cluster_admin(Arc::new(FixedStatus)).with_pressure(pressure.clone());
         let app = Arc::new(app);
         app.readiness().follow(&cluster).await;
         let state = AppState::new(app.clone()).echo(true);
-        let router = api::router(state);
+        let pages = Arc::new(UiState::new(app.clone()));
+        let router = scheduler0::ui::router(api::router(state), pages);
         Self { router, app, pressure, workers, gateway, cluster, _dir: dir }
     }
 

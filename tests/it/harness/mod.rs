@@ -13,6 +13,7 @@
 //!     DeliveryFixture   three of them, settled, with a project              delivery.rs
 //!   Receiver            an endpoint: records requests, answers as told      receiver.rs
 //!   RabbitMq            a real broker                                       rabbitmq.rs
+//!     rabbitmq_kill.rs  its death
 //!   TcpProxy            cuts and swallows what a broker sends               tcp_proxy.rs
 //!   oracle.rs, workload.rs   planned against received; the jobs of a test
 //! ```
@@ -29,6 +30,7 @@ mod limited;
 mod oracle;
 mod ports;
 pub(crate) mod rabbitmq;
+pub(crate) mod rabbitmq_kill;
 mod raft_cluster;
 mod receiver;
 mod requests;
@@ -46,7 +48,7 @@ pub(crate) use http::{client, client_of};
 pub(crate) use limited::{spawn_under, start_under};
 pub(crate) use oracle::{Arrival, Doubled, Findings, Planned, judge};
 pub(crate) use ports::free_port;
-pub(crate) use raft_cluster::{LIMIT, RaftCluster, poll_interval, raft_options};
+pub(crate) use raft_cluster::{LIMIT, RaftCluster, poll_interval, raft_options, written};
 pub(crate) use receiver::{Behavior, Receiver, Request, now, respond};
 pub(crate) use runs::RunsFixture;
 pub(crate) use virtual_clock::VirtualClockNode;

@@ -1,7 +1,7 @@
 //! A real broker: `RabbitMQ` with a folder, ports and a node name of its own, on the loopback. The
-//! unit tests of `executor::amqp` and `bus` include this file, too. A broker takes five seconds to
-//! start, so the tests of a process share one ([`shared`]), each with a virtual host of its own; a
-//! test that raises alarms or kills the broker starts its own.
+//! unit tests of `executor::amqp` and `bus` include this file, too, and so does `chaos`. A broker
+//! takes five seconds to start, so the tests of a process share one ([`shared`]), each with a
+//! virtual host of its own; a test that raises alarms or kills the broker starts its own.
 //!
 //! Where no broker is installed a test says that it was skipped, and fails with `CI` set.
 
@@ -23,7 +23,7 @@ const PROGRAMS: &str = "/usr/lib/rabbitmq/bin";
 /// The virtual hosts that a broker starts with.
 const VHOSTS: usize = 32;
 /// The longest time for the start of a broker.
-const START: Duration = Duration::from_mins(1);
+const START: Duration = Duration::from_mins(3);
 /// The user of tests, who may do everything.
 pub(crate) const USER: &str = "tester";
 /// The password of all users: with signs that URLs and base64 write otherwise.
@@ -180,6 +180,11 @@ impl RabbitMq {
 
     /// A connection of a client of the test in a virtual host.
     pub(crate) async fn connection(&self, vhost: &str) -> Connection {
+        self.connect(vhost).await.expect("a connection")
+    }
+
+    /// The same, of a broker that may be down.
+    pub(crate) async fn connect(&self, vhost: &str) -> lapin::Result<Connection> {
         let uri = lapin::uri::AMQPUri {
             authority: lapin::uri::AMQPAuthority {
                 userinfo: lapin::uri::AMQPUserInfo {
@@ -192,8 +197,7 @@ impl RabbitMq {
             vhost: vhost.to_owned(),
             ..lapin::uri::AMQPUri::default()
         };
-        let connecting = Connection::connect_uri(uri, ConnectionProperties::default());
-        connecting.await.expect("a connection")
+        Connection::connect_uri(uri, ConnectionProperties::default()).await
     }
 }
 

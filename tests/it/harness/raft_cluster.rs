@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scheduler0::clock::{SchedulerTime, SystemClock};
-use scheduler0::cluster::{Cluster, Options};
-use scheduler0::command::LEVEL;
+use scheduler0::cluster::{Cluster, Error, Options};
+use scheduler0::command::{Command, LEVEL};
 use scheduler0::model::NodeId;
 use scheduler0::model::process::Process;
 use scheduler0::raft::types::Member;
@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
 /// How long a fact may take to become true before a test fails.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 
 /// A running node.
 pub(crate) struct Node {
@@ -64,8 +64,8 @@ pub(crate) fn raft_options(
         bootstrap: node == 1,
         level: LEVEL,
         peer_token: "a token".into(),
-        heartbeat: Duration::from_millis(150),
-        election: Duration::from_millis(500),
+        heartbeat: Duration::from_millis(200),
+        election: Duration::from_secs(1),
         snapshot_interval: Duration::from_mins(2),
         snapshot_threshold: 1,
         apply_timeout: Duration::from_secs(5),
@@ -73,6 +73,20 @@ pub(crate) fn raft_options(
         transport_pool: 8,
         time: Arc::new(SchedulerTime::new(Arc::new(SystemClock))),
     }
+}
+
+/// Writes a command until it is answered: a leader may change meanwhile, on a machine that is busy.
+/// The command must be one that may be written twice. Returns the index of its entry.
+pub(crate) async fn written(cluster: &Cluster, command: Command) -> u64 {
+    let write = async {
+        loop {
+            match cluster.propose_indexed(command.clone()).await {
+                Ok((index, _)) => return index,
+                Err(error) => assert!(!matches!(error, Error::Fatal(_)), "{error}"),
+            }
+        }
+    };
+    timeout(LIMIT, write).await.expect("written")
 }
 
 impl RaftCluster {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use scheduler0::clock::{Clock as _, SystemClock, TestClock};
 use scheduler0::command::{Command, Outcome};
 use scheduler0::model::attempt::{JournalBatch, JournalEntry};
 use scheduler0::model::delivery::Retry;
@@ -28,7 +29,18 @@ pub(crate) struct RunsFixture {
 impl RunsFixture {
     /// Starts the node, which owns all shards.
     pub(crate) async fn new() -> Self {
-        let api = Arc::new(ApiFixture::build().await);
+        Self::with(ApiFixture::build().await).await
+    }
+
+    /// Starts the node on a clock that stands still: nothing is answered because its time is over,
+    /// so that what waits must be woken.
+    pub(crate) async fn at_a_standstill() -> Self {
+        let now = SystemClock.wall();
+        Self::with(ApiFixture::build_by(TestClock::new(now)).await).await
+    }
+
+    async fn with(api: ApiFixture) -> Self {
+        let api = Arc::new(api);
         let project = api.project().await;
         for name in ["emails", "reports"] {
             let queue = json!({"name": name, "type": "worker", "worker": {"bus": "embedded"}});

@@ -1,7 +1,7 @@
 //! A proxy of TCP between a client and a broker, which cuts and swallows as the test says. The unit
-//! tests of `executor::amqp` and `bus` include this file, too.
+//! tests of `executor::amqp` and `bus` include this file, too, and so does `chaos`.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -30,7 +30,12 @@ pub(crate) struct TcpProxy {
 impl TcpProxy {
     /// A proxy to a port of the loopback.
     pub(crate) async fn start(to: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Self::start_at(Ipv4Addr::LOCALHOST, to).await
+    }
+
+    /// A proxy at an address of this machine, to a port of the loopback.
+    pub(crate) async fn start_at(address: Ipv4Addr, to: u16) -> Self {
+        let listener = TcpListener::bind((address, 0)).await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (backward, passes) = watch::channel(Backward::Passes);
         let (cuts, cut) = watch::channel(0);

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use futures_util::FutureExt;
 use scheduler0::gateway::{Answer, NodeWorkers, Notices, Supervisors};
 use scheduler0::model::claim::{
-    ClaimRequest, ClaimedRun, LiveRun, QueueCounts, QueueHint, ReportNotice, WorkerHeartbeat,
+    ClaimRequest, ClaimedRun, HandOutQuestion, HandedOut, LiveRun, QueueCounts, QueueHint,
+    ReportNotice, WorkerHeartbeat,
 };
 use scheduler0::model::delivery::Retry;
 use scheduler0::model::run::Occurrence;
@@ -30,6 +31,8 @@ struct Inner {
     unknown: Mutex<BTreeSet<Occurrence>>,
     /// The runs as it knows them; `None` while it does not answer.
     live: Mutex<Option<Vec<LiveRun>>>,
+    /// The answer to whether it has handed something out.
+    handed_out: Mutex<HandedOut>,
     /// The reports that it was told of.
     reports: Mutex<Vec<ReportNotice>>,
 }
@@ -44,6 +47,7 @@ impl MemorySupervisor {
             beats: Mutex::default(),
             unknown: Mutex::default(),
             live: Mutex::new(Some(Vec::new())),
+            handed_out: Mutex::new(HandedOut::No),
             reports: Mutex::default(),
         }))
     }
@@ -79,6 +83,11 @@ impl MemorySupervisor {
     /// Knows these runs; with `None` it does not say.
     pub(crate) fn know(&self, live: Option<Vec<LiveRun>>) {
         *self.0.live.lock().unwrap() = live;
+    }
+
+    /// Says this of all that it is asked about.
+    pub(crate) fn say_handed_out(&self, handed_out: HandedOut) {
+        *self.0.handed_out.lock().unwrap() = handed_out;
     }
 
     /// The reports so far that it was told of.
@@ -160,6 +169,11 @@ impl Supervisors for MemorySupervisor {
         async { Ok(live) }.boxed()
     }
 
+    fn handed_out(&self, _: NodeId, asked: Vec<HandOutQuestion>) -> Answer<Vec<HandedOut>> {
+        let told = vec![*self.0.handed_out.lock().unwrap(); asked.len()];
+        async { Ok(told) }.boxed()
+    }
+
     fn view(&self, _: NodeId, _: bool) -> Answer<NodeWorkers> {
         let offers = self.0.offers.lock().unwrap();
         let queues = offers.iter().map(|(queue, waiting)| QueueCounts {
@@ -167,6 +181,7 @@ impl Supervisors for MemorySupervisor {
             offers: waiting.len() as u64,
             taken: 7,
             oldest: waiting.front().map_or(Millis::MAX, |run| run.due),
+            since: waiting.front().map_or(Millis::MAX, |run| run.due),
         });
         let view = NodeWorkers { queues: queues.collect(), ..NodeWorkers::default() };
         async { Ok(view) }.boxed()

@@ -11,27 +11,14 @@ use serde_json::json;
 use super::Fixture;
 use crate::harness::now;
 use crate::harness::rabbitmq::RabbitMq;
+use crate::harness::rabbitmq_kill::kill;
 
-/// Lets the broker kill itself with SIGKILL, once `rabbitmqctl` has its answer.
-const KILL: &str =
-    r#"os:cmd("(: >$HOME/killed; sleep 0.1; kill -9 " ++ os:getpid() ++ ") >/dev/null 2>&1 &")."#;
 /// The jobs, due each second.
 const JOBS: usize = 200;
 /// The number of kills.
 const KILLS: usize = 3;
 /// The longest time until everything that was due is delivered, after the last start.
 const SETTLED: Duration = Duration::from_mins(1);
-
-/// Kills the broker, and waits until it answers again.
-fn kill(rabbit: &RabbitMq) {
-    rabbit.control(&["eval", KILL]);
-    let until = Instant::now() + SETTLED;
-    while std::net::TcpStream::connect(("127.0.0.1", rabbit.port())).is_ok() {
-        assert!(Instant::now() < until, "the broker is not killed");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    rabbit.wait();
-}
 
 #[tokio::test(flavor = "multi_thread")]
 #[cfg_attr(not(feature = "slow"), ignore = "slow")]

@@ -5,8 +5,8 @@ use scheduler0::command::Command;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use super::{checksum, count, created, project};
-use crate::harness::{LIMIT, RaftCluster, poll_interval, raft_options};
+use super::{assert_same_state, count, created, project};
+use crate::harness::{LIMIT, RaftCluster, poll_interval, raft_options, written};
 
 /// Stops a follower and lets the others purge the part of the log that it lacks. Returns the
 /// leader, the follower and the last entry.
@@ -14,11 +14,11 @@ async fn fallen_behind(raft: &mut RaftCluster) -> (u64, u64, u64) {
     let leader = raft.leader().await;
     let late = 1 + leader % 3;
     raft.stop(late).await;
-    assert!(created(&raft.node(leader).propose(project("one")).await.unwrap()));
+    written(raft.node(leader), project("one")).await;
     let mut writes = tokio::task::JoinSet::new();
     for _ in 0..2_600 {
         let cluster = raft.node(leader).clone();
-        writes.spawn(async move { cluster.propose_indexed(Command::Tick).await.unwrap().0 });
+        writes.spawn(async move { written(&cluster, Command::Tick).await });
     }
     let last = writes.join_all().await.into_iter().max().unwrap();
     // Both purge their logs, whichever leads then: once the snapshot exists and no peer is sent of
@@ -50,8 +50,7 @@ async fn a_node_that_fell_behind_the_log_gets_a_snapshot() {
         }
     };
     timeout(LIMIT, installed).await.expect("installed");
-    let (index, _) = raft.node(leader).propose_indexed(Command::Checksum).await.unwrap();
-    assert_eq!(checksum(raft.node(late), index).await, checksum(raft.node(leader), index).await);
+    assert_same_state(&[raft.node(leader), raft.node(late)]).await;
 }
 
 #[tokio::test]
@@ -83,8 +82,7 @@ async fn a_node_that_cannot_store_a_snapshot_runs_on_and_gets_it_later() {
         }
     };
     timeout(LIMIT, over).await.expect("and keeps it");
-    let (index, _) = raft.node(leader).propose_indexed(Command::Checksum).await.unwrap();
-    assert_eq!(checksum(&cluster, index).await, checksum(raft.node(leader), index).await);
+    assert_same_state(&[raft.node(leader), &cluster]).await;
 }
 
 #[tokio::test]

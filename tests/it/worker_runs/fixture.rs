@@ -1,43 +1,43 @@
-//! The fixture of these tests: nodes with an embedded queue, and what workers and clients ask of
-//! them.
+//! The fixture of these tests and of `worker_bus`: nodes with a queue, and what workers and clients
+//! ask of them.
 
 use serde_json::{Value, json};
 
 use crate::harness::{TestCluster, merged};
 
 /// The name of the queue.
-pub(super) const QUEUE: &str = "emails";
+pub(crate) const QUEUE: &str = "emails";
 
-/// Nodes with an embedded queue and a project.
-pub(super) struct QueueCluster {
-    pub(super) cluster: TestCluster,
+/// Nodes with a queue and a project.
+pub(crate) struct QueueCluster {
+    pub(crate) cluster: TestCluster,
     /// The number of the queue.
-    pub(super) queue: u64,
-    pub(super) project: u64,
+    pub(crate) queue: u64,
+    pub(crate) project: u64,
 }
 
 /// A run as a claim gave it.
 #[derive(Clone, Debug)]
-pub(super) struct Handed {
+pub(crate) struct Handed {
     /// The execution id.
-    pub(super) id: String,
-    pub(super) run_id: String,
-    pub(super) attempt: u64,
-    pub(super) scheduled_at: String,
-    pub(super) data: String,
+    pub(crate) id: String,
+    pub(crate) run_id: String,
+    pub(crate) attempt: u64,
+    pub(crate) scheduled_at: String,
+    pub(crate) data: String,
 }
 
 /// The answer to a heartbeat.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct HeardRuns {
-    pub(super) cancel: Vec<String>,
-    pub(super) gone: Vec<String>,
-    pub(super) unknown: Vec<String>,
+pub(crate) struct HeardRuns {
+    pub(crate) cancel: Vec<String>,
+    pub(crate) gone: Vec<String>,
+    pub(crate) unknown: Vec<String>,
 }
 
 impl Handed {
     /// Reads the runs of the answer to a claim.
-    pub(super) fn read_all(envelope: &Value) -> Vec<Self> {
+    pub(crate) fn read_all(envelope: &Value) -> Vec<Self> {
         let runs = envelope["data"]["runs"].as_array().unwrap_or_else(|| panic!("{envelope}"));
         let text = |run: &Value, name: &str| run[name].as_str().unwrap().to_owned();
         let read = |run: &Value| Self {
@@ -51,14 +51,14 @@ impl Handed {
     }
 
     /// The run in the body of a heartbeat.
-    pub(super) fn alive(&self) -> Value {
+    pub(crate) fn alive(&self) -> Value {
         json!({"id": self.id, "attempt": self.attempt})
     }
 }
 
 impl HeardRuns {
     /// Reads the answer to a heartbeat.
-    pub(super) fn read(envelope: &Value) -> Self {
+    pub(crate) fn read(envelope: &Value) -> Self {
         let ids = |name: &str| {
             let all = envelope["data"][name].as_array().unwrap_or_else(|| panic!("{envelope}"));
             all.iter().map(|id| id.as_str().unwrap().to_owned()).collect()
@@ -68,8 +68,13 @@ impl HeardRuns {
 }
 
 impl QueueCluster {
-    /// Starts one node or three, and waits until they own the shards.
-    pub(super) async fn start(nodes: u64) -> Self {
+    /// Starts one node or three with an embedded queue, and waits until they own the shards.
+    pub(crate) async fn start(nodes: u64) -> Self {
+        Self::start_with(nodes, json!({"bus": "embedded"})).await
+    }
+
+    /// As [`QueueCluster::start`], with these settings of the queue.
+    pub(crate) async fn start_with(nodes: u64, worker: Value) -> Self {
         let settings = [("SCHEDULER0_EXECUTION_LOG_FETCH_INTERVAL_SECONDS", "0.2")];
         let cluster = TestCluster::start_with(nodes, &settings).await;
         if nodes == 1 {
@@ -77,7 +82,7 @@ impl QueueCluster {
         } else {
             cluster.settled_roles().await;
         }
-        let queue = json!({"name": QUEUE, "type": "worker", "worker": {"bus": "embedded"}});
+        let queue = json!({"name": QUEUE, "type": "worker", "worker": worker});
         let (status, body) = cluster.post(1, "/api/v1/executors", &queue).await;
         assert_eq!(status, 201, "{body}");
         let queue = body["data"]["id"].as_u64().unwrap();
@@ -86,24 +91,24 @@ impl QueueCluster {
     }
 
     /// A job of the queue.
-    pub(super) fn job(&self, more: Value) -> Value {
+    pub(crate) fn job(&self, more: Value) -> Value {
         let job = json!({"projectId": self.project, "executorId": self.queue, "timezone": "UTC"});
         merged(job, more)
     }
 
     /// Creates a job of the queue; returns its id.
-    pub(super) async fn create(&self, more: Value) -> u64 {
+    pub(crate) async fn create(&self, more: Value) -> u64 {
         let made = self.cluster.jobs(1, &json!([self.job(more)])).await;
         made[0]["id"].as_u64().unwrap()
     }
 
     /// POST; status and body.
-    pub(super) async fn post(&self, node: u64, path: &str, body: Value) -> (u16, Value) {
+    pub(crate) async fn post(&self, node: u64, path: &str, body: Value) -> (u16, Value) {
         self.cluster.post(node, &format!("/api/v1{path}"), &body).await
     }
 
     /// Claims once, with this wait.
-    pub(super) async fn ask(&self, node: u64, worker: &str, max: u64, wait: &str) -> Vec<Handed> {
+    pub(crate) async fn ask(&self, node: u64, worker: &str, max: u64, wait: &str) -> Vec<Handed> {
         let body = json!({"workerId": worker, "queues": [QUEUE], "max": max, "wait": wait});
         let (status, answer) = self.post(node, "/workers/claim", body).await;
         match status {
@@ -114,13 +119,13 @@ impl QueueCluster {
     }
 
     /// Claims until a run comes, which is the only one that does.
-    pub(super) async fn claim(&self, node: u64, worker: &str) -> Handed {
+    pub(crate) async fn claim(&self, node: u64, worker: &str) -> Handed {
         let claim = async |_: &TestCluster| self.ask(node, worker, 1, "10s").await.pop();
         self.cluster.wait_until(&format!("{worker} gets a run"), claim).await
     }
 
     /// Sends a heartbeat.
-    pub(super) async fn beat(&self, node: u64, worker: &str, runs: &[&Handed]) -> HeardRuns {
+    pub(crate) async fn beat(&self, node: u64, worker: &str, runs: &[&Handed]) -> HeardRuns {
         let runs: Vec<_> = runs.iter().map(|run| run.alive()).collect();
         let path = format!("/workers/{worker}/heartbeat");
         let (status, answer) = self.post(node, &path, json!({"runs": runs})).await;
@@ -129,7 +134,7 @@ impl QueueCluster {
     }
 
     /// Sends heartbeats until an answer satisfies a condition.
-    pub(super) async fn hears(
+    pub(crate) async fn hears(
         &self,
         node: u64,
         worker: &str,
@@ -143,7 +148,7 @@ impl QueueCluster {
     }
 
     /// Reports on a run as its worker; status and body.
-    pub(super) async fn report(
+    pub(crate) async fn report(
         &self,
         node: u64,
         worker: &str,
@@ -155,12 +160,12 @@ impl QueueCluster {
     }
 
     /// Asks for the end of a run; status and body.
-    pub(super) async fn cancel(&self, node: u64, id: &str) -> (u16, Value) {
+    pub(crate) async fn cancel(&self, node: u64, id: &str) -> (u16, Value) {
         self.post(node, &format!("/runs/{id}/cancel"), json!({})).await
     }
 
     /// A run as a node shows it; `None` where it does not know it (yet).
-    pub(super) async fn run(&self, node: u64, id: &str) -> Option<Value> {
+    pub(crate) async fn run(&self, node: u64, id: &str) -> Option<Value> {
         let url = self.cluster.url(node, &format!("/api/v1/runs/{id}"));
         let response = self.cluster.http().get(url).send().await.unwrap();
         let status = response.status().as_u16();
@@ -170,7 +175,7 @@ impl QueueCluster {
     }
 
     /// Waits until each node shows a run in a state; returns the run.
-    pub(super) async fn becomes(&self, id: &str, state: &str) -> Value {
+    pub(crate) async fn becomes(&self, id: &str, state: &str) -> Value {
         let mut shown = Value::Null;
         for node in self.cluster.ids() {
             let is = async |_: &TestCluster| {
@@ -183,13 +188,13 @@ impl QueueCluster {
     }
 
     /// The runs of a job in these states, as a node lists them.
-    pub(super) async fn runs(&self, node: u64, job: u64, states: &str) -> Vec<Value> {
+    pub(crate) async fn runs(&self, node: u64, job: u64, states: &str) -> Vec<Value> {
         let path = format!("/api/v1/runs?jobId={job}&state={states}&limit=100");
         self.cluster.get(node, &path).await["runs"].as_array().unwrap().clone()
     }
 
     /// Waits until a job has so many runs in these states; returns them.
-    pub(super) async fn has_runs(&self, job: u64, states: &str, count: usize) -> Vec<Value> {
+    pub(crate) async fn has_runs(&self, job: u64, states: &str, count: usize) -> Vec<Value> {
         let found = async |_: &TestCluster| {
             Some(self.runs(1, job, states).await).filter(|runs| runs.len() >= count)
         };

@@ -56,8 +56,12 @@ impl Worker {
             let (answer, arrived) = self.shared.post(&path, &body).await;
             match answer {
                 Some((200, _)) => return ending,
-                Some((503, body)) => assert!(Instant::now() < deadline, "{what} {run:?}: {body}"),
-                // The report that got no answer counted.
+                // A leader that died may have committed it before.
+                Some((503, body)) => {
+                    may_count = true;
+                    assert!(Instant::now() < deadline, "{what} {run:?}: {body}");
+                }
+                // The report that got no answer, or none that says it, counted.
                 Some((409, _)) if may_count && ending != Ending::Completed => return ending,
                 Some((status @ (404 | 409), _)) => return Ending::Refused(status),
                 Some((status, body)) => panic!("{what} of {run:?} is answered {status}: {body}"),

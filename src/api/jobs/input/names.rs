@@ -52,7 +52,7 @@ pub(crate) fn named(given: &str) -> Option<Name> {
             "modifiedby" => Name::ModifiedBy,
             "id" | "timezoneoffset" | "lastexecutiondate" | "nextexecutiondate" | "nextduedate"
             | "executionid" | "datecreated" | "datemodified" | "accountid" | "deletedby"
-            | "version" => Name::Ignored,
+            | "version" | "template" | "templateid" | "templateversion" => Name::Ignored,
             _ => return None,
         },
     })

@@ -16,7 +16,7 @@ use crate::app::jobs::validate::definition::Base;
 use crate::app::jobs::validate::instants::{self, pause_until};
 use crate::app::jobs::validate::merge;
 use crate::app::jobs::validate::own_fields::{self, by, external_id};
-use crate::app::jobs::validate::payload::check_payload;
+use crate::app::jobs::validate::payload::{Measure, check_payload};
 use crate::app::jobs::validate::refusals::unprocessable;
 use crate::app::jobs::validate::rules::Rules;
 use crate::app::jobs::validate::seen::SeenValues;
@@ -44,63 +44,97 @@ pub(in crate::app::jobs) fn edited(
     mode: EditMode,
     warnings: &mut Warnings,
 ) -> Result<JobEdit, Error> {
-    let old = &*job.definition;
-    let (given, nulls) = match mode {
-        EditMode::Patch => {
-            let mut nulls = input.nulls;
-            (merge::merge_over(rules, old, &input.definition, &mut nulls)?, nulls)
+    SharedEdit::of(rules, &job.definition, input, mode, warnings)?.of_job(rules, job, input)
+}
+
+/// The part of an edit that is the same for all jobs of a definition.
+pub(in crate::app::jobs) struct SharedEdit {
+    /// The definition after the edit.
+    pub(in crate::app::jobs) definition: JobDefinition,
+    mode: EditMode,
+    nulls: Names,
+    /// The request or the job names a zone.
+    zoned: bool,
+    measure: Option<Measure>,
+}
+
+impl SharedEdit {
+    /// The edit of the jobs of a definition.
+    pub(in crate::app::jobs) fn of(
+        rules: &Rules,
+        old: &JobDefinition,
+        input: &JobInput<'_>,
+        mode: EditMode,
+        warnings: &mut Warnings,
+    ) -> Result<Self, Error> {
+        let (given, nulls) = match mode {
+            EditMode::Patch => {
+                let mut nulls = input.nulls;
+                (merge::merge_over(rules, old, &input.definition, &mut nulls)?, nulls)
+            }
+            EditMode::Put | EditMode::Whole => (input.definition.clone(), Names::default()),
+        };
+        let mut definition = base(old, mode);
+        let same_executor = given.executor.is_some() && given.executor == old.executor;
+        if mode == EditMode::Put && given.names_target() && !same_executor {
+            // It belongs to the target that is replaced.
+            definition.message = None;
         }
-        EditMode::Put | EditMode::Whole => (input.definition.clone(), Names::default()),
-    };
-    let mut definition = base(old, mode);
-    let same_executor = given.executor.is_some() && given.executor == old.executor;
-    if mode == EditMode::Put && given.names_target() && !same_executor {
-        // It belongs to the target that is replaced.
-        definition.message = None;
+        let base = Base { definition, old: Some(old), nulls };
+        let zoned = given.timezone.is_some() || !base.definition.timezone.is_empty();
+        let mut seen = SeenValues::default();
+        let definition = seen.definition(rules, base, &given)?;
+        warnings.merge(seen.warnings);
+        Ok(Self { definition, mode, nulls, zoned, measure: None })
     }
-    let base = Base { definition, old: Some(old), nulls };
-    let zoned = given.timezone.is_some() || !base.definition.timezone.is_empty();
-    let mut seen = SeenValues::default();
-    let definition = seen.definition(rules, base, &given)?;
-    warnings.merge(seen.warnings);
-    let was = old.is_one_off().then_some(job.anchor);
-    let (at, again) = match (&input.at, definition.timing) {
-        (Some(text), _) => {
-            let at = Some(instants::at(rules, &definition, text, zoned, was)?);
-            (at, at != was)
-        }
-        // A delay begins anew where it is another one, or where the request names nothing else.
-        (None, Timing::After(_)) => {
-            let named = given.rare(Name::After).is_some();
-            let again = named && (definition.timing != old.timing || mode == EditMode::Patch);
-            (was.filter(|_| !again), again)
-        }
-        (None, Timing::At | Timing::Spec) => (was.filter(|_| definition.is_one_off()), false),
-    };
-    let (status, pause_until) = fires(rules, job, &definition, input, mode, again)?;
-    let data = match &input.data {
-        Some(data) => data.to_string(),
-        None if mode == EditMode::Whole || nulls.has(Name::Data) => String::new(),
-        None => job.data.clone(),
-    };
-    check_payload(rules, &definition, &mut None, &data)?;
-    let external_id = match external_id(input.external_id.as_deref())? {
-        Some(id) => Some(id),
-        None if input.nulls.has(Name::ExternalId) => None,
-        None => job.external_id.clone(),
-    };
-    let by = by("modifiedBy", input.modified_by.as_deref())?;
-    Ok(JobEdit {
-        id: job.id,
-        expect: None,
-        definition,
-        data,
-        status,
-        at,
-        pause_until,
-        external_id,
-        by,
-    })
+
+    /// The edit of one of these jobs.
+    pub(in crate::app::jobs) fn of_job(
+        &mut self,
+        rules: &Rules,
+        job: &Job,
+        input: &JobInput<'_>,
+    ) -> Result<JobEdit, Error> {
+        let (definition, mode, nulls) = (&self.definition, self.mode, self.nulls);
+        let was = job.definition.is_one_off().then_some(job.anchor);
+        let (at, again) = match (&input.at, definition.timing) {
+            (Some(text), _) => {
+                let at = Some(instants::at(rules, definition, text, self.zoned, was)?);
+                (at, at != was)
+            }
+            // A delay begins anew where it is another one, or where the request names nothing else.
+            (None, Timing::After(_)) => {
+                let other = definition.timing != job.definition.timing || mode == EditMode::Patch;
+                let again = input.definition.rare(Name::After).is_some() && other;
+                (was.filter(|_| !again), again)
+            }
+            (None, Timing::At | Timing::Spec) => (was.filter(|_| definition.is_one_off()), false),
+        };
+        let (status, pause_until) = fires(rules, job, definition, input, mode, again)?;
+        let data = match &input.data {
+            Some(data) => data.to_string(),
+            None if mode == EditMode::Whole || nulls.has(Name::Data) => String::new(),
+            None => job.data.clone(),
+        };
+        check_payload(rules, definition, &mut self.measure, &data)?;
+        let external_id = match external_id(input.external_id.as_deref())? {
+            Some(id) => Some(id),
+            None if input.nulls.has(Name::ExternalId) => None,
+            None => job.external_id.clone(),
+        };
+        let by = by("modifiedBy", input.modified_by.as_deref())?;
+        Ok(JobEdit {
+            id: job.id,
+            expect: None,
+            definition: self.definition.clone(),
+            data,
+            status,
+            at,
+            pause_until,
+            external_id,
+            by,
+        })
+    }
 }
 
 /// The fields where the request names none.
@@ -124,6 +158,8 @@ fn base(old: &JobDefinition, mode: EditMode) -> JobDefinition {
             http: old.http.clone(),
             target: old.target.clone(),
             message: old.message.clone(),
+            template: old.template,
+            template_type: old.template_type.clone(),
             ..JobDefinition::default()
         },
         EditMode::Whole => JobDefinition {
@@ -131,6 +167,8 @@ fn base(old: &JobDefinition, mode: EditMode) -> JobDefinition {
             execution_type: old.execution_type.clone(),
             casing: old.casing,
             created_by: old.created_by.clone(),
+            template: old.template,
+            template_type: old.template_type.clone(),
             ..JobDefinition::default()
         },
     }

@@ -100,9 +100,10 @@ async fn read(app: &App, actor: &Actor, definitions: &[JobDefinition]) -> Result
 }
 
 /// The check of the own values of a definition's jobs.
-enum Check {
-    /// By the sizes of the requests that an executor's `http` makes.
-    Http(Box<HttpTarget>, Sizes),
+pub(in crate::app::jobs) enum Check {
+    /// By the sizes of the requests that an executor's `http` makes, with the type of the template
+    /// that made the jobs.
+    Http(Box<HttpTarget>, Sizes, String),
     /// By the kind of the target.
     Kind(DataCheck),
     /// By the external id, which is the name on a broker. Such a queue takes any data.
@@ -110,10 +111,14 @@ enum Check {
 }
 
 impl Check {
-    fn job(&self, job: OwnValues<'_>, most: usize) -> Result<(), Error> {
+    /// Refuses a job whose own values the target does not take. `most` is the most bytes of a
+    /// payload.
+    pub(in crate::app::jobs) fn job(&self, job: OwnValues<'_>, most: usize) -> Result<(), Error> {
         match self {
-            Self::Http(http, sizes) => payload::check_data(sizes, http, job.data, most)
-                .map_err(|error| error.because("by its executor's http target").field("data")),
+            Self::Http(http, sizes, template) => {
+                payload::check_data(sizes, http, (job.data, template), most)
+                    .map_err(|error| error.because("by its executor's http target").field("data"))
+            }
             Self::Kind(check) => Ok(check(job.data)?),
             Self::BusName => check_bus_name(job.external_id),
         }
@@ -122,7 +127,7 @@ impl Check {
 
 /// Refuses a definition that its executor does not suit, and validates its message. The result
 /// checks the data of its jobs; `None` where nothing is left to check.
-fn suit(
+pub(in crate::app::jobs) fn suit(
     kinds: &Registry,
     definition: &mut JobDefinition,
     executor: Option<&Executor>,
@@ -139,7 +144,8 @@ fn suit(
         return Ok(Some(Check::BusName));
     }
     if let Some(http) = executor.and_then(|executor| executor.http.as_ref()) {
-        return Ok(Some(Check::Http(http.clone(), payload::sizes(http)?)));
+        let template = definition.template_type.clone();
+        return Ok(Some(Check::Http(http.clone(), payload::sizes(http)?, template)));
     }
     // An executor that is not here is one that `apply` refuses, or that is new.
     let known = definition.executor.map(|id| (id, executor));
@@ -160,10 +166,7 @@ fn validate_message(
 ) -> Result<serde_json::Value, Error> {
     const FIELD: &str = "message";
     let id = definition.executor.unwrap_or_default();
-    let Some(executor) = executor else {
-        let message = format!("executor with id {id} does not exist");
-        return Err(Error::malformed(message).field("executorId"));
-    };
+    let Some(executor) = executor else { return Err(missing(id)) };
     let kind = &executor.kind;
     if !takes_messages(kind) {
         let message = format!(
@@ -177,6 +180,12 @@ fn validate_message(
         return Err(unprocessable(FIELD, message));
     };
     Ok(known.validate_message(given)?)
+}
+
+/// The error where there is no such executor.
+pub(in crate::app::jobs) fn missing(id: u64) -> Error {
+    let message = format!("executor with id {id} does not exist");
+    Error::malformed(message).field("executorId")
 }
 
 fn judge(definition: &JobDefinition, executor: &Executor) -> Result<(), Error> {

@@ -23,5 +23,6 @@ pub(super) mod refusals;
 pub(super) mod rules;
 pub(super) mod seen;
 pub(super) mod target;
+pub(super) mod template_terms;
 pub(super) mod timing;
 pub(super) mod worker_fields;

@@ -70,7 +70,9 @@ pub(in crate::app::jobs) fn check_payload(
         }),
     };
     match (measure, &definition.http) {
-        (Measure::Http(sizes), Some(http)) => payload::check_data(sizes, http, data, max),
+        (Measure::Http(sizes), Some(http)) => {
+            payload::check_data(sizes, http, (data, &definition.template_type), max)
+        }
         (Measure::Callback(text), _) => {
             let length = text.single_len(data);
             if length > max { Err(payload::too_large("callback", length, max)) } else { Ok(()) }

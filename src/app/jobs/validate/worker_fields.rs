@@ -58,7 +58,8 @@ pub(in crate::app::jobs) fn max_queue(json: &str) -> Result<u32, Error> {
 pub(in crate::app::jobs) fn worker_name(json: &str) -> Result<String, Error> {
     const FIELD: &str = "workerName";
     let Value::String(name) = value(FIELD, json)? else {
-        return Err(Error::invalid(FIELD, "job workerName must be text"));
+        let message = "job workerName must be text, such as \"nightly\"; null takes the externalId";
+        return Err(Error::invalid(FIELD, message));
     };
     if name.is_empty() || name.len() > LONGEST_NAME {
         let message = format!(
@@ -67,7 +68,8 @@ pub(in crate::app::jobs) fn worker_name(json: &str) -> Result<String, Error> {
         return Err(Error::invalid(FIELD, message));
     }
     if name.chars().any(char::is_control) {
-        let message = "job workerName has control characters in it, such as line ends";
+        let message = "job workerName has control characters in it, such as line ends: leave them \
+                       out";
         return Err(Error::invalid(FIELD, message));
     }
     Ok(name)

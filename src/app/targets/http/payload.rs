@@ -11,18 +11,19 @@ pub(crate) fn sizes(target: &HttpTarget) -> Result<Sizes, Error> {
 }
 
 /// Refuses a job's data that makes a request which cannot be sent: `TooLarge` where its body has
-/// more than `max_body` bytes, else `Unprocessable`. `sizes` are those of the target.
+/// more than `max_body` bytes, else `Unprocessable`. `sizes` are those of the target, and
+/// `template` is the type of the template that made the job, or empty.
 pub(crate) fn check_data(
     sizes: &Sizes,
     target: &HttpTarget,
-    data: &str,
+    (data, template): (&str, &str),
     max_body: usize,
 ) -> Result<(), Error> {
     let length = sizes.body(data);
     if length > max_body {
         return Err(too_large("request", length, max_body));
     }
-    sizes.check_data(target, data, max_body).map_err(|error| unprocessable(&error))
+    sizes.check_data(target, (data, template), max_body).map_err(|error| unprocessable(&error))
 }
 
 /// `TooLarge`: the request of this job alone has a larger body than may be sent.

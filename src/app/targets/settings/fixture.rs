@@ -46,9 +46,13 @@ impl Executor for TestKind {
         self.0
     }
 
+    fn needs_settings(&self) -> bool {
+        self.0 == AMQP
+    }
+
     fn validate(&self, given: &Value, old: Option<&Value>) -> Result<Value, Invalid> {
         let mut given = settings(given)?;
-        if given.routing_key.as_deref().unwrap_or_default().is_empty() {
+        if self.needs_settings() && given.routing_key.as_deref().unwrap_or_default().is_empty() {
             return Err(Invalid::new("amqp.routingKey", "amqp.routingKey is required"));
         }
         given.password = match given.password {

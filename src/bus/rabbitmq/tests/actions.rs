@@ -92,6 +92,10 @@ async fn what_the_check_keeps_back_and_what_is_withdrawn_does_not_leave() {
     let kept = node.bus.offer(&address, ticket(&run(1)), check).await;
     assert_eq!((kept, asked.load(Ordering::SeqCst)), (HandOut::Withheld, true));
     drop(node.bus.offer(&address, ticket(&run(2)), Box::new(|| true)));
+    // One that nobody has polled yet.
+    let offer = node.bus.offer(&address, ticket(&run(4)), Box::new(|| true));
+    node.bus.withdraw(&run(4));
+    assert_eq!(offer.await, HandOut::Withheld);
     node.offer("n", &run(3)).await;
     let mut worker = Worker::start(rabbit, &vhost, "n").await;
     assert!(worker.action().await.0.contains(&run(3)), "nothing else left");

@@ -33,6 +33,22 @@ async fn jobs_come_and_go_without_a_word_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_attaches_a_shard_anew_is_told_again_that_it_is_heard() {
+    let Some(rabbit) = rabbitmq::shared() else { return };
+    let vhost = rabbit.vhost();
+    let mut node = Node::new(rabbit.port(), &vhost, &json!({}));
+    node.listen(&["n"]).await;
+    node.attach(&[]);
+    let up = node.event().await;
+    assert!(matches!(up, BusEvent::Up { shard: SHARD, queue: 9 }), "{up:?}");
+    // Nobody is left at this broker.
+    node.attached.clear();
+    node.attach(&[]);
+    let down = node.event().await;
+    assert!(matches!(down, BusEvent::Down { shard: SHARD, queue: 9, .. }), "{down:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_jobs_are_listened_to_before_their_queue_is_called_up() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let vhost = rabbit.vhost();
@@ -86,4 +102,34 @@ async fn a_queue_that_another_one_has_for_itself_holds_no_other_job_up() {
     let bad = Worker::start(rabbit, &vhost, "bad").await;
     bad.say(&run(2), "completed").await;
     assert_eq!(node.said().await.0, run(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_workers_of_a_shard_that_was_detached_are_heard_again_when_it_comes_back() {
+    let Some(rabbit) = rabbitmq::shared() else { return };
+    let vhost = rabbit.vhost();
+    let mut node = Node::new(rabbit.port(), &vhost, &json!({}));
+    node.listen(&["n"]).await;
+    let worker = Worker::start(rabbit, &vhost, "n").await;
+    worker.say(&run(1), "running").await;
+    // Nobody has dealt with it when the shard goes.
+    let held = node.heard().await;
+    node.bus.detach(SHARD);
+    worker.say(&run(2), "completed").await;
+    node.attach(&[]);
+    let up = node.event().await;
+    assert!(matches!(up, BusEvent::Up { shard: SHARD, queue: 9 }), "{up:?}");
+    let mut again = Vec::new();
+    while again.len() < 2 {
+        let heard = node.heard().await;
+        again.push((heard.run.clone(), heard.is_redelivered));
+        heard.receipt.done();
+    }
+    again.sort();
+    assert_eq!(again[0], (run(1), true), "what nobody acknowledged comes again");
+    assert_eq!(again[1].0, run(2));
+    drop(held);
+    node.offer("n", &run(3)).await;
+    worker.say(&run(3), "running").await;
+    assert_eq!(node.said().await.0, run(3));
 }

@@ -2,6 +2,7 @@
 //! for each theme. Without an installed broker the tests are skipped, and say so.
 
 mod actions;
+mod confirms;
 mod failures;
 mod listening;
 #[path = "../../../../tests/it/harness/ports.rs"]
@@ -117,9 +118,13 @@ impl Node {
 
     /// What a worker says next.
     async fn heard(&mut self) -> Heard {
-        match self.event().await {
-            BusEvent::Heard(heard) => heard,
-            other => panic!("{other:?}"),
+        loop {
+            match self.event().await {
+                BusEvent::Heard(heard) => return heard,
+                // Each attach is answered.
+                BusEvent::Up { .. } => {}
+                other @ BusEvent::Down { .. } => panic!("{other:?}"),
+            }
         }
     }
 

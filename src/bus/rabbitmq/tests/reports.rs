@@ -82,6 +82,29 @@ async fn reports_of_a_run_come_one_after_the_other_and_others_beside_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn reports_that_wait_for_their_records_hold_up_none_behind_them() {
+    const WAIT: u32 = 1_500;
+    let Some(rabbit) = rabbitmq::shared() else { return };
+    let vhost = rabbit.vhost();
+    let mut node = Node::new(rabbit.port(), &vhost, &json!({}));
+    node.listen(&["n"]).await;
+    let worker = Worker::start(rabbit, &vhost, "n").await;
+    for n in 0..=WAIT {
+        worker.say(&run(n), "running").await;
+    }
+    let mut waiting = Vec::new();
+    for n in 0..WAIT {
+        let heard = node.heard().await;
+        assert_eq!(heard.run, run(n));
+        waiting.push(heard.receipt);
+    }
+    assert_eq!(node.said().await.0, run(WAIT));
+    waiting.into_iter().for_each(crate::bus::Receipt::done);
+    node.bus.detach(SHARD);
+    settled(&worker, "status").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_acknowledged_comes_again_to_the_next_one() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let vhost = rabbit.vhost();

@@ -5,6 +5,7 @@ use crate::command::apply::entry::{Applied, Entry, Refusal};
 use crate::command::outcome::Outcome;
 use crate::model::attempt::{AttemptRecord, SkipReason};
 use crate::model::delivery::Overlap;
+use crate::model::event::RunChange;
 use crate::model::job::{JobStatus, PARKED, Pending};
 use crate::model::members::Members;
 use crate::model::run::{Accepted, BeginRun, Begun, Occurrence, Run};
@@ -188,6 +189,7 @@ impl Entry<'_, '_> {
                 forced: forced.unwrap_or(false),
                 worker: None,
             };
+            self.run_changed(&run, RunChange::Accepted);
             self.put_run(&Run { deadline: deadline(&run), ..run })?;
             self.close_rows(record, &Members::from_sorted([job]))?;
         }

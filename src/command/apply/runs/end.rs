@@ -4,6 +4,7 @@ use super::row::SENDER_PATIENCE;
 use crate::command::apply::entry::{Applied, Entry, Refusal};
 use crate::command::outcome::Outcome;
 use crate::model::attempt::{AttemptRecord, ResultOrigin, SkipReason, Verdict};
+use crate::model::event::RunChange;
 use crate::model::job::{LAST_ATTEMPT, Pending};
 use crate::model::run::Run;
 use crate::model::run_report::RunState;
@@ -81,6 +82,9 @@ impl Entry<'_, '_> {
             ..AttemptRecord::reported(run, self.stamp)
         };
         self.keep_record(run.node, false, &record)?;
+        if origin == ResultOrigin::Lost {
+            self.run_changed(run, RunChange::Lost);
+        }
         if !run.accepted {
             self.close_rows(&record, &record.members)?;
         }
@@ -124,6 +128,11 @@ impl Entry<'_, '_> {
         record: &AttemptRecord,
     ) -> Result<(), Refusal> {
         let id = self.keep_record(run.node, false, record)?;
+        match record.origin {
+            ResultOrigin::Lost => self.run_changed(run, RunChange::Lost),
+            ResultOrigin::Cancelled => self.run_changed(run, RunChange::Cancelled),
+            ResultOrigin::Answer | ResultOrigin::Reported | ResultOrigin::TimedOut => {}
+        }
         match record.verdict {
             Verdict::Delivered => self.remove_dead_letters(record)?,
             Verdict::Dead => self.add_dead_letter(id, record, &record.members)?,

@@ -4,7 +4,7 @@ use super::*;
 use crate::command::{LEVEL, Proposal};
 use crate::model::actor::ActorRef;
 use crate::model::credential::Credential;
-use crate::store::{Page, credentials};
+use crate::store::{Page, credentials, meta};
 
 fn new(api_key: &str) -> Command {
     Command::CreateCredential(Credential {
@@ -217,4 +217,32 @@ fn credentials_are_unique_and_archived_at_once() {
     assert_eq!(state.refused(&archive(2)), unknown);
     state.done(Command::DeleteCredential { id: 1 });
     assert_eq!(state.refused(&Command::DeleteCredential { id: 1 }), unknown);
+}
+
+#[test]
+fn the_end_of_sessions_is_stamped_on_those_that_are_reached_only() {
+    let mut state = family();
+    let end = |credential| Command::EndSessions { credential };
+    let ended = |state: &ApplyFixture| {
+        let mut found: Vec<_> = state.read(credentials::ended_sessions).into_iter().collect();
+        found.sort_unstable();
+        (found, state.read(meta::operator_sessions_from))
+    };
+    assert_eq!(ended(&state), (vec![], None));
+    let forbidden = state.refused(&end(None).by_client(Some(1)));
+    assert_eq!(forbidden.0, RejectionKind::Forbidden, "those of operators");
+    assert_eq!(state.refused(&end(Some(2)).by_client(Some(1))).0, RejectionKind::NotFound);
+    assert_eq!(state.refused(&end(Some(99))).0, RejectionKind::NotFound);
+    assert_eq!(ended(&state), (vec![], None));
+    state.now = START + 7;
+    state.done(end(Some(3)).by_client(Some(1)));
+    assert!(state.change.credentials, "nodes read it again");
+    state.now = START + 9;
+    state.done(end(Some(2)));
+    state.done(end(None));
+    assert_eq!(ended(&state), (vec![(2, START + 9), (3, START + 7)], Some(START + 9)));
+    state.now = START + 11;
+    state.done(end(Some(3)));
+    assert_eq!(ended(&state).0, [(2, START + 9), (3, START + 11)]);
+    assert_eq!(end(None).level(), 5);
 }

@@ -3,22 +3,24 @@
 
 use proptest::prelude::*;
 
+use super::consistency::{definition_references, replay};
 use super::random::{
-    random_begin, random_occurrence, random_record, random_report, random_run_report,
-    random_worker_entries,
+    random_begin, random_occurrence, random_record, random_report, random_reshape,
+    random_run_report, random_worker_entries,
 };
+use super::template_chains::random_template_step;
+use super::templates::broken_templates;
 use super::*;
 use crate::command::{JobAction, JobEdit, ProjectAction, ProjectEdit};
 use crate::model::credential::Credential;
 use crate::model::job::Timing;
 use crate::model::target::Executor;
-use crate::store::meta;
 
 /// A step of a random log: what, and three numbers that say which.
 type Step = (u8, u8, u8, u8);
 
 fn steps(n: usize) -> impl Strategy<Value = Vec<Step>> {
-    prop::collection::vec((0_u8..38, any::<u8>(), any::<u8>(), any::<u8>()), 1..n)
+    prop::collection::vec((0_u8..43, any::<u8>(), any::<u8>(), any::<u8>()), 1..n)
 }
 
 /// The command of a step. Ids are small, so that they are often ones that exist.
@@ -134,6 +136,8 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
         31..=34 => random_credential_step((a, b, c)),
         35 => random_worker_entries((a, b, c), seq),
         36 => random_run_report((a, b, c)),
+        37..=40 => random_template_step((a, b, c)),
+        41 => random_reshape(&definition, at, (a, b, c)),
         _ => Command::Tick,
     }
 }
@@ -141,7 +145,7 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
 /// Something about one of a few credentials, by a client or an operator.
 fn random_credential_step((a, b, c): (u8, u8, u8)) -> Command {
     let id = u64::from(b % 8);
-    let command = match a % 4 {
+    let command = match a % 5 {
         0 | 1 => Command::CreateCredential(Credential {
             id: 0,
             api_key: format!("k{}", c % 16),
@@ -154,6 +158,7 @@ fn random_credential_step((a, b, c): (u8, u8, u8)) -> Command {
             parent: None,
         }),
         2 => Command::ArchiveCredential { id, archived: c % 4 > 0, by: None },
+        3 => Command::EndSessions { credential: (c % 4 > 0).then_some(id) },
         _ => Command::DeleteCredential { id },
     };
     command.by_client((c % 3 > 0).then_some(u64::from(c % 8)))
@@ -198,32 +203,6 @@ fn log(steps: &[Step]) -> Vec<(Millis, Command)> {
     log
 }
 
-/// Applies a part of a log in transactions of the given lengths, over and over.
-pub(super) fn replay(
-    state: &mut ApplyFixture,
-    log: &[(Millis, Command)],
-    chunks: &[usize],
-) -> Vec<Outcome> {
-    let mut outcomes = Vec::new();
-    let mut rest = log;
-    let mut lengths = chunks.iter().cycle();
-    while !rest.is_empty() {
-        let n = lengths.next().copied().unwrap_or(1).min(rest.len());
-        let (chunk, after) = rest.split_at(n);
-        rest = after;
-        let done: Result<(), Error> = state.writer.transaction(|tx| {
-            for (stamp, command) in chunk {
-                state.index += 1;
-                outcomes.push(apply(tx, state.index, *stamp, None, command, &mut state.change)?);
-            }
-            meta::set_applied(tx, &state.index.to_be_bytes())?;
-            Ok(())
-        });
-        done.unwrap();
-    }
-    outcomes
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(if cfg!(feature = "slow") { 48 } else { 12 }))]
 
@@ -251,6 +230,10 @@ proptest! {
         prop_assert_eq!(outcomes, others);
         prop_assert_eq!(one_by_one.hash(), third.hash());
         prop_assert_eq!(definition_references(&third), vec![]);
+        prop_assert_eq!(broken_templates(&third), Vec::<String>::new());
+        // A node that came later has the same facts at the same places from there on.
+        let facts = [cut, third].map(|node| node.change.events.facts().to_vec()).concat();
+        prop_assert_eq!(one_by_one.change.events.facts(), facts);
     }
 
     #[test]
@@ -278,37 +261,4 @@ proptest! {
         other.done(journal_part(cursor.min(records.len() - 1), records.len()));
         prop_assert_eq!(plain.hash(), other.hash());
     }
-}
-
-/// The counts that do not agree: definitions whose references are not the number of rows that refer
-/// to them, projects that miscount their jobs, labels without a definition, jobs whose mark of
-/// labels differs from their definition, plans that end ahead and are not the pauses of jobs.
-pub(super) fn definition_references(state: &ApplyFixture) -> Vec<(i64, i64, i64)> {
-    state.read(|c| {
-        c.prepare(
-            "SELECT id, refs, uses FROM (
-                 SELECT id, refs, (SELECT COUNT(*) FROM jobs WHERE shape_id = shapes.id)
-                     + (SELECT COUNT(*) FROM staged_jobs WHERE shape_id = shapes.id)
-                     + (SELECT COUNT(*) FROM closed_plans WHERE shape_id = shapes.id) AS uses
-                 FROM shapes)
-             WHERE refs <> uses OR refs = 0
-             UNION ALL
-             SELECT -id, jobs, uses FROM (
-                 SELECT id, jobs, (SELECT COUNT(*) FROM jobs WHERE project_id = projects.id) AS uses
-                 FROM projects)
-             WHERE jobs <> uses
-             UNION ALL
-             SELECT shape_id, COUNT(*), -1 FROM shape_labels
-             WHERE shape_id NOT IN (SELECT id FROM shapes) GROUP BY shape_id
-             UNION ALL
-             SELECT id, labelled, -2 FROM jobs
-             WHERE labelled <> (shape_id IN (SELECT shape_id FROM shape_labels))
-             UNION ALL
-             SELECT job, until, -3 FROM closed_plans LEFT JOIN jobs ON id = job
-             WHERE until > (SELECT value FROM meta WHERE key = 'log_time')
-                 AND (closed_plans.status <> 1 OR jobs.plan_from IS NOT until OR jobs.status <> 0)",
-        )?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-        .collect()
-    })
 }

@@ -113,7 +113,7 @@ fn an_edit_of_the_plan_leaves_what_it_found_planned_where_it_was() {
         fixture.state.edit(fixture.job, |edit| edit.definition.end = Some(START + 800_000));
         fixture.state.edit(fixture.job, |edit| edit.definition.jitter = 3_000);
         assert_eq!(fixture.third(), (due, State::Unrecorded), "{what}, and more");
-        assert_eq!(super::determinism::definition_references(&fixture.state), []);
+        assert_eq!(super::consistency::definition_references(&fixture.state), []);
     }
 }
 
@@ -263,7 +263,7 @@ fn a_closed_plan_is_kept_until_what_is_left_of_it_is_settled() {
         assert_eq!(story_of(&commands, nth(3) + 5_000), 1, "its last occurrence is open");
         assert_eq!(story_of(&[settle(65, reach), retain(LATER)], reach), 1);
         assert_eq!(story_of(&[settle(129, reach + 1), retain(LATER)], reach + 1), 0);
-        assert_eq!(super::determinism::definition_references(&fixture.state), []);
+        assert_eq!(super::consistency::definition_references(&fixture.state), []);
     }
 }
 

@@ -91,3 +91,34 @@ fn jobs_are_found_by_what_they_are() {
 fn request_staged(definition: &JobDefinition) -> Command {
     create(5, definition.clone(), 1, true)
 }
+
+#[test]
+fn a_total_by_status_looks_at_no_job_where_there_are_many() {
+    let mut state = ApplyFixture::new();
+    state.done(Command::CreateProject(NewProject { name: "q".into(), ..NewProject::default() }));
+    let ended = |project| JobDefinition { project, end: Some(START + 1), ..every_minute() };
+    state.jobs(ended(1), 3); // 1, 2, 3
+    state.jobs(ended(2), 2); // 4, 5
+    let now = START + 20;
+    let total = |state: &ApplyFixture, project, status| {
+        let filter = Filter { project, status: Some((status, now)), ..Filter::default() };
+        let jobs::Total { count, exact } = state.read(|c| jobs::count(c, &filter));
+        (count, exact)
+    };
+    assert_eq!(total(&state, None, JobStatus::Completed), (5, true));
+    assert_eq!(total(&state, Some(2), JobStatus::Completed), (2, true));
+    state.jobs(every_minute(), 20_000);
+    state.now = START + 10;
+    state.done(change(&[(6, 4)], pause(None)));
+    state.done(change(&[(10, 2)], pause(90)));
+    state.disable(12);
+    for (status, number) in
+        [(JobStatus::Active, 19_993), (JobStatus::Inactive, 6), (JobStatus::Completed, 5)]
+    {
+        assert_eq!(total(&state, None, status), (number, false), "{status:?}");
+    }
+    assert_eq!(total(&state, None, JobStatus::Disabled), (1, true), "no job is over by that");
+    assert_eq!(total(&state, Some(2), JobStatus::Completed), (2, true), "it has few jobs");
+    let all = state.read(|c| jobs::counts(c, None));
+    assert_eq!((all.active, all.inactive, all.disabled), (20_000, 4, 1));
+}

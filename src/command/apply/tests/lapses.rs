@@ -73,7 +73,7 @@ fn a_one_off_that_does_not_fire_lapses_at_its_instant() {
             assert_eq!(state.read(jobs::next_lapse), None);
             assert_eq!(state.done(Command::Expire { limit: 9 }), Outcome::Changed(0));
         }
-        assert_eq!(super::determinism::definition_references(&state), []);
+        assert_eq!(super::consistency::definition_references(&state), []);
     }
 
     // As many at once as are asked for; those that are to vanish do; also when they were staged.

@@ -1,9 +1,11 @@
 //! The rules of apply, each tested against a store of its own: see `fixture`. `determinism` and
 //! `model` try random logs, the other files test one group of rules each.
 
+mod consistency;
 mod credentials;
 mod dead_letters;
 mod determinism;
+mod events;
 mod executors;
 mod explain;
 mod external_ids;
@@ -24,6 +26,7 @@ mod queues;
 mod random;
 mod record;
 mod reports;
+mod reshape;
 mod restore;
 mod retention;
 mod run_ends;
@@ -31,6 +34,11 @@ mod run_reports;
 mod run_timeouts;
 mod runs;
 mod staging;
+mod template_chains;
+mod template_ends;
+mod template_rules;
+mod templates;
+mod terminate;
 mod worker_runs;
 
 use fixture::*;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::command::{JobAction, JobEdit};
+use crate::model::job::Job;
 use crate::model::target::HttpTarget;
 use crate::store::{jobs, ledger};
 
@@ -245,4 +246,19 @@ fn an_edit_while_the_jitter_of_a_one_off_runs_loses_nothing() {
     assert_eq!((now(&state), state.rows()), (Some(vec![entry]), vec![]));
     state.complete(id, SOON, Verdict::Delivered);
     assert_eq!(state.job(id).status, JobStatus::Completed);
+}
+
+#[test]
+fn a_one_off_that_is_over_keeps_all_that_was_said_of_it() {
+    let mut state = ApplyFixture::new();
+    let definition = JobDefinition { labels: [("a".into(), "b".into())].into(), ..at() };
+    let job = NewJob { data: "x".into(), external_id: Some("e".into()), ..one(SOON) };
+    let id = state.create_one(definition, job);
+    let before = state.edit(id, |edit| edit.data = "y".into());
+    state.now = SOON;
+    let end = AttemptRecord { once: true, ..record([id], Verdict::Delivered) };
+    state.done(journal_batch(1, 5, 1, vec![end]));
+    let (status, version) = (JobStatus::Completed, before.version + 1);
+    assert_eq!(state.job(id), Job { status, version, ..before });
+    assert_eq!(state.read(|c| jobs::counts(c, None)).completed, 1);
 }

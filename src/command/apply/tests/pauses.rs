@@ -81,12 +81,12 @@ fn intervals_of_pauses_are_kept_and_end_where_they_are_cut() {
         assert_eq!((job.status, job.from - START, job.anchor), (*status, *from, START), "{told:?}");
         assert_eq!(state.closed_intervals(id), *intervals, "{told:?}");
         assert_eq!(state.read(|c| jobs::get(c, id)).unwrap().definition.spec, "@every 1m");
-        assert_eq!(super::determinism::definition_references(&state), []);
+        assert_eq!(super::consistency::definition_references(&state), []);
         // Whatever it was, it can go.
         state.now += 1;
         state.done(change(&[(id, 1)], JobAction::Delete));
         assert!(state.closed_intervals(id).iter().all(|s| s.1 <= state.now - START), "{told:?}");
-        assert_eq!(super::determinism::definition_references(&state), []);
+        assert_eq!(super::consistency::definition_references(&state), []);
     }
 }
 
@@ -155,7 +155,7 @@ fn an_edit_sets_the_end_of_a_pause() {
     let id = state.create_one(every_minute(), lapses_at);
     assert_eq!((state.job(id).from, state.job(id).anchor), (START + 499, START + 1_000));
     assert_eq!(state.closed_intervals(id), [(30, 499, false)]);
-    assert_eq!(super::determinism::definition_references(&state), []);
+    assert_eq!(super::consistency::definition_references(&state), []);
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn a_disabled_job_comes_back_by_a_resume() {
         let job = state.job(id);
         assert_eq!((job.status, job.from, job.anchor), (JobStatus::Active, START + 30, START));
         assert_eq!(state.closed_intervals(id).last(), Some(&(20, 30, false)));
-        assert_eq!(super::determinism::definition_references(&state), []);
+        assert_eq!(super::consistency::definition_references(&state), []);
     }
     let mut state = ApplyFixture::new();
     state.disable(77);
@@ -315,7 +315,7 @@ fn a_deleted_project_ends_the_pauses_of_its_jobs_and_keeps_its_own_for_the_histo
     assert!(state.change.targets);
     assert_eq!(state.closed_intervals(first), [(0, 10, true), (10, 20, false)]);
     assert_eq!(state.closed_intervals(first + 1), [(0, 20, true)]);
-    assert_eq!(super::determinism::definition_references(&state), []);
+    assert_eq!(super::consistency::definition_references(&state), []);
     let pauses = state.read(|c| projects::pauses(c, 1));
     assert_eq!((pauses.len(), pauses[0].until), (1, Some(START + 20)));
     let settled = (0..SHARDS).map(|shard| mark(shard, 1, START + 30)).collect();

@@ -2,8 +2,10 @@
 
 use super::offers::{offer, taken};
 use super::*;
+use crate::command::{DefinitionEdit, ReshapeJobs};
 use crate::model::attempt::SkipReason;
 use crate::model::delivery::{Overlap, Retry};
+use crate::model::job::Timing;
 use crate::model::offer::Offer;
 use crate::model::run::{Accepted, BeginRun, Occurrence, Report};
 use crate::model::run_report::{RunReport, Said};
@@ -93,4 +95,24 @@ pub(super) fn random_run_report((a, b, c): (u8, u8, u8)) -> Command {
     let (occurrence, attempt) = (random_occurrence(b, c), u32::from(a % 3));
     let report = RunReport { occurrence, attempt, worker: String::new(), said };
     Command::ReportRuns { reports: vec![report] }
+}
+
+/// An edit of some jobs of a few definitions.
+pub(super) fn random_reshape(
+    to: &JobDefinition,
+    at: Option<Millis>,
+    (a, b, c): (u8, u8, u8),
+) -> Command {
+    let edit = |from: u8| DefinitionEdit {
+        from: u64::from(from),
+        to: JobDefinition { jitter: i64::from(from) * 1_000, ..to.clone() },
+        at: at.filter(|_| to.timing == Timing::At),
+        again: b % 2 == 0,
+    };
+    Command::ReshapeJobs(Box::new(ReshapeJobs {
+        definitions: (0..a % 24).map(|n| edit(n + 1)).collect(),
+        jobs: vec![(u64::from(c) % 90, u64::from(b % 16)), (90, 4)],
+        data: (c % 3 == 0).then(|| format!("{a}")),
+        by: None,
+    }))
 }

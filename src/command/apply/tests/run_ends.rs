@@ -12,7 +12,7 @@ use crate::model::job::PARKED;
 use crate::model::offer::{MAX_NAME, Offer};
 use crate::model::run::{BeginRun, Begun, CancelCause, Occurrence, Phase, Report};
 use crate::model::run_report::{RunState, Said};
-use crate::store::{pending, runs};
+use crate::store::{ends, pending, runs};
 
 const DONE: Said = Said::Done { result: None };
 
@@ -40,6 +40,9 @@ fn an_end_is_known_however_long_jitter_delayed_the_run_and_after_its_job_is_gone
             fixture.take(1, taken(Offer { shard, due, ..offer(of) }, "w"));
             assert_eq!(fixture.counts(of, said.clone()), state);
             assert_eq!(fixture.counts(of, said.clone()), state, "said once more");
+            let found = fixture.state.read(|c| ends::within(c, of, 60_000));
+            let found = found.and_then(|(verdict, _)| RunState::of_end(verdict));
+            assert_eq!(found, Some(state), "whoever reads finds it, too");
             if state != RunState::Failed {
                 fixture.state.now += 1_000;
                 fixture.state.done(Command::DeleteJob { id: job, expect: None });

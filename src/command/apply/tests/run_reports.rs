@@ -80,8 +80,11 @@ fn a_failure_is_tried_again_if_the_terms_and_the_worker_say_so() {
         assert_eq!((fixture.last().0, fixture.dead()), (Verdict::Dead, vec![vec![1]]));
         assert_eq!(fixture.counts(of, failed(retry)), RunState::Failed, "a repetition");
         // It was done after all.
-        assert_eq!(fixture.say(of, 1, "w", DONE), Reported::Counted(RunState::Completed));
+        let done = Said::Done { result: Some("42 mails".into()) };
+        assert_eq!(fixture.say(of, 1, "w", done), Reported::Counted(RunState::Completed));
         assert_eq!((fixture.last().0, fixture.dead().len()), (Verdict::Delivered, 0));
+        let record = fixture.records().pop().unwrap().record;
+        assert_eq!(record.response.as_deref(), Some("42 mails"), "its result is kept");
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::determinism::replay;
+use super::consistency::replay;
 use super::model::{all_runs, broken, letters};
 use super::offers::{offer, terms};
 use super::runs::told;

@@ -23,6 +23,8 @@ pub struct Sizes {
     body: (Length, Place),
     /// Whether something is filled into the path.
     fills_path: bool,
+    /// Whether the type of a template is filled into the URL.
+    names_template: bool,
 }
 
 impl Sizes {
@@ -67,7 +69,9 @@ impl Sizes {
             Some(body) => Length::of(body, (Place::Plain, place)),
         };
         let fills_path = !template.filled.is_empty();
-        Ok(Self { url: whole, headers, all_headers, body: (body, place), fills_path })
+        let names_template = target.url.contains("{{template}}");
+        let body = (body, place);
+        Ok(Self { url: whole, headers, all_headers, body, fills_path, names_template })
     }
 
     /// Checks that URL and headers keep their bounds with empty data. A target that does not fits
@@ -81,12 +85,13 @@ impl Sizes {
         self.body.0.with(self.body.1.length(data))
     }
 
-    /// Checks that the requests of a job with this data can be sent. `max_body` is the most bytes
-    /// of a body, and `target` the target that these are the sizes of.
+    /// Checks that the requests of a job can be sent that has this data and was made by a template
+    /// of this type, which is empty for other jobs. `max_body` is the most bytes of a body, and
+    /// `target` the target that these are the sizes of.
     pub fn check_data(
         &self,
         target: &HttpTarget,
-        data: &str,
+        (data, template): (&str, &str),
         max_body: usize,
     ) -> Result<(), Error> {
         self.check_lengths(data, max_body).map_err(Error::TooLong)?;
@@ -97,13 +102,17 @@ impl Sizes {
             return Err(Error::Header(name.clone()));
         }
         // Only an empty value or one of dots alone leads elsewhere, see `RequestTemplate::url`.
-        if self.fills_path && data.bytes().all(|byte| byte == b'.') {
+        let leads_elsewhere = |text: &str| text.bytes().all(|byte| byte == b'.');
+        if self.fills_path
+            && (leads_elsewhere(data) || self.names_template && leads_elsewhere(template))
+        {
             let fill = Fill {
                 execution_id: EXECUTION_ID,
                 job: JobId::MAX,
                 scheduled: INSTANT,
                 attempt: u32::MAX,
                 data,
+                template,
             };
             RequestTemplate::new(target, usize::MAX)?.url(&fill)?;
         }

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::executor::template::{Fill, PLACEHOLDERS, unknown};
 use crate::model::target::{Auth, HttpTarget, Sealed};
+use crate::model::template::LONGEST_TYPE;
 
 const FILL: Fill<'_> = Fill {
     execution_id: "c1-4d-19aa0",
@@ -15,6 +16,7 @@ const FILL: Fill<'_> = Fill {
     scheduled: 1_763_700_000_000,
     attempt: 2,
     data: "a/b \"q\"\n?",
+    template: "send_mail",
 };
 
 fn render(target: &HttpTarget, fill: &Fill<'_>, with: &Opened) -> Result<Rendered, Error> {
@@ -227,7 +229,11 @@ fn values_make_no_segment_that_leads_elsewhere() {
     ] {
         assert_eq!(refused(&to(url), data), Error::Path, "{url} {data:?}");
         let sizes = Sizes::new(&to(url)).unwrap();
-        assert_eq!(sizes.check_data(&to(url), data, 100), Err(Error::Path), "{url} {data:?}");
+        assert_eq!(
+            sizes.check_data(&to(url), (data, FILL.template), 100),
+            Err(Error::Path),
+            "{url} {data:?}"
+        );
     }
     for (url, data) in [
         ("http://h/tenants/{{data}}", "%2e%2e"),
@@ -241,8 +247,39 @@ fn values_make_no_segment_that_leads_elsewhere() {
     ] {
         let fill = Fill { data, ..FILL };
         assert!(render(&to(url), &fill, &Opened::default()).is_ok(), "{url} {data:?}");
-        assert_eq!(Sizes::new(&to(url)).unwrap().check_data(&to(url), data, 100), Ok(()), "{url}");
+        assert_eq!(
+            Sizes::new(&to(url)).unwrap().check_data(&to(url), (data, FILL.template), 100),
+            Ok(()),
+            "{url}"
+        );
     }
+}
+
+#[test]
+fn the_type_of_a_template_is_filled_in_and_never_leads_elsewhere() {
+    let target = HttpTarget {
+        headers: lines([("X-Type", "<{{template}}>")]),
+        body: Some(r#"{"type":"{{template}}"}"#.to_owned()),
+        ..to("http://h/jobs/{{template}}?of={{template}}")
+    };
+    let done = rendered(&target);
+    assert_eq!(done.url, "http://h/jobs/send_mail?of=send_mail");
+    assert_eq!(done.body, r#"{"type":"send_mail"}"#);
+    assert!(done.headers.iter().any(|(n, v)| n == "x-type" && v == "<send_mail>"), "{done:?}");
+    let sizes = Sizes::new(&target).unwrap();
+    // A job that no template made has no type.
+    for template in ["", ".", ".."] {
+        let filled = render(&target, &Fill { template, ..FILL }, &Opened::default());
+        assert_eq!(filled.unwrap_err(), Error::Path, "{template:?}");
+        assert_eq!(sizes.check_data(&target, ("x", template), 200), Err(Error::Path));
+    }
+    assert_eq!(sizes.check_data(&target, ("", "send_mail"), 200), Ok(()));
+    let query = to("http://h/?of={{template}}");
+    assert_eq!(Sizes::new(&query).unwrap().check_data(&query, ("", ""), 100), Ok(()));
+    let longest = "x".repeat(LONGEST_TYPE);
+    let url = to(&format!("http://h/{}{{{{template}}}}", "y".repeat(MAX_URL - 9 - LONGEST_TYPE)));
+    assert_eq!(Sizes::new(&url).unwrap().check_data(&url, ("", &longest), 100), Ok(()));
+    assert!(render(&url, &Fill { template: &longest, ..FILL }, &Opened::default()).is_ok());
 }
 
 #[test]
@@ -333,7 +370,7 @@ proptest! {
         let fill = Fill { job, attempt, scheduled, data: &data, ..FILL };
         let template = RequestTemplate::new(&target, MAX_BODY).unwrap();
         let rendered = template.render(&fill, &Opened::default());
-        let admitted = Sizes::new(&target).unwrap().check_data(&target, &data, MAX_BODY);
+        let admitted = Sizes::new(&target).unwrap().check_data(&target, (&data, FILL.template), MAX_BODY);
         if let Err(error) = &rendered {
             prop_assert!(admitted.is_err(), "admitted, but {}", error);
         }

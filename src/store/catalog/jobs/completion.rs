@@ -128,6 +128,19 @@ struct Bounded {
     left: Left,
 }
 
+impl Bounded {
+    /// Reads a definition; `None` where it is that of a one-off.
+    fn read(conn: &Connection, id: u64, now: Millis) -> rusqlite::Result<Option<Self>> {
+        let found = definitions::get(conn, id)?.filter(|definition| !definition.is_one_off());
+        Ok(found.map(|definition| {
+            let own = Schedule::is_seed_dependent(&definition.spec);
+            let schedule = if own { None } else { parse(&definition, 0) };
+            let left = Left::of(&definition, schedule.as_ref(), now);
+            Self { definition, schedule, left }
+        }))
+    }
+}
+
 /// The recurring jobs that are over at an instant, of one project or of all; with `among`, of those
 /// jobs only. A schedule is evaluated once for each definition with a last date, and once more only
 /// for each job about which that does not tell enough.
@@ -181,6 +194,35 @@ pub(super) fn completed(
     Ok(found)
 }
 
+/// The definitions with a last date, of one project or of all. They are found by an index that has
+/// only those.
+const WITH_END: &str = "SELECT id, refs FROM shapes
+     WHERE json_extract(body, '$.end') IS NOT NULL
+         AND (?1 IS NULL OR json_extract(body, '$.project') = ?1) AND ?2 IS NULL";
+
+/// About the number of the recurring jobs that are over at an instant, of one project or of all, by
+/// one look at each definition with a last date; and `true` if it is exact, since no job is.
+/// `paused` is the number of jobs in a timed pause.
+pub(super) fn ending(
+    conn: &Connection,
+    project: Option<ProjectId>,
+    paused: u64,
+    now: Millis,
+) -> rusqlite::Result<(u64, bool)> {
+    let mut select = conn.prepare_cached(WITH_END)?;
+    let mut rows = select.query(params![project.map(|project| project as i64), None::<&str>])?;
+    let (mut number, mut exact) = (0, true);
+    while let Some(row) = rows.next()? {
+        if let Some(bounded) = Bounded::read(conn, id_at(row, 0)?, now)? {
+            // A plan that begins only when a pause is over may have no occurrence even so.
+            exact &= bounded.left == Left::More && paused == 0;
+            // Plans that were closed refer to it, too.
+            number += if bounded.left == Left::Nothing { id_at(row, 1)? } else { 0 };
+        }
+    }
+    Ok((number, exact))
+}
+
 /// The definitions with a last date, by id: of one project or of all, or of some jobs (as JSON).
 fn bounded(
     conn: &Connection,
@@ -188,36 +230,23 @@ fn bounded(
     among: Option<&str>,
     now: Millis,
 ) -> rusqlite::Result<HashMap<u64, Bounded>> {
-    let with_end = "json_extract(body, '$.end') IS NOT NULL";
-    let sql = match (among, project) {
-        (Some(_), _) => format!(
+    let sql = match among {
+        Some(_) => {
             "SELECT id FROM shapes
              WHERE id IN (SELECT shape_id FROM jobs
                      WHERE id IN (SELECT value FROM json_each(?2))
-                         AND (?1 IS NULL OR project_id = ?1)) AND {with_end}"
-        ),
-        (None, None) => format!("SELECT id FROM shapes WHERE {with_end} AND ?1 IS ?2"),
-        (None, Some(_)) => format!(
-            "SELECT id FROM shapes
-             WHERE id IN (SELECT shape_id FROM jobs WHERE project_id = ?1) AND {with_end}
-                 AND ?2 IS NULL"
-        ),
+                         AND (?1 IS NULL OR project_id = ?1))
+                 AND json_extract(body, '$.end') IS NOT NULL"
+        }
+        None => WITH_END,
     };
     let ids: Vec<u64> = conn
-        .prepare_cached(&sql)?
+        .prepare_cached(sql)?
         .query_map(params![project.map(|project| project as i64), among], |row| id_at(row, 0))?
         .collect::<rusqlite::Result<_>>()?;
     let mut bounded = HashMap::new();
     for id in ids {
-        let Some(definition) =
-            definitions::get(conn, id)?.filter(|definition| !definition.is_one_off())
-        else {
-            continue;
-        };
-        let own = Schedule::is_seed_dependent(&definition.spec);
-        let schedule = if own { None } else { parse(&definition, 0) };
-        let left = Left::of(&definition, schedule.as_ref(), now);
-        bounded.insert(id, Bounded { definition, schedule, left });
+        bounded.extend(Bounded::read(conn, id, now)?.map(|one| (id, one)));
     }
     Ok(bounded)
 }

@@ -55,7 +55,9 @@ pub fn insert<'a>(
 ) -> rusqlite::Result<()> {
     let mut rows = rows.peekable();
     let mut alike: Vec<NewRow<'_>> = Vec::new();
+    let mut counted = None;
     while let Some(row) = rows.next() {
+        count(tx, &mut counted, Some((row.project, row.status)));
         let follows = rows.peek().is_some_and(|next| next.follows(&row));
         if alike.is_empty() && !follows {
             insert_one(tx, stamp, &row)?;
@@ -69,10 +71,28 @@ pub fn insert<'a>(
             alike.drain(..).try_for_each(|row| insert_one(tx, stamp, &row))?;
         }
     }
+    count(tx, &mut counted, None);
     Ok(())
 }
 
-/// Adds one row.
+/// Counts a row, or the end of all. Rows of one project and status in a row are counted as one.
+fn count(
+    tx: &Tx<'_>,
+    counted: &mut Option<((ProjectId, JobStatus), i64)>,
+    row: Option<(ProjectId, JobStatus)>,
+) {
+    match (counted.as_mut(), row) {
+        (Some((same, n)), Some(row)) if *same == row => *n += 1,
+        (before, row) => {
+            if let Some(((project, status), n)) = before {
+                tx.count_jobs(*project, *status, *n);
+            }
+            *counted = row.map(|row| (row, 1));
+        }
+    }
+}
+
+/// Adds one row, which the caller counts.
 fn insert_one(tx: &Tx<'_>, stamp: Millis, row: &NewRow<'_>) -> rusqlite::Result<()> {
     let mut insert = tx.prepare_cached(
         "INSERT INTO jobs (id, project_id, shape_id, data, created, anchor, plan_from, status,
@@ -163,7 +183,8 @@ mod tests {
             store.read(Store::hash).unwrap()
         };
         let batched = written(&|tx| insert(tx, 4, rows()));
-        let alone = written(&|tx| rows().try_for_each(|row| insert_one(tx, 4, &row)));
+        let one = |tx: &Tx<'_>, row| insert(tx, 4, std::iter::once(row));
+        let alone = written(&|tx| rows().try_for_each(|row| one(tx, row)));
         assert_eq!(batched, alone);
         let other = written(&|tx| insert(tx, 4, rows().skip(1)));
         assert_ne!(batched, other, "the hash sees rows");

@@ -48,6 +48,10 @@ pub(super) fn condition(filter: &Filter) -> (String, Vec<Value>) {
         parts.push(format!("lone IN (0, ?{})", values.len()));
     }
     if !filter.kinds.is_empty() {
+        if filter.job.is_none() && !filter.kinds.contains(&OutcomeKind::Delivered) {
+            // The condition of the index of what was not delivered, which is rare as a rule.
+            parts.push("verdict <> 0".to_owned());
+        }
         parts.push(fits(&filter.kinds));
     }
     (parts.join(" AND "), values)

@@ -1,15 +1,14 @@
 //! A page of executions, and their number.
 
-use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::filter::{Filter, condition, keyset};
 use super::of_job::{Part, page_of_job, total_of_job};
 use super::row::{Execution, Total, read};
+use super::total::total;
 use crate::model::members::Members;
 use crate::model::{JobId, Millis};
 use crate::store::history::attempts;
-use crate::store::history::counters::{self, OutcomeKind};
 use crate::store::row::id_at;
 
 /// The number of executions that match, and those from `offset` on, at most `limit`, in the order
@@ -29,7 +28,7 @@ pub fn list(
         let page = page_of_job(conn, job, &condition, &values, &part)?;
         return Ok((total_of_job(conn, job, filter)?, page));
     }
-    let total = Total { count: total(conn, filter, &condition, &values)?, exact: true };
+    let total = total(conn, filter)?;
     let (keyset, paged) = keyset(filter.after, descending, values);
     let mut select = conn.prepare_cached(&format!(
         "SELECT {} FROM blocks WHERE {condition}{keyset} ORDER BY due {way}, id {way}",
@@ -80,19 +79,4 @@ pub fn newest_of_job(
     let (condition, values) = condition(filter);
     let part = Part { after: filter.after, limit, offset: 0, descending: true };
     page_of_job(conn, job, &condition, &values, &part)
-}
-
-/// The number of executions that match: from the hourly counters where no time is asked for.
-fn total(
-    conn: &Connection,
-    filter: &Filter,
-    condition: &str,
-    values: &[Value],
-) -> rusqlite::Result<u64> {
-    if filter.from.is_none() && filter.until.is_none() {
-        let kinds = if filter.kinds.is_empty() { &OutcomeKind::ALL[..] } else { &filter.kinds };
-        return counters::total(conn, filter.project, kinds);
-    }
-    conn.prepare_cached(&format!("SELECT COALESCE(SUM(count), 0) FROM blocks WHERE {condition}"))?
-        .query_row(params_from_iter(values), |row| id_at(row, 0))
 }

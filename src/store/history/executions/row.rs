@@ -14,8 +14,9 @@ use crate::store::row::{id_at, result_at};
 pub struct Total {
     /// How many executions match.
     pub count: u64,
-    /// `false` when the last part of it was estimated: a job's executions are not counted beyond
-    /// some thousand records of its shard, each of which would have to be read.
+    /// `false` when a part of it was estimated: a job's executions are not counted beyond some
+    /// thousand records of its shard, each of which would have to be read; of others, the part of
+    /// an hour at the end of a range is not, where it has many records.
     pub exact: bool,
 }
 

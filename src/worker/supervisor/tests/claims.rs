@@ -1,6 +1,6 @@
 //! Claims: who gets what, in which order, and what must have happened before.
 
-use super::super::event::{Effect, Event, Found, Prepared};
+use super::super::event::{Effect, Event, Found, Loaded, Prepared};
 use super::fixture::*;
 use crate::model::attempt::{JournalEntry, ResultOrigin, SkipReason, Verdict};
 use crate::model::claim::ClaimOrder;
@@ -203,18 +203,30 @@ fn what_is_due_in_a_range_of_another_node_comes_back() {
     assert!(effects.contains(&Effect::Returned { dispatch: 1, members }), "{effects:?}");
 }
 
+/// A row of jobs 1 and 2, the first of which is taken in the own journal.
+fn loaded_with_claim() -> Loaded {
+    let members = Members::from_sorted([1]);
+    let offer = super::super::offering::offer(&source(DUE, 7), members, &terms(7));
+    let taken = Taken { offer, phase: Phase::Running, worker: "v".into(), started: 1 };
+    let journal = vec![(5, JournalEntry::Taken(taken))];
+    Loaded { journal, ..loaded(vec![row(4, 1, [1, 2])]) }
+}
+
+#[test]
+fn what_was_given_out_before_the_own_journal_was_read_does_not_wait_beside_it() {
+    let mut fixture = SupervisorFixture::unborn();
+    fixture.step(Event::Shards(vec![shard(EPOCH)]));
+    fixture.dispatch(1, source(DUE, 7), [1], None);
+    let effects = fixture.step(Event::Loaded(Box::new(loaded_with_claim())));
+    assert!(effects.contains(&Effect::Finished { dispatch: 1 }), "{effects:?}");
+    assert_eq!(fixture.take(9), [2]);
+}
+
 #[test]
 fn what_the_own_journal_has_as_taken_is_not_handed_out_again() {
     let mut fixture = SupervisorFixture::unborn();
     fixture.step(Event::Shards(vec![shard(EPOCH)]));
-    let offer =
-        super::super::offering::offer(&source(DUE, 7), Members::from_sorted([1]), &terms(7));
-    let entry = |offer| {
-        JournalEntry::Taken(Taken { offer, phase: Phase::Running, worker: "v".into(), started: 1 })
-    };
-    let journal = vec![(5, entry(offer))];
-    let found = loaded(vec![row(4, 1, [1, 2])]);
-    fixture.step(Event::Loaded(Box::new(super::super::event::Loaded { journal, ..found })));
+    fixture.step(Event::Loaded(Box::new(loaded_with_claim())));
     fixture.seq = 5;
     assert_eq!(fixture.take(9), [2]);
     // Until the store has recorded it, it says nothing about the run.
@@ -222,8 +234,33 @@ fn what_the_own_journal_has_as_taken_is_not_handed_out_again() {
     fixture.step(Event::RunRead { of: of(1), found });
     fixture.step(Event::OfferRead { id: 4, offer: Some(Box::new(row(4, 1, [1]))) });
     assert_eq!(fixture.take(9), Vec::<u64>::new());
-    let effects = fixture.step(Event::Recorded { seq: 5 });
-    assert_eq!(effects, [Effect::ReadRuns(vec![of(1)])]);
+    assert_eq!(fixture.step(Event::Recorded { seq: 5 }), []);
+    let effects = fixture.pass(400);
+    assert!(effects.contains(&Effect::ReadRuns(vec![of(1)])), "{effects:?}");
+    assert_eq!(reads(&fixture.pass(1_000)), 0, "it is asked once");
+}
+
+/// The number of runs that are to be read.
+fn reads(effects: &[Effect]) -> usize {
+    let reads = effects.iter().filter_map(|effect| match effect {
+        Effect::ReadRuns(runs) => Some(runs.len()),
+        _ => None,
+    });
+    reads.sum()
+}
+
+#[test]
+fn a_run_that_a_change_names_when_it_is_recorded_is_read_once() {
+    let mut fixture = SupervisorFixture::new();
+    fixture.dispatch(1, source(DUE, 7), [1, 2], None);
+    assert_eq!(fixture.take(2), [1, 2]);
+    // The cursor is read before the change has come that names them.
+    fixture.record();
+    let run = Box::new(stored(Phase::Running));
+    fixture.step(Event::RunRead { of: of(1), found: Found::Run(run) });
+    let effects = fixture.pass(1_000);
+    assert!(effects.contains(&Effect::ReadRuns(vec![of(2)])), "no change named it: {effects:?}");
+    assert_eq!(reads(&effects), 1);
 }
 
 #[test]

@@ -5,18 +5,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::event::{
-    Beat, Claim, Dispatch, Effect, Event, HandOutLease, Handed, Heartbeat, Loaded, Moment,
+    Beat, Claim, Dispatch, Effect, Event, Found, HandOutLease, Handed, Heartbeat, Loaded, Moment,
     OfferRow, Part, Prepared, Source,
 };
 use super::super::state::Supervisor;
-use crate::model::attempt::JournalEntry;
+use crate::model::attempt::{JournalEntry, ResultOrigin};
 use crate::model::claim::ClaimOrder;
 use crate::model::delivery::Retry;
-use crate::model::job::{OFFERED, OnOffer, Pending};
+use crate::model::job::{OFFERED, Pending};
 use crate::model::lease::Now;
 use crate::model::members::Members;
 use crate::model::offer::Taken;
+use crate::model::on_offer::OnOffer;
 use crate::model::run::{CancelCause, Occurrence, Phase, Run, WorkerRun};
+use crate::model::run_report::RunState;
 use crate::model::run_terms::{BusKind, RunTerms};
 use crate::model::shard::{Closing, Shard, ShardId};
 
@@ -24,6 +26,9 @@ use crate::model::shard::{Closing, Shard, ShardId};
 pub(super) const EPOCH: u64 = 3;
 /// The scheduled instant of the occurrences.
 pub(super) const DUE: i64 = 60_000;
+
+/// The queue whose bus is a broker.
+pub(super) const BROKER: u64 = 9;
 
 pub(super) struct TestLease {
     pub(super) since: Option<u64>,
@@ -49,10 +54,25 @@ pub(super) struct SupervisorFixture {
     claims: u64,
 }
 
+/// The word of the store that a run is over.
+pub(super) fn over(by_worker: bool) -> Found {
+    let (state, origin) = if by_worker {
+        (RunState::Completed, ResultOrigin::Reported)
+    } else {
+        (RunState::Cancelled, ResultOrigin::Cancelled)
+    };
+    Found::End { state, origin }
+}
+
 pub(super) fn terms(queue: u64) -> RunTerms {
     let retry = Retry { max: 2, delay: 5_000, factor: 1_000, max_delay: 5_000 };
-    let terms = RunTerms::new(BusKind::Embedded, queue, retry);
-    RunTerms { heartbeat_timeout: Some(60_000), ..terms }
+    let heartbeat_timeout = Some(60_000);
+    if queue == BROKER {
+        let terms = RunTerms::new(BusKind::Rabbitmq, queue, retry);
+        let heartbeat_timeout = Some(2_000);
+        return RunTerms { name: "nightly".into(), heartbeat_timeout, ..terms };
+    }
+    RunTerms { heartbeat_timeout, ..RunTerms::new(BusKind::Embedded, queue, retry) }
 }
 
 pub(super) fn of(job: u64) -> Occurrence {
@@ -92,6 +112,24 @@ pub(super) fn row(id: u64, attempt: u32, jobs: impl IntoIterator<Item = u64>) ->
         ..Pending::new(1, 0, DUE, Members::from_sorted(jobs))
     };
     OfferRow { row, asks: false, once: false }
+}
+
+/// The row of some jobs that wait in the broker's queue.
+pub(super) fn offer_row(id: u64, jobs: impl IntoIterator<Item = u64>) -> Box<OfferRow> {
+    let mut offer = row(id, 1, jobs);
+    offer.row.on_offer = Some(OnOffer { since: DUE, expires: None, executor: BROKER });
+    Box::new(offer)
+}
+
+/// The part of a run of the broker's queue that nobody is known to have.
+pub(super) fn published_run(phase: Phase) -> Box<WorkerRun> {
+    let run = stored(phase).worker.expect("a worker has it");
+    Box::new(WorkerRun { worker: String::new(), terms: terms(BROKER), ..*run })
+}
+
+/// What is said of a part that cannot be looked up now.
+pub(super) fn later(part: &Part) -> Prepared {
+    Prepared { later: part.jobs.clone(), ..Prepared::new(Arc::clone(&part.source)) }
 }
 
 pub(super) fn loaded(offers: Vec<OfferRow>) -> Loaded {

@@ -129,6 +129,8 @@ fn an_offer_has_waited_since_it_was_made_and_not_since_it_was_due() {
     fixture.dispatch(1, source(DUE, 7), [1, 2], None);
     let made = 1_000_000 + fixture.boot.cast_signed();
     assert_eq!(fixture.supervisor.waiting_since().get(&7), Some(&made));
+    let [shown] = fixture.supervisor.queues()[..] else { panic!("one queue") };
+    assert_eq!((shown.queue, shown.since), (7, made));
     let effects = fixture.pass(1_000);
     fixture.carry_out(effects);
     assert_eq!(fixture.supervisor.waiting_since().get(&7), Some(&made), "also when journaled");

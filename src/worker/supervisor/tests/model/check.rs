@@ -16,14 +16,8 @@ impl World {
     /// A claim is being answered: 2, 3, 4, 8, 9.
     pub(super) fn check_answer(&mut self, n: usize, claim: ClaimId, runs: &[Handed]) {
         let (id, now) = (self.nodes[n].id, self.now);
-        for Handed { of, attempt, .. } in runs {
-            let key = (*of, *attempt);
-            if !self.nodes[n].is_leased(now) {
-                self.checks.violate(format!("2: {of:?} was handed out without a lease"));
-            }
-            if of.scheduled > self.sched() {
-                self.checks.violate(format!("2: {of:?} was handed out early"));
-            }
+        for run in runs {
+            let (of, attempt) = (&run.of, &run.attempt);
             let on_disk = self.nodes[n].journal.iter().any(|entry| match entry {
                 JournalEntry::Taken(t) => t.offer.contains(*of) && t.offer.attempt == *attempt,
                 _ => false,
@@ -31,33 +25,45 @@ impl World {
             if !on_disk {
                 self.checks.violate(format!("2: {of:?} was handed out and is not on disk"));
             }
-            let before = self.checks.handed.get(&key).cloned().unwrap_or_default();
+            let before = self.checks.handed.get(&(*of, *attempt)).cloned().unwrap_or_default();
             for (node, at) in before {
                 if !self.checks.has_died(node, at, now) {
                     let what = format!("3: {of:?}, attempt {attempt}, by {node} and by {id}");
                     self.checks.violate(what);
                 }
             }
-            let highest = self.checks.highest.entry(*of).or_default();
-            if *highest > *attempt {
-                let what = format!("8: {of:?}, attempt {attempt} after {highest}");
-                self.checks.violate(what);
-            } else {
-                *highest = *attempt;
-            }
-            let looked_up = self.checks.looked_up.get(&claim).copied().unwrap_or(0);
-            if self.checks.cancelled.get(of).is_some_and(|at| *at < looked_up) {
-                self.checks.violate(format!("9: {of:?} was handed out after its cancel"));
-            }
-            if JOBS[of.job as usize - 1] != Overlap::Allow {
-                let others = self.log.read(|c| runs::of_job(c, of.job));
-                if others.iter().any(|run| run.accepted && run.occurrence != *of) {
-                    self.checks.violate(format!("4: {of:?} overlaps with another run"));
-                }
-            }
-            self.checks.handed.entry(key).or_default().push((id, now));
-            self.checks.heard.insert((id, *of, *attempt), now);
+            self.check_handed(n, claim, run);
+            self.checks.handed.entry((*of, *attempt)).or_default().push((id, now));
         }
+    }
+
+    /// A run is being handed out: 2, 4, 8, 9.
+    pub(super) fn check_handed(&mut self, n: usize, claim: ClaimId, run: &Handed) {
+        let (id, now, Handed { of, attempt, .. }) = (self.nodes[n].id, self.now, run);
+        if !self.nodes[n].is_leased(now) {
+            self.checks.violate(format!("2: {of:?} was handed out without a lease"));
+        }
+        if of.scheduled > self.sched() {
+            self.checks.violate(format!("2: {of:?} was handed out early"));
+        }
+        let highest = self.checks.highest.entry(*of).or_default();
+        if *highest > *attempt {
+            let what = format!("8: {of:?}, attempt {attempt} after {highest}");
+            self.checks.violate(what);
+        } else {
+            *highest = *attempt;
+        }
+        let looked_up = self.checks.looked_up.get(&(id, claim)).copied().unwrap_or(0);
+        if self.checks.cancelled.get(of).is_some_and(|at| *at < looked_up) {
+            self.checks.violate(format!("9: {of:?} was handed out after its cancel"));
+        }
+        if JOBS[of.job as usize - 1] != Overlap::Allow {
+            let others = self.log.read(|c| runs::of_job(c, of.job));
+            if others.iter().any(|run| run.accepted && run.occurrence != *of) {
+                self.checks.violate(format!("4: {of:?} overlaps with another run"));
+            }
+        }
+        self.checks.heard.insert((id, *of, *attempt), now);
     }
 
     /// A node says that a run is lost: 6.
@@ -66,12 +72,15 @@ impl World {
         let (id, of) = (self.nodes[n].id, report.occurrence);
         let heard = self.checks.heard.get(&(id, of, report.attempt)).copied();
         let loaded = self.checks.loaded.get(&id).copied();
-        let leased = self.nodes[n].lease.since.filter(|_| self.nodes[n].is_leased(self.now));
-        let Some(leased) = leased else {
+        if !self.nodes[n].is_leased(self.now) {
             return self.checks.violate(format!("6: {of:?} is judged without a lease"));
-        };
-        let since = heard.max(loaded).unwrap_or(0).max(leased);
-        if self.now < since + SILENCE {
+        }
+        let bus = self.checks.bus_up.get(&id).copied();
+        if self.has_broker() && !self.nodes[n].bus_up {
+            self.checks.violate(format!("6: {of:?} is judged while its bus is away"));
+        }
+        let since = heard.max(loaded).max(bus).unwrap_or(0);
+        if self.now < since + SILENCE + self.checks.lapsed(id, since) {
             let silent = self.now - since;
             self.checks.violate(format!("6: {of:?} is lost after {silent} ms"));
         }

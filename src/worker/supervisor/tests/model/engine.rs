@@ -1,7 +1,7 @@
 //! The engine of a node in the model: gives out what is due, and states watermarks.
 
 use super::super::super::event::{Dispatch, Event, Source};
-use super::world::{Firing, JOBS, MOST_WAITING, PERIOD, Rule, START, World, terms};
+use super::world::{Firing, JOBS, MOST_WAITING, PERIOD, Rule, START, World};
 use crate::command::{Command, Outcome};
 use crate::model::attempt::{JournalEntry, Watermark};
 use crate::model::delivery::Overlap;
@@ -157,7 +157,7 @@ impl World {
             id,
             source,
             members: Members::from_sorted([job]),
-            terms: std::sync::Arc::new(terms()),
+            terms: std::sync::Arc::new(self.terms()),
             max_waiting: bounded.then_some(MOST_WAITING),
         };
         self.step(n, Event::Dispatch(Box::new(dispatch)));
@@ -185,7 +185,7 @@ impl World {
             pending,
             overlap: JOBS[of.job as usize - 1],
             timeout: 10_000,
-            retry: terms().retry,
+            retry: self.terms().retry,
         };
         match self.apply(&Command::BeginRun(begin)) {
             Outcome::Begun(answer) => Some(answer),

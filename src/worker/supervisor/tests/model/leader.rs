@@ -42,6 +42,8 @@ impl World {
         if self.now >= self.nodes[n].lease.until {
             // A lease is worth nothing until all is applied that was committed.
             self.take_feed(n, u64::MAX);
+            let lapse = (self.nodes[n].id, self.nodes[n].lease.until, self.now);
+            self.checks.lapses.push(lapse);
             self.nodes[n].lease.since = Some(self.now);
         }
         self.nodes[n].lease.until = self.now + LEASE;
@@ -123,7 +125,7 @@ impl World {
             let of = Occurrence { job, scheduled: START + due.cast_signed(), run: 0 };
             self.cancel(of);
         }
-        let deletes = self.scenario == Scenario::Storm || self.lacks(Rule::JobsGone);
+        let deletes = self.has_faults() || self.lacks(Rule::JobsGone);
         if deletes && self.random.chance(2) && self.now > PLAN_ENDS / 2 {
             let id = self.random.below(JOBS.len() as u64) + 1;
             if self.log.read(|c| jobs::get(c, id)).is_some() {
@@ -140,6 +142,7 @@ impl World {
             && told == [Reported::Counted(RunState::Cancelled)]
         {
             self.checks.cancelled.entry(occurrence).or_insert(self.now);
+            self.checks.cancelled_by.insert(self.log.index(), occurrence);
         }
     }
 }

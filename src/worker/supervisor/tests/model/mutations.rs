@@ -31,16 +31,24 @@ macro_rules! mutations {
 
 mutations! {
     without_asking_the_lease: Lease in Storm, 100;
+    publishing_without_asking_the_lease: Lease in Broker, 100;
+    publishing_without_taking_what_is_confirmed: ConfirmCounts in Broker, 30;
+    publishing_without_taking_what_workers_speak_of: ReportFirst in Broker, 60;
+    publishing_without_taking_what_workers_speak_of_later: ReportAfterBack in Broker, 60;
+    publishing_without_taking_back: Withdraw in Broker, 60;
+    publishing_without_journaling_what_waits_at_the_broker: OfferedAtBus in Broker, 60;
+    publishing_without_rests: Rests in Broker, 10;
+    #[cfg_attr(not(feature = "slow"), ignore = "slow")]
+    publishing_without_looking_at_the_start_timeout: StartTimeout in Broker, 400;
     without_journaling_first: JournalFirst in Calm, 3;
     #[cfg_attr(not(feature = "slow"), ignore = "slow")]
     without_waiting_for_the_closing_owner: ClosingWaits in Moves, 400;
-    #[cfg_attr(not(feature = "slow"), ignore = "slow")]
-    without_reading_the_own_journal: OwnJournal in Storm, 600;
+    without_reading_the_own_journal: OwnJournal in Restarts, 60;
     without_a_full_timeout_after_a_load: LoadGrace in Storm, 60;
     #[cfg_attr(not(feature = "slow"), ignore = "slow")]
-    without_a_full_timeout_after_a_lapse: LeaseGrace in Storm, 400;
+    without_sparing_the_time_of_a_lapse: LeaseGrace in Storm, 400;
     #[cfg_attr(not(feature = "slow"), ignore = "slow")]
-    without_a_full_timeout_after_a_stall: StallGrace in Storm, 400;
+    without_sparing_the_time_of_a_stall: StallGrace in Storm, 400;
     without_looking_up: LookUp in Storm, 60;
     without_asking_for_leave: AsksLeave in Calm, 3;
     without_ending_what_is_gone: JobsGone in Moves, 60;

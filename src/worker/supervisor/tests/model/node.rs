@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::super::super::event::{Effect, Event, Found, Loaded, Moment, OfferRow, Part, Prepared};
+use super::super::super::is_publish;
 use super::super::super::state::Supervisor;
-use super::world::{JOBS, LeaseNow, Message, Rule, Scenario, Task, World, terms};
+use super::world::{JOBS, LeaseNow, Message, Rule, Scenario, Task, World};
 use crate::command::Change;
-use crate::model::attempt::ResultOrigin;
 use crate::model::delivery::Overlap;
 use crate::model::job::Pending;
 use crate::model::lease::Now;
 use crate::model::run::{Begun, Occurrence};
+use crate::model::run_report::RunState;
 use crate::store::{attempts, cursors, jobs, pending, runs};
 
 impl World {
@@ -33,7 +34,11 @@ impl World {
         let boot = if forgets { 0 } else { boot };
         let sched = super::world::START + self.now.cast_signed();
         let at = Moment { now: Now { boot, sched }, lease: &lease, has_room: true };
+        let missed = node.supervisor.missed;
         let effects = node.supervisor.step(&at, event);
+        if self.without == Some(Rule::LeaseGrace) && !usable {
+            node.supervisor.missed.forget_since(missed);
+        }
         if is_beat && effects.iter().any(|effect| matches!(effect, Effect::Append { .. })) {
             self.checks.violate("a heartbeat wrote to the journal");
         }
@@ -47,10 +52,16 @@ impl World {
         match effect {
             Effect::Load { epoch, .. } => self.later(n, delay, Task::Load(epoch)),
             Effect::Prepare { claim, parts } => {
+                if is_publish(claim) {
+                    for part in &parts {
+                        self.check_popped(n, &part.jobs);
+                    }
+                }
                 self.later(n, delay / 4, Task::Prepare(claim, parts));
             }
             Effect::ReadRuns(all) => self.later(n, delay / 4, Task::Read(all)),
             Effect::Append { id, entries } => {
+                let entries = self.to_write(n, entries);
                 let node = &mut self.nodes[n];
                 let queued: usize = node.writes.iter().map(|(_, _, entries)| entries.len()).sum();
                 let seq = (node.journal.len() + queued + entries.len()) as u64;
@@ -89,7 +100,10 @@ impl World {
                 }
                 self.take_heard(n, heartbeat, &unknown);
             }
-            Effect::TellCancel { .. } | Effect::Hint { .. } => {}
+            Effect::Publish { claim, runs } => self.publish(n, claim, runs),
+            Effect::Withdraw { runs } => self.withdraw(n, &runs),
+            Effect::TellCancel { of, .. } => self.tell_cancel(of),
+            Effect::Hint { .. } => {}
         }
     }
 
@@ -107,7 +121,9 @@ impl World {
         }
         while let Some((at, event)) = self.nodes[n].inbox.pop_front() {
             debug_assert!(at <= now, "nothing is in an inbox before it is there");
-            self.step(n, event);
+            if let Some(event) = self.hear(n, event) {
+                self.step(n, event);
+            }
         }
         while self.nodes[n].tasks.front().is_some_and(|(at, _)| *at <= now) {
             let Some((_, task)) = self.nodes[n].tasks.pop_front() else { break };
@@ -123,6 +139,7 @@ impl World {
                 self.step(n, Event::Appended { id, seq });
             }
         }
+        self.drive_bus(n);
         self.fire(n);
         if self.nodes[n].next_mark <= now {
             self.nodes[n].next_mark = now + 250;
@@ -142,8 +159,12 @@ impl World {
         }
     }
 
+    fn drops_notices(&self) -> bool {
+        matches!(self.scenario, Scenario::Storm | Scenario::Broker)
+    }
+
     fn take_change(&mut self, n: usize, change: &Change) {
-        if self.scenario == Scenario::Storm && self.random.chance(5) {
+        if self.drops_notices() && self.random.chance(5) {
             self.step(n, Event::Reload(vec![0]));
         } else {
             if self.lacks(Rule::UnrecordedStays) {
@@ -151,11 +172,14 @@ impl World {
             }
             for id in &change.offers {
                 let offer = self.log.read(|c| pending::offer(c, *id));
-                let offer = offer.map(|row| Box::new(offer_row(row)));
+                let offer = offer.map(|row| Box::new(self.offer_row(row)));
                 self.step(n, Event::OfferRead { id: *id, offer });
             }
             for of in &change.runs {
                 self.read_run(n, *of);
+            }
+            if let Some(of) = self.checks.cancelled_by.get(&change.index).copied() {
+                self.checks.learned.entry((self.nodes[n].id, of)).or_insert(self.now);
             }
         }
         let gone: Vec<_> = change
@@ -177,6 +201,11 @@ impl World {
     pub(super) fn tell_shards(&mut self, n: usize) {
         let mut shard = self.log.shard();
         self.take_ranges(n);
+        if shard.owner != self.nodes[n].id {
+            // What its runs were is the next owner's to know.
+            self.nodes[n].given_back.clear();
+            self.nodes[n].spoken_of.clear();
+        }
         if self.lacks(Rule::ClosingWaits) && shard.owner == self.nodes[n].id {
             shard.closing = None;
         }
@@ -201,9 +230,8 @@ impl World {
                 return Ok(Found::Row);
             }
             let end = attempts::end_of(c, of, of.scheduled, of.scheduled)?;
-            Ok(end.map_or(Found::Nothing, |(_, origin)| Found::End {
-                by_worker: origin == ResultOrigin::Reported,
-            }))
+            let end = end.and_then(|(verdict, origin)| Some((RunState::of_end(verdict)?, origin)));
+            Ok(end.map_or(Found::Nothing, |(state, origin)| Found::End { state, origin }))
         });
         self.step(n, Event::RunRead { of, found });
     }
@@ -221,7 +249,8 @@ impl World {
             Task::Prepare(claim, parts) => {
                 let is_fresh = self.is_reachable(n);
                 if is_fresh {
-                    self.checks.looked_up.insert(claim, self.now);
+                    let node = self.nodes[n].id;
+                    self.checks.looked_up.insert((node, claim), self.now);
                 }
                 let parts = parts.iter().map(|part| self.look_up(n, part, is_fresh)).collect();
                 self.step(n, Event::Prepared { claim, parts });
@@ -251,7 +280,7 @@ impl World {
         Loaded {
             shard: 0,
             epoch,
-            offers: rows.into_iter().map(offer_row).collect(),
+            offers: rows.into_iter().map(|row| self.offer_row(row)).collect(),
             runs: self.log.read(|c| runs::kept(c, 0)),
             journal: if self.lacks(Rule::OwnJournal) { Vec::new() } else { journal },
             read_upto: self.nodes[n].journal.len() as u64,
@@ -300,15 +329,25 @@ impl World {
             }
         }
         if !ready.is_empty() {
-            found.ready.push((ready, Arc::new(terms())));
+            found.ready.push((ready, Arc::new(self.terms())));
         }
         found
+    }
+
+    fn offer_row(&self, mut row: Pending) -> OfferRow {
+        let job = row.members.iter().next().unwrap_or(1);
+        let asks = JOBS[job as usize - 1] != Overlap::Allow;
+        if let Some(on_offer) = row.on_offer.as_mut().filter(|_| self.lacks(Rule::StartTimeout)) {
+            on_offer.expires = None;
+        }
+        OfferRow { row, asks, once: false }
     }
 
     /// Kills a node: what was not synced is lost.
     pub(super) fn kill(&mut self, n: usize, until: u64) {
         let node = &mut self.nodes[n];
         let (id, journal) = (node.id, std::mem::take(&mut node.journal));
+        let life = node.life + 1;
         let lease = super::world::ModelLease {
             since: None,
             promised: None,
@@ -318,6 +357,7 @@ impl World {
         node.alive = false;
         node.dead_until = until;
         node.journal = journal;
+        node.life = life;
         node.lease = lease;
         node.supervisor = Supervisor::new(id);
     }
@@ -327,10 +367,4 @@ impl World {
         self.nodes[n].alive = true;
         self.tell_shards(n);
     }
-}
-
-fn offer_row(row: Pending) -> OfferRow {
-    let job = row.members.iter().next().unwrap_or(1);
-    let asks = JOBS[job as usize - 1] != Overlap::Allow;
-    OfferRow { row, asks, once: false }
 }

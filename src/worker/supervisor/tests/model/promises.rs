@@ -28,14 +28,31 @@ fn orderly_hand_overs_hand_nothing_out_twice() {
 }
 
 #[test]
+fn an_owner_that_starts_again_hands_nothing_out_twice() {
+    holds(Scenario::Restarts, 8);
+}
+
+#[test]
 fn whatever_goes_wrong_the_invariants_hold() {
     holds(Scenario::Storm, 8);
 }
 
 #[test]
+fn whatever_goes_wrong_with_a_broker_the_invariants_hold() {
+    holds(Scenario::Broker, 8);
+}
+
+#[test]
 #[cfg_attr(not(feature = "slow"), ignore = "slow")]
 fn whatever_goes_wrong_the_invariants_hold_for_long() {
-    for (scenario, seeds) in [(Scenario::Calm, 20), (Scenario::Moves, 60), (Scenario::Storm, 150)] {
+    let scenarios = [
+        (Scenario::Calm, 20),
+        (Scenario::Moves, 60),
+        (Scenario::Restarts, 100),
+        (Scenario::Storm, 150),
+        (Scenario::Broker, 150),
+    ];
+    for (scenario, seeds) in scenarios {
         holds(scenario, seeds);
     }
 }

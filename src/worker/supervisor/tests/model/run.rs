@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 
 use super::super::super::event::Event;
+use super::departures::Broker;
 use super::engine::PLAN_ENDS;
+use super::random::Random;
 use super::record::Checks;
-use super::world::{LEASE, Log, Manner, Message, Node, Random, Rule, Scenario, Worker, World};
+use super::world::{LEASE, Log, Manner, Message, Node, Rule, Scenario, Worker, World};
 use crate::command::{Command, Outcome, Reported};
 
 /// The length of a step, in milliseconds.
@@ -18,9 +20,12 @@ impl World {
     pub(super) fn new(seed: u64, scenario: Scenario, without: Option<Rule>) -> Self {
         let manners = match scenario {
             Scenario::Storm => vec![Manner::Good, Manner::Silent, Manner::Zombie, Manner::Liar],
-            Scenario::Moves => vec![Manner::Good, Manner::Silent, Manner::Good],
+            Scenario::Moves | Scenario::Broker => {
+                vec![Manner::Good, Manner::Silent, Manner::Good]
+            }
             // So few that occurrences wait.
             Scenario::Calm => vec![Manner::Good],
+            Scenario::Restarts => vec![Manner::Good, Manner::Good],
         };
         let workers = manners.into_iter().enumerate().map(|(n, manner)| Worker {
             name: format!("w{n}"),
@@ -39,6 +44,7 @@ impl World {
             log: Log::new(),
             nodes: (1..=3).map(Node::new).collect(),
             workers: workers.collect(),
+            broker: Broker::default(),
             net: BTreeMap::new(),
             sent: 0,
             no_leader_until: 0,
@@ -59,7 +65,7 @@ impl World {
         let mut open = Ok(());
         while self.now < PLAN_ENDS + PATIENCE {
             self.now += STEP;
-            if self.scenario == Scenario::Storm && self.now < PLAN_ENDS {
+            if self.has_faults() {
                 self.go_wrong();
             }
             self.deliver();
@@ -112,7 +118,11 @@ impl World {
                 return;
             }
             let message = first.remove();
-            let loses = self.scenario == Scenario::Storm && self.now < PLAN_ENDS;
+            if let Message::Confirm { n, life, claim, key, outcome } = message {
+                self.take_confirm((n, life), (claim, key), outcome);
+                continue;
+            }
+            let loses = self.has_faults();
             if loses && self.random.chance(20) {
                 continue;
             }
@@ -148,7 +158,7 @@ impl World {
                         }
                     }
                 }
-                Message::Propose(_) => {}
+                Message::Propose(_) | Message::Confirm { .. } => {}
             }
         }
     }
@@ -164,8 +174,19 @@ impl World {
         self.workers.iter().position(|worker| *worker.name == **name)
     }
 
+    /// Says whether anything may go wrong now.
+    pub(super) fn has_faults(&self) -> bool {
+        let has_any =
+            matches!(self.scenario, Scenario::Restarts | Scenario::Storm | Scenario::Broker);
+        has_any && self.now < PLAN_ENDS
+    }
+
     /// What goes wrong.
     fn go_wrong(&mut self) {
+        if self.scenario == Scenario::Restarts {
+            return self.restart_the_owner();
+        }
+        self.break_broker();
         let n = self.random.below(3) as usize;
         let long = self.now + 200 + self.random.below(5_000);
         match self.random.below(2_000) {
@@ -174,6 +195,19 @@ impl World {
             4..=7 => self.nodes[n].cut_until = long + self.random.below(4_000),
             8..=12 => self.nodes[n].frozen_until = self.now + self.random.below(LEASE + 1_000),
             13 | 14 => self.no_leader_until = self.now + self.random.below(4_000),
+            _ => {}
+        }
+    }
+
+    /// The leader goes away, or the owner is started again, so soon that it is not taken for dead.
+    fn restart_the_owner(&mut self) {
+        let n = self.log.shard().owner as usize - 1;
+        match self.random.below(1_000) {
+            0..=9 => self.no_leader_until = self.now + 500 + self.random.below(1_000),
+            10..=29 if self.nodes[n].alive => {
+                let until = self.now + self.random.below(400);
+                self.kill(n, until);
+            }
             _ => {}
         }
     }

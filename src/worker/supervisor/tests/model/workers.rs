@@ -21,7 +21,11 @@ impl World {
             if self.now < self.workers[w].dead_until {
                 continue;
             }
-            self.stop_unanswered(w);
+            if self.has_broker() {
+                self.say_begun(w);
+            } else {
+                self.stop_unanswered(w);
+            }
             self.ask_for_runs(w);
             self.finish_runs(w);
             self.beat(w);
@@ -69,6 +73,9 @@ impl World {
         if worker.claim.is_some() || worker.runs.len() >= 2 || !self.random.chance(120) {
             return;
         }
+        if self.has_broker() {
+            return self.take_message(w);
+        }
         let to = self.owner(w);
         let id = self.sent + 1;
         let (name, order) = (self.workers[w].name.as_str().into(), ClaimOrder::Fair);
@@ -94,7 +101,7 @@ impl World {
             self.check_holders(w, handed.of, node);
             let finish = self.now + 100 + self.random.below(4_000);
             let (attempt, answered, from) = (handed.attempt, sent, (node, self.now));
-            let held = Held { attempt, answered, finish, from, is_recorded: false };
+            let held = Held { attempt, answered, finish, from, is_recorded: false, begins: None };
             self.workers[w].runs.insert(handed.of, held);
         }
     }
@@ -133,7 +140,9 @@ impl World {
         let to = self.owner(w);
         let id = self.sent + 1;
         self.beats.insert(id, (w, self.now, runs.iter().map(|beat| beat.of).collect()));
-        let worker: Arc<str> = self.workers[w].name.as_str().into();
+        // A broker says of nobody who it is.
+        let name = if self.has_broker() { "" } else { &self.workers[w].name };
+        let worker: Arc<str> = name.into();
         self.send(Message::ToNode(to, Event::Heartbeat(Heartbeat { id, worker, runs })));
     }
 
@@ -152,12 +161,12 @@ impl World {
     pub(super) fn note_arrival(&mut self, n: usize, heartbeat: &Heartbeat) {
         let id = self.nodes[n].id;
         for beat in &heartbeat.runs {
-            let its = self.log.read(|c| runs::get(c, beat.of)).is_some_and(|run| {
-                run.attempt == beat.attempt
+            let its = self.log.read(|c| runs::get(c, beat.of)).filter(|run| {
+                (beat.attempt == 0 || run.attempt == beat.attempt)
                     && run.worker.as_ref().is_some_and(|kept| *kept.worker == *heartbeat.worker)
             });
-            if its && self.nodes[n].loaded.is_some() {
-                self.checks.heard.insert((id, beat.of, beat.attempt), self.now);
+            if let Some(run) = its.filter(|_| self.nodes[n].loaded.is_some()) {
+                self.checks.heard.insert((id, beat.of, run.attempt), self.now);
             }
         }
     }
@@ -167,7 +176,11 @@ impl World {
         let Some((w, sent, all)) = self.beats.remove(&id) else { return };
         let loses = self.scenario == Scenario::Storm && self.random.chance(50);
         let is_old = !self.is_reachable(n);
-        if loses || !self.reaches(w, n) || self.now < self.workers[w].dead_until {
+        if loses
+            || self.has_broker()
+            || !self.reaches(w, n)
+            || self.now < self.workers[w].dead_until
+        {
             return;
         }
         for of in all {
@@ -201,15 +214,20 @@ impl World {
 
     fn finish_runs(&mut self, w: usize) {
         let now = self.now;
-        let held = self.workers[w].runs.iter().filter(|(_, held)| held.finish <= now);
+        let runs = self.workers[w].runs.iter();
+        let held = runs.filter(|(_, held)| held.finish <= now && held.begins.is_none());
         let done: Vec<_> = held.map(|(of, _)| *of).collect();
         for of in done {
             let said = match self.random.below(10) {
                 0 if now < PLAN_ENDS => Said::Failed { error: None, retry: true },
-                1 if now < PLAN_ENDS => Said::Released,
+                1 if now < PLAN_ENDS && !self.has_broker() => Said::Released,
                 _ => Said::Done { result: None },
             };
-            self.report(w, of, said);
+            if self.has_broker() {
+                self.say_end(w, of, said);
+            } else {
+                self.report(w, of, said);
+            }
         }
     }
 

@@ -6,15 +6,19 @@ use std::rc::Rc;
 
 use tempfile::TempDir;
 
-use super::super::super::event::{AppendId, ClaimId, Effect, Event, HandOutLease, Part};
+use super::super::super::event::{
+    AppendId, ClaimId, Effect, Event, HandOutLease, Part, PublishOutcome,
+};
 use super::super::super::state::Supervisor;
+use super::departures::{Broker, Departure};
+use super::random::Random;
+pub(super) use super::rules::{Rule, Scenario};
 use crate::command::{Change, Command, CreateJobs, Error, NewJob, NewProject, Outcome, apply};
 use crate::model::attempt::JournalEntry;
-use crate::model::delivery::{Overlap, Retry};
+use crate::model::delivery::Overlap;
 use crate::model::job::{JobDefinition, Pending};
 use crate::model::run::Occurrence;
 use crate::model::run_report::RunReport;
-use crate::model::run_terms::{BusKind, RunTerms};
 use crate::model::shard::{Move, MoveKind, Shard, ShardId};
 use crate::model::{JobId, Millis};
 use crate::store::{Store, Writer, pending, shards};
@@ -32,52 +36,6 @@ pub(super) const SILENCE: u64 = 2_000;
 pub(super) const MOST_WAITING: u32 = 3;
 /// The length of a lease, in milliseconds.
 pub(super) const LEASE: u64 = 2_000;
-
-/// The rules that a run of the model can do without.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rule {
-    /// The lease is asked before a hand-out.
-    Lease,
-    /// A claim is journaled before it is answered.
-    JournalFirst,
-    /// Nobody hands out offers while a shard is closing.
-    ClosingWaits,
-    /// The own journal is read at a load.
-    OwnJournal,
-    /// A new owner grants a full timeout.
-    LoadGrace,
-    /// After a lapse of the lease everybody has a full timeout.
-    LeaseGrace,
-    /// After a stall everybody has a full timeout.
-    StallGrace,
-    /// Rows and jobs are read again before a hand-out.
-    LookUp,
-    /// `BeginRun` is asked where runs must not overlap.
-    AsksLeave,
-    /// The offers of jobs that go are ended.
-    JobsGone,
-    /// No more than so many occurrences of a job wait.
-    MostWaiting,
-    /// The watermark waits for what is not journaled.
-    WatermarkWaits,
-    /// A heartbeat is answered as heard by an owner with a lease alone.
-    OwnerHears,
-    /// Silent workers lose their runs.
-    SilenceJudged,
-    /// A run that is journaled and not recorded is not dropped.
-    UnrecordedStays,
-}
-
-/// What may go wrong in a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scenario {
-    /// One owner, good workers, no fault.
-    Calm,
-    /// Orderly hand-overs, and nothing else.
-    Moves,
-    /// Everything.
-    Storm,
-}
 
 /// A store, and the log that is applied to it.
 pub(super) struct Log {
@@ -142,6 +100,11 @@ impl Log {
         self.store.read(f).unwrap()
     }
 
+    /// The index of the last entry.
+    pub(super) fn index(&self) -> u64 {
+        self.index
+    }
+
     pub(super) fn shard(&self) -> Shard {
         self.shard.get_or_init(|| self.read(shards::all).swap_remove(0)).clone()
     }
@@ -157,13 +120,6 @@ impl Log {
         let its = |row: &&Pending| row.scheduled == of.scheduled && row.members.contains(of.job);
         rows.iter().find(its).cloned()
     }
-}
-
-pub(super) fn terms() -> RunTerms {
-    let retry = Retry { max: 3, delay: 500, factor: 1_000, max_delay: 500 };
-    let terms = RunTerms::new(BusKind::Embedded, 7, retry);
-    let heartbeat_timeout = Some(SILENCE.cast_signed());
-    RunTerms { heartbeat_timeout, cancel_timeout: 4_000, ..terms }
 }
 
 /// The lease of a node as the supervisor sees it.
@@ -231,6 +187,21 @@ pub(super) struct Node {
     pub(super) next_tick: u64,
     pub(super) next_mark: u64,
     pub(super) dispatches: u64,
+    /// How often it was started.
+    pub(super) life: u64,
+    pub(super) bus_up: bool,
+    /// Runs on their way to the broker.
+    pub(super) departures: Vec<Departure>,
+    /// Runs that were handed to the bus and are not answered.
+    pub(super) unanswered: BTreeSet<(Occurrence, u32)>,
+    /// Those of which a worker has spoken then, and when.
+    pub(super) reported: BTreeMap<(Occurrence, u32), u64>,
+    /// Those that came back and may have arrived.
+    pub(super) given_back: BTreeSet<(Occurrence, u32)>,
+    /// Those of them of which a worker has spoken since.
+    pub(super) spoken_of: BTreeSet<(Occurrence, u32)>,
+    /// Until when a job is to rest.
+    pub(super) rests: BTreeMap<JobId, u64>,
 }
 
 impl Node {
@@ -253,6 +224,14 @@ impl Node {
             next_tick: 0,
             next_mark: 0,
             dispatches: 0,
+            life: 0,
+            bus_up: false,
+            departures: Vec::new(),
+            unanswered: BTreeSet::new(),
+            reported: BTreeMap::new(),
+            given_back: BTreeSet::new(),
+            spoken_of: BTreeSet::new(),
+            rests: BTreeMap::new(),
         }
     }
 
@@ -285,6 +264,8 @@ pub(super) struct Held {
     pub(super) from: (u64, u64),
     /// The store had it: it does not go when that node dies.
     pub(super) is_recorded: bool,
+    /// It came by the broker at this instant, and that it has begun is not answered.
+    pub(super) begins: Option<u64>,
 }
 
 pub(super) struct Worker {
@@ -304,24 +285,7 @@ pub(super) enum Message {
     ToNode(usize, Event),
     Answer { claim: ClaimId, node: u64, effect: Effect },
     Propose(Vec<RunReport>),
-}
-
-/// Random numbers that follow from the seed: `SplitMix64`.
-pub(super) struct Random(pub(super) u64);
-
-impl Random {
-    pub(super) fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % n
-    }
-
-    /// True in `of_thousand` of 1,000 cases.
-    pub(super) fn chance(&mut self, of_thousand: u64) -> bool {
-        self.below(1_000) < of_thousand
-    }
+    Confirm { n: usize, life: u64, claim: ClaimId, key: (Occurrence, u32), outcome: PublishOutcome },
 }
 
 /// The model at a moment.
@@ -333,6 +297,7 @@ pub(super) struct World {
     pub(super) log: Log,
     pub(super) nodes: Vec<Node>,
     pub(super) workers: Vec<Worker>,
+    pub(super) broker: Broker,
     pub(super) net: BTreeMap<(u64, u64), Message>,
     pub(super) sent: u64,
     pub(super) no_leader_until: u64,
@@ -377,7 +342,8 @@ impl World {
 
     /// Applies a command; all nodes hear of it in time.
     pub(super) fn apply(&mut self, command: &Command) -> Outcome {
-        let (outcome, change) = self.log.apply(self.now, command);
+        let (outcome, mut change) = self.log.apply(self.now, command);
+        change.index = self.log.index;
         let delay = self.random.below(80);
         for node in self.nodes.iter_mut().filter(|node| node.alive) {
             let at = node.feed.back().map_or(0, |(at, _)| *at).max(self.now + delay);

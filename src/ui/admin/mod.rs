@@ -1,0 +1,6 @@
+//! The pages of who may and of what runs: keys, backups, one node, and the stream of events.
+
+pub(crate) mod backups;
+pub(crate) mod events;
+pub(crate) mod keys;
+pub(crate) mod node;
