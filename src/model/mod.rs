@@ -29,6 +29,7 @@ pub mod run;
 pub mod run_id;
 pub mod run_report;
 pub mod run_terms;
+pub mod scope;
 pub mod shard;
 pub mod target;
 pub mod target_text;

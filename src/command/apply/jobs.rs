@@ -21,7 +21,7 @@ use crate::model::template::{STAYS_INSTANCE, breaks_instance};
 use crate::model::{JobId, Millis, ProjectId};
 use crate::store::jobs::NewRow;
 use crate::store::meta::Sequence;
-use crate::store::{ends, jobs, pending, plans, projects, staged, tasks, template_jobs};
+use crate::store::{jobs, pending, plans, projects, staged, tasks, template_jobs};
 
 impl Entry<'_, '_> {
     /// Creates jobs with consecutive ids. A request that is repeated gets the jobs that it created.
@@ -244,9 +244,9 @@ impl Entry<'_, '_> {
 
     /// The end of a one-off that an edit completes: that of its instant where it has had it before,
     /// else it lapsed.
-    fn end_by_edit(&self, new: &Job) -> Result<JobEnd, Refusal> {
+    fn end_by_edit(&mut self, new: &Job) -> Result<JobEnd, Refusal> {
         let of = Occurrence { job: new.id, scheduled: new.anchor, run: 0 };
-        let end = ends::of_occurrence(self.tx, of)?;
+        let end = self.end_of(of)?;
         Ok(end.map_or(LAPSED, |(verdict, _)| JobEnd::of(verdict)))
     }
 

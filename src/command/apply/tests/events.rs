@@ -258,6 +258,27 @@ fn an_edit_that_finds_a_one_off_lapsed_tells_its_end() {
 }
 
 #[test]
+fn an_edit_tells_the_same_end_in_the_transaction_that_made_the_job() {
+    let job = NewJob { status: JobStatus::Inactive, ..one(SOON) };
+    let create = request(9, at(), vec![job], false);
+    let mut apart = ApplyFixture::new();
+    let Outcome::Jobs { jobs, .. } = apart.done(create.clone()) else { panic!("no jobs") };
+    let mut edit = same(&apart.job(jobs[0].0), SOON + 1);
+    edit.data = "other".into();
+    let edit = Command::UpdateJob(Box::new(edit));
+    apart.now = SOON + 1;
+    apart.done(edit.clone());
+    let told = apart.facts();
+    assert!(told.len() > 1, "{told:?}");
+
+    let mut together = ApplyFixture::new();
+    together.apply_at([(START, &create), (SOON + 1, &edit)]);
+    let all: Vec<_> = together.change.events.facts().iter().map(|e| e.fact.clone()).collect();
+    assert!(all.ends_with(&told), "{all:?} do not end with {told:?}");
+    assert_eq!(together.hash(), apart.hash());
+}
+
+#[test]
 fn runs_are_told_when_they_are_accepted_lost_and_cancelled() {
     let mut fixture = JournalFixture::new();
     let run = |of, change| Fact::Run { project: 1, of, attempt: 1, change };

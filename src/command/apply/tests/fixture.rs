@@ -74,17 +74,27 @@ impl ApplyFixture {
 
     /// Applies commands now, all in one transaction; none may be refused.
     pub(super) fn apply_all(&mut self, commands: &[Command]) {
-        let (first, now) = (self.index + 1, self.now);
-        self.index += commands.len() as u64;
+        let now = self.now;
+        self.apply_at(commands.iter().map(|command| (now, command)));
+    }
+
+    /// As [`Self::apply_all`], each command at its own moment, as a node does that catches up.
+    pub(super) fn apply_at<'a>(
+        &mut self,
+        commands: impl IntoIterator<Item = (Millis, &'a Command)>,
+    ) {
         let mut change = Change::default();
+        let index = &mut self.index;
         let done = self.writer.transaction(|tx| {
-            for (index, command) in (first..).zip(commands) {
-                let outcome = apply(tx, index, now, None, command, &mut change)?;
+            for (now, command) in commands {
+                *index += 1;
+                let outcome = apply(tx, *index, now, None, command, &mut change)?;
                 assert!(!matches!(outcome, Outcome::Rejected(_)), "{command:?}: {outcome}");
             }
             Ok(())
         });
         done.unwrap_or_else(|e: Error| panic!("the store failed: {e}"));
+        self.change = change;
     }
 
     /// Applies a command that must not be refused.
