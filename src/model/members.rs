@@ -107,6 +107,12 @@ impl Members {
         Self::place_in(&self.0, id).is_some()
     }
 
+    /// The members that are in both.
+    #[must_use]
+    pub fn common(&self, other: &Members) -> Members {
+        self.without(&self.without(other))
+    }
+
     /// The ids that are not in `other`; takes one step for each id.
     #[must_use]
     pub fn without(&self, other: &Members) -> Members {

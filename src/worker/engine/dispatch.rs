@@ -131,10 +131,10 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
         let mut plans: Vec<Arc<Plan>> = Vec::new();
         let mut ticket = None;
         for fire in batch {
-            let asked = fire.members.len();
+            let all = self.tracker.is_checked(key, due).then(|| fire.members.clone());
             let left = self.tracker.untaken(key, of, fire.members);
-            if left.len() < asked {
-                self.tracker.hold(shard, of);
+            if let Some(all) = all.filter(|all| all.len() > left.len()) {
+                self.tracker.hold(shard, of, &all.without(&left));
             }
             if plans.last().is_none_or(|last| !Arc::ptr_eq(last, &fire.plan)) {
                 plans.push(fire.plan);

@@ -11,7 +11,7 @@ use super::state::Engine;
 use crate::model::attempt::Watermark;
 use crate::model::shard::OwnershipKey;
 use crate::worker::ports::{Dispatcher, Lease, StateStore};
-use crate::worker::queue::ShardQueue;
+use crate::worker::queue::{Instants, ShardQueue};
 
 /// Time between two statements of watermarks while results come in or a range is closing, in
 /// milliseconds.
@@ -87,6 +87,10 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
         }
         for (shard, since) in results.intervals {
             self.tracker.finished(shard, since);
+        }
+        for record in &results.records {
+            let of = Instants { scheduled: record.scheduled, due: record.due };
+            self.tracker.settled(record.shard, of, &record.members);
         }
         for FinishedWork { head, left, done } in results.finished {
             if let Some((id, _)) = head.row {

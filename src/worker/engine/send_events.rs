@@ -24,6 +24,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
                 return false;
             }
             SendEvent::Offered { head, members } => {
+                self.settle_first_attempts(&head, &members);
                 self.results.add_offered(head, members);
                 return false;
             }
@@ -41,13 +42,23 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Engine<B, H, L> {
                 }
                 self.read_again(head.key.0, &members);
             }
-            SendEvent::Recorded(head) => match head.row {
-                Some((id, _)) => self.await_row_read(head.key.0, id),
-                None => self.results.add_finished(head, Vec::new()),
-            },
+            SendEvent::Recorded { head, members } => {
+                self.settle_first_attempts(&head, &members);
+                match head.row {
+                    Some((id, _)) => self.await_row_read(head.key.0, id),
+                    None => self.results.add_finished(head, Vec::new()),
+                }
+            }
             SendEvent::Disputed(work) => self.resolve_dispute(&work),
         }
         true
+    }
+
+    /// Notes that some jobs of a first attempt have a result in the journal or the store.
+    fn settle_first_attempts(&mut self, head: &Head, members: &Members) {
+        if head.row.is_none() {
+            self.tracker.settled(head.key.0, head.instants(), members);
+        }
     }
 
     /// Reads a row again before it is given out: the store has changed it.

@@ -45,9 +45,19 @@ struct ShardDispatches {
     intervals: Vec<TakenInterval>,
     /// The last due instant that must be checked against `taken` before it is given out.
     check_until: Millis,
-    /// Due instants that count as unfinished while something due later is, as (later, held): what
-    /// was due there was given out under the later one.
-    held: Vec<(Millis, Millis)>,
+    /// Due instants that count as unfinished because of what was given out under later ones.
+    held: Vec<Held>,
+}
+
+/// Occurrences that a change moved to an earlier due instant after they were given out.
+#[derive(Debug)]
+struct Held {
+    /// The instants under which they were given out.
+    given_out: Instants,
+    /// The earlier due instant, which is held open for them.
+    due: Millis,
+    /// Those of them that are still under way.
+    members: Members,
 }
 
 /// All occurrences of some jobs that are due in one interval: none must be given out.
@@ -156,23 +166,38 @@ impl Tracker {
             }
             taken.retain(|(_, list)| !list.is_empty());
         }
-        dispatches.held.iter().any(|(later, _)| *later == of.due)
+        dispatches.release(of, members)
     }
 
-    /// Holds a due instant open while what was given out of the same scheduled instant, under a
-    /// later due one, is under way. If that comes to nothing, the next owner must still find the
-    /// occurrence above the watermark.
-    pub fn hold(&mut self, shard: ShardId, of: Instants) {
+    /// Notes that some members of a dispatch have a result in the journal or the store. The rest of
+    /// it may wait for a watermark, so nothing earlier is held open for these any longer.
+    pub fn settled(&mut self, shard: ShardId, of: Instants, members: &Members) {
+        if let Some(dispatches) = self.shards.get_mut(&shard) {
+            dispatches.release(of, members);
+        }
+    }
+
+    /// Holds a due instant open for members that were left out of it, while they are under way under
+    /// a later one. If that comes to nothing, the next owner must still find them above the
+    /// watermark. What else is under way there counts for nothing: it may be waiting for just this
+    /// watermark.
+    pub fn hold(&mut self, shard: ShardId, of: Instants, members: &Members) {
         let dispatches = self.shards.entry(shard).or_default();
-        let has = |taken: &[(Millis, Members)]| taken.iter().any(|(at, _)| *at == of.scheduled);
         let later = dispatches.taken.range(of.due.saturating_add(1)..);
-        let later: Vec<Millis> = later
-            .filter(|(due, taken)| dispatches.open.contains_key(due) && has(taken))
-            .map(|(due, _)| *due)
-            .collect();
-        for later in later {
-            *dispatches.open.entry(of.due).or_default() += 1;
-            dispatches.held.push((later, of.due));
+        let later = later.filter(|(due, _)| dispatches.open.contains_key(due));
+        let mut held = Vec::new();
+        for (due, taken) in later {
+            for (_, list) in taken.iter().filter(|(scheduled, _)| *scheduled == of.scheduled) {
+                let members = list.common(members);
+                if !members.is_empty() {
+                    let given_out = Instants { scheduled: of.scheduled, due: *due };
+                    held.push(Held { given_out, due: of.due, members });
+                }
+            }
+        }
+        if !held.is_empty() {
+            *dispatches.open.entry(of.due).or_default() += held.len() as u32;
+            dispatches.held.append(&mut held);
         }
     }
 
@@ -203,6 +228,12 @@ impl Tracker {
         let last = dispatches.taken.last_key_value().map_or(Millis::MIN, |(due, _)| *due);
         let reach = dispatches.intervals.iter().map(|interval| interval.due).max();
         dispatches.check_until = dispatches.check_until.max(last).max(reach.unwrap_or(Millis::MIN));
+    }
+
+    /// Says whether occurrences due at this instant must be compared with what was given out.
+    pub fn is_checked(&self, key: OwnershipKey, due: Millis) -> bool {
+        self.stated(key).is_none_or(|watermark| due > watermark)
+            && self.shards.get(&key.0).is_some_and(|dispatches| due <= dispatches.check_until)
     }
 
     /// The members whose occurrence in this range may be given out.
@@ -295,10 +326,26 @@ impl ShardDispatches {
             return;
         }
         self.open.remove(&due);
-        let is_held = |(later, _): &mut (Millis, Millis)| *later == due;
-        for (_, held) in self.held.extract_if(.., is_held).collect::<Vec<_>>() {
-            self.finish(held); // it lies before `due`, so this ends
+        let is_held = |held: &mut Held| held.given_out.due == due;
+        for held in self.held.extract_if(.., is_held).collect::<Vec<_>>() {
+            self.finish(held.due); // it lies before `due`, so this ends
         }
+    }
+
+    /// Ends what is held open for these members of a dispatch. Says whether anything was.
+    fn release(&mut self, of: Instants, members: &Members) -> bool {
+        let mut any = false;
+        let mut over = Vec::new();
+        for held in self.held.iter_mut().filter(|held| held.given_out == of) {
+            let left = held.members.without(members);
+            any |= left.len() < held.members.len();
+            held.members = left;
+        }
+        over.extend(self.held.extract_if(.., |held| held.members.is_empty()));
+        for held in over {
+            self.finish(held.due);
+        }
+        any
     }
 
     fn take(&mut self, since: Millis, last: Instants, members: &Members) {

@@ -107,7 +107,7 @@ fn what_a_change_moves_ahead_is_not_given_out_again_and_not_lost() {
     let other = Instants { scheduled: 210, due: 210 };
     assert_eq!(tracker.untaken(KEY, other, who([1])), who([1]), "another occurrence");
     assert!(!tracker.dropped(3, later, &who([])), "nothing was left out yet");
-    tracker.hold(3, ahead);
+    tracker.hold(3, ahead, &who([1, 2]));
     assert_eq!(tracker.watermark(KEY, None, 500, 500, FAR), Some(209), "it may come to nothing");
     assert!(tracker.dropped(3, later, &who([1])), "it must be read again");
     assert_eq!(tracker.untaken(KEY, ahead, who([1, 2, 3])), who([1, 3]));
@@ -115,10 +115,47 @@ fn what_a_change_moves_ahead_is_not_given_out_again_and_not_lost() {
     assert_eq!(tracker.watermark(KEY, None, 500, 500, FAR), Some(500));
     // What comes back holds as long as it was not given out again.
     tracker.dispatched(3, later, &who([2]));
-    tracker.hold(3, ahead);
+    tracker.hold(3, ahead, &who([2]));
     assert!(tracker.withdrawn(3, later, &who([2])));
     assert_eq!(tracker.watermark(KEY, None, 500, 500, FAR), Some(500));
     assert!(!tracker.withdrawn(3, Instants::both(300), &who([2])), "nothing depends on it");
+}
+
+#[test]
+fn only_what_was_left_out_itself_is_held_for() {
+    let mut tracker = Tracker::default();
+    tracker.begin(KEY, open_part(100));
+    let (later, ahead) =
+        (Instants { scheduled: 200, due: 250 }, Instants { scheduled: 200, due: 210 });
+    // Jitter spreads the jobs of one scheduled instant. Job 1 is over; job 2, which is due later,
+    // may wait for a watermark at this very instant.
+    tracker.exclude(3, ahead, &who([1]));
+    tracker.dispatched(3, later, &who([2]));
+    tracker.hold(3, ahead, &who([1]));
+    assert_eq!(tracker.watermark(KEY, None, 500, 500, FAR), Some(249));
+    assert!(!tracker.dropped(3, later, &who([2])), "nothing was left out because of it");
+}
+
+#[test]
+fn what_has_a_result_is_not_held_for_while_its_neighbours_wait() {
+    let mut tracker = Tracker::default();
+    tracker.begin(KEY, open_part(100));
+    let (later, ahead) =
+        (Instants { scheduled: 200, due: 250 }, Instants { scheduled: 200, due: 210 });
+    tracker.dispatched(3, later, &who([1, 2, 3]));
+    tracker.split(3, 250, 3);
+    tracker.hold(3, ahead, &who([1, 2]));
+    tracker.settled(3, later, &who([1, 3]));
+    tracker.finished(3, 250);
+    assert_eq!(tracker.watermark(KEY, None, 500, 500, FAR), Some(209), "2 is under way");
+    tracker.settled(3, ahead, &who([2]));
+    assert_eq!(tracker.watermark(KEY, None, 500, 500, FAR), Some(209), "another occurrence");
+    tracker.settled(3, later, &who([2]));
+    assert_eq!(tracker.watermark(KEY, None, 500, 500, FAR), Some(249), "3 may wait for that");
+    assert!(!tracker.dropped(3, later, &who([3])));
+    tracker.finished(3, 250);
+    tracker.finished(3, 250);
+    assert_eq!(tracker.watermark(KEY, None, 500, 500, FAR), Some(500));
 }
 
 #[test]

@@ -97,6 +97,7 @@ struct SortedJobs {
     /// one-off, and cause.
     skipped: BTreeMap<(ProjectId, bool, SkipCause), Vec<JobId>>,
     dropped: Vec<JobId>,
+    recorded: Vec<JobId>,
     later: Vec<JobId>,
     /// Log time, once it was read.
     log_time: Option<Millis>,
@@ -170,7 +171,10 @@ impl RequestBuilder<'_> {
                 let own = || self.view.own(head.key, *job);
                 match given_out((self.conn, self.plans), &row, head.instants(), own)? {
                     GivenOut::No => {}
-                    GivenOut::Yes => continue,
+                    GivenOut::Yes => {
+                        sorted.recorded.push(*job);
+                        continue;
+                    }
                     GivenOut::Unknown => {
                         sorted.later.push(*job);
                         continue;
@@ -182,12 +186,13 @@ impl RequestBuilder<'_> {
         }
         let mut later = std::mem::take(&mut sorted.later);
         let dropped = std::mem::take(&mut sorted.dropped);
+        let recorded = std::mem::take(&mut sorted.recorded);
         let mut done = self.write_groups(head, sorted);
         if self.early {
             done.unsent.drain(..).for_each(|unsent| later.extend(unsent.members.iter()));
         }
         later.sort_unstable();
-        (done.undecided, done.dropped) = (later, dropped);
+        (done.undecided, done.dropped, done.recorded) = (later, dropped, recorded);
         done.consumed = taken;
         Ok(done)
     }

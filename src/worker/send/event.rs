@@ -31,7 +31,12 @@ pub(in crate::worker) enum SendEvent {
     /// Entries about pending rows that the supervisor has written to the own journal.
     Journaled(Vec<JournalEntry>),
     /// A piece is over, and the store has its result already.
-    Recorded(Arc<Head>),
+    Recorded {
+        /// The work that it was a piece of.
+        head: Arc<Head>,
+        /// The jobs.
+        members: Members,
+    },
     /// Part of a piece is not sent, since no plan has it at these instants any more. The end of the
     /// piece follows.
     Dropped(Work),

@@ -56,6 +56,9 @@ pub(super) struct Prepared {
     /// Jobs that are not sent and of which nothing is recorded, ascending: by their plans they are
     /// not due at these instants.
     pub(super) dropped: Vec<JobId>,
+    /// Jobs whose occurrence was given out before a change moved it, ascending: the store has its
+    /// result already.
+    pub(super) recorded: Vec<JobId>,
     /// The number of jobs of the slice that this is about. The rest would be too much data at a
     /// time.
     pub(super) consumed: usize,

@@ -136,6 +136,11 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
             if !prepared.dropped.is_empty() {
                 self.report(SendEvent::Dropped(work.only(&prepared.dropped)));
             }
+            if !prepared.recorded.is_empty() {
+                self.report(SendEvent::Started(Arc::clone(&head)));
+                let members = Members::from_sorted(prepared.recorded);
+                self.report(SendEvent::Recorded { head: Arc::clone(&head), members });
+            }
             if !prepared.undecided.is_empty() {
                 self.report(SendEvent::Started(Arc::clone(&head)));
                 let piece = work.only(&prepared.undecided);

@@ -198,7 +198,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
                 self.build_again(piece, Permits { begun: Some(until), ..Permits::default() }).await;
             }
             Ok(Outcome::Begun(Begun::Skipped | Begun::Queued)) => {
-                self.report(SendEvent::Recorded(head));
+                self.report(SendEvent::Recorded { head, members: piece.members() });
             }
             Ok(Outcome::Begun(Begun::NotYours)) => self.report(SendEvent::Disputed(piece)),
             other => {
