@@ -83,19 +83,24 @@ impl App {
     ) -> Result<RateReport, Error> {
         authorize(actor, Action::HistoryRead, Resource::of_project(project))?;
         let (first, count) = minutes(ends, self.now())?;
+        // What was dropped here is dropped everywhere: no node shows a part of a minute, and the sums
+        // of projects are of the minutes that are shown.
         let dropped = self.read(actor, meta::history_dropped).await?;
-        let unknown = Rates { first, minutes: vec![None; count], projects: None };
-        let mut rates = match (self.rates.show(project, first, count), project) {
+        let gone = dropped.map_or(0, |dropped| dropped.div_euclid(MINUTE) - first + 1);
+        let gone = usize::try_from(gone).unwrap_or(0).min(count);
+        let (known, left) = (first + gone as i64, count - gone);
+        let unknown = Rates { first: known, minutes: vec![None; left], projects: None };
+        let answer = match left {
+            0 => RateAnswer::NotRead,
+            left => self.rates.show(project, known, left),
+        };
+        let mut rates = match (answer, project) {
             (RateAnswer::Rates(rates), _) => rates,
             (RateAnswer::NotApart, Some(project)) => self.sum_up(actor, project, unknown).await?,
             (RateAnswer::NotRead | RateAnswer::NotApart, _) => unknown,
         };
-        // What was dropped here is dropped everywhere: no node shows a part of a minute.
-        if let Some(dropped) = dropped {
-            let gone = dropped.div_euclid(MINUTE) - first + 1;
-            let gone = usize::try_from(gone).unwrap_or(0).min(count);
-            rates.minutes[..gone].fill(None);
-        }
+        rates.first = first;
+        rates.minutes.splice(0..0, std::iter::repeat_n(None, gone));
         Ok(report(rates, project))
     }
 

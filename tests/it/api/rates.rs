@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use scheduler0::command::Command;
 use scheduler0::model::attempt::{SkipReason, Verdict};
 use scheduler0::model::time::rfc3339;
 use serde_json::{Value, json};
@@ -88,6 +89,33 @@ async fn results_are_counted_by_the_minute_in_which_they_were_due() {
     let stored = api.get(&analytics).await.json["data"]["points"].clone();
     let scheduled: Vec<_> = stored.as_array().unwrap().iter().map(|p| &p["scheduled"]).collect();
     assert_eq!(scheduled, [&json!(3), &json!(3)]);
+}
+
+#[tokio::test]
+async fn minutes_whose_records_were_dropped_are_in_no_sum() {
+    let api = api().await;
+    let at = next_of(&api, 1).await - 10 * MINUTE;
+    let records = vec![
+        attempt_record(&[1, 2, 3], at, 1, Verdict::Delivered),
+        attempt_record(&[1], at + MINUTE, 1, Verdict::Dead),
+    ];
+    api.record(0, records).await;
+    counted(&api, "/api/v1/rates", 4).await;
+    let retain = Command::Retain { before: at + 1, dead_letters: 0, limit: 1_000 };
+    api.cluster.propose(retain).await.unwrap();
+    for path in ["/api/v1/rates", "/api/v1/rates?projectId=1"] {
+        let data = counted(&api, path, 1).await["data"].clone();
+        let points = data["points"].as_array().unwrap();
+        assert_eq!(points.len(), 180, "{path}");
+        let begin = rfc3339(at.div_euclid(MINUTE) * MINUTE);
+        let known = |point: &&Value| point["results"].is_object();
+        let first = points.iter().find(known).unwrap()["at"].as_str().unwrap();
+        assert!(first > begin.as_str(), "{path}: {first} is known, {begin} was dropped");
+        if let Some(of) = data.get("projects") {
+            assert_eq!((&of[0]["delivered"], &of[0]["dead"]), (&json!(0), &json!(1)), "{data}");
+            assert_eq!(data["others"]["delivered"], 0, "{data}");
+        }
+    }
 }
 
 #[tokio::test]
