@@ -48,7 +48,7 @@ pub struct App {
     pub(in crate::app) readiness: Arc<Readiness>,
     /// Set when the node is about to stop.
     pub(in crate::app) leaving: Arc<AtomicBool>,
-    pub(in crate::app) forecasts: ForecastCache,
+    pub(in crate::app) forecasts: Arc<ForecastCache>,
     /// `None` until the node has said where events are.
     events: Option<EventFeed>,
     /// Knows nothing until the node has said where results by the minute are.
@@ -85,7 +85,7 @@ impl App {
             pressure: Arc::default(),
             readiness: Arc::default(),
             leaving: Arc::default(),
-            forecasts: ForecastCache::default(),
+            forecasts: Arc::default(),
             events: None,
             rates: RateFeed::default(),
             gateway: None,

@@ -1,7 +1,8 @@
 //! The classes that were read last: to read those of a million jobs takes a moment, and pages ask
-//! for them again and again. They are kept for longer the longer it took.
+//! for them again and again. They are read anew while the kept ones are still shown, less often the
+//! longer it takes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Duration, Instant, timeout};
@@ -11,9 +12,11 @@ use crate::model::ProjectId;
 
 /// The most that are kept.
 const MOST: usize = 8;
-/// They are kept for so many times the time that it took to read them ...
+/// They are fresh for so many times the time that it took to read them ...
 const TIMES: u32 = 20;
-/// ... but no longer than this.
+/// ... but no longer than this ...
+const FRESH: Duration = Duration::from_secs(30);
+/// ... and are shown for this long.
 const LONGEST: Duration = Duration::from_mins(1);
 
 /// The classes of all jobs and of some projects.
@@ -28,8 +31,19 @@ pub(in crate::app) struct ForecastCache {
 #[derive(Debug)]
 struct Kept {
     project: Option<ProjectId>,
+    fresh_until: Instant,
     until: Instant,
     known: Arc<KnownClasses>,
+    /// Somebody reads them anew.
+    renewing: bool,
+}
+
+/// Classes that were kept.
+pub(super) struct Found {
+    pub(super) known: Arc<KnownClasses>,
+    /// They are old, and nobody else reads them anew: the caller must, and then say so by
+    /// [`ForecastCache::put`] or [`ForecastCache::not_renewed`].
+    pub(super) renew: bool,
 }
 
 impl ForecastCache {
@@ -38,21 +52,69 @@ impl ForecastCache {
         timeout(patience, Arc::clone(&self.turn).lock_owned()).await.ok()
     }
 
-    pub(super) fn get(&self, project: Option<ProjectId>) -> Option<Arc<KnownClasses>> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
+    /// Finds what is kept and not too old `now`.
+    pub(super) fn get(&self, project: Option<ProjectId>, now: Instant) -> Option<Found> {
+        let mut kept = self.kept();
         kept.retain(|one| one.until > now);
-        kept.iter().find(|one| one.project == project).map(|one| Arc::clone(&one.known))
+        let one = kept.iter_mut().find(|one| one.project == project)?;
+        let renew = one.fresh_until <= now && !one.renewing;
+        one.renewing |= renew;
+        Some(Found { known: Arc::clone(&one.known), renew })
     }
 
-    /// Keeps what took so long to read, in place of the oldest.
-    pub(super) fn put(&self, project: Option<ProjectId>, known: Arc<KnownClasses>, took: Duration) {
-        let until = Instant::now() + took.saturating_mul(TIMES).min(LONGEST);
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Keeps what was read from `begun` until `now`, in place of the oldest.
+    pub(super) fn put(
+        &self,
+        project: Option<ProjectId>,
+        known: Arc<KnownClasses>,
+        (begun, now): (Instant, Instant),
+    ) {
+        let took = now.saturating_duration_since(begun);
+        let fresh_until = now + took.saturating_mul(TIMES).min(FRESH);
+        let mut kept = self.kept();
         kept.retain(|one| one.project != project);
         if kept.len() >= MOST {
             kept.remove(0);
         }
-        kept.push(Kept { project, until, known });
+        let until = now + LONGEST;
+        kept.push(Kept { project, fresh_until, until, known, renewing: false });
+    }
+
+    /// Notes that classes could not be read anew: the next one who asks may try.
+    pub(super) fn not_renewed(&self, project: Option<ProjectId>) {
+        for one in self.kept().iter_mut().filter(|one| one.project == project) {
+            one.renewing = false;
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_old_is_shown_while_one_caller_reads_it_anew() {
+        let cache = ForecastCache::default();
+        let renews = |now| cache.get(None, now).map(|found| found.renew);
+        let begun = Instant::now();
+        assert_eq!(renews(begun), None);
+        let read = begun + Duration::from_millis(100);
+        cache.put(None, Arc::default(), (begun, read));
+        assert_eq!(renews(read + Duration::from_secs(1)), Some(false));
+        let old = read + Duration::from_secs(2);
+        assert_eq!((renews(old), renews(old)), (Some(true), Some(false)));
+        cache.not_renewed(Some(1));
+        assert_eq!(renews(old), Some(false), "another project");
+        cache.not_renewed(None);
+        assert_eq!(renews(old), Some(true));
+        cache.put(None, Arc::default(), (begun, old + Duration::from_secs(20)));
+        let read = old + Duration::from_secs(20);
+        assert_eq!(renews(read + FRESH / 2), Some(false));
+        assert_eq!(renews(read + FRESH), Some(true));
+        assert_eq!(renews(read + LONGEST), None, "too old to be shown");
     }
 }

@@ -10,16 +10,19 @@ mod reckon_tests;
 
 pub(in crate::app) use cache::ForecastCache;
 pub use peaks::Peak;
+use reckon::KnownClasses;
 pub use reckon::{Forecast, NextFiring, Span, UpcomingFirings};
 
 use std::sync::Arc;
 
+use rusqlite::Connection;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Duration, Instant};
 
 use crate::app::actor::Actor;
 use crate::app::authz::{Action, Resource, authorize};
 use crate::app::error::Error;
+use crate::app::reads::ReadPhase;
 use crate::app::state::App;
 use crate::model::{Millis, ProjectId};
 
@@ -103,24 +106,48 @@ impl App {
         actor: &Actor,
         project: Option<ProjectId>,
         freshness: Freshness,
-    ) -> Result<(Arc<reckon::KnownClasses>, OwnedMutexGuard<()>), Error> {
+    ) -> Result<(Arc<KnownClasses>, OwnedMutexGuard<()>), Error> {
         let turn = self.forecasts.turn(PATIENCE).await.ok_or_else(|| {
             Error::busy("this node reckons other forecasts: try again, or ask another node")
         })?;
         if freshness == Freshness::Kept
-            && let Some(known) = self.forecasts.get(project)
+            && let Some(found) = self.forecasts.get(project, Instant::now())
         {
-            return Ok((known, turn));
+            if found.renew {
+                self.renew_classes(actor, project);
+            }
+            return Ok((found.known, turn));
         }
-        let (now, begun) = (self.now(), Instant::now());
-        let until = now.saturating_add(2 * LONGEST);
+        let (span, begun) = (reckoned(self.now()), Instant::now());
         // The turn goes with the work, which goes on when the caller is gone.
-        let read = self.read(actor, move |conn| {
-            Ok((reckon::KnownClasses::read(conn, project, (now, until))?, turn))
-        });
+        let read =
+            self.read(actor, move |conn| Ok((KnownClasses::read(conn, project, span)?, turn)));
         let (known, turn) = read.await?;
         let known = Arc::new(known);
-        self.forecasts.put(project, Arc::clone(&known), begun.elapsed());
+        self.forecasts.put(project, Arc::clone(&known), (begun, Instant::now()));
         Ok((known, turn))
     }
+
+    /// Reads classes anew that are kept, beside the caller, who waits for nothing.
+    fn renew_classes(&self, actor: &Actor, project: Option<ProjectId>) {
+        let (reads, cluster) = (self.reads.clone(), self.cluster.clone());
+        let (metrics, forecasts) = (Arc::clone(&self.metrics), Arc::clone(&self.forecasts));
+        let (principal, span) = (actor.principal, reckoned(self.now()));
+        let timeout = ReadPhase::BeforeWrite.timeout(actor);
+        tokio::spawn(async move {
+            let begun = Instant::now();
+            let read = move |conn: &Connection| KnownClasses::read(conn, project, span);
+            match reads.run(&cluster, &metrics, principal, timeout, read).await {
+                Ok(known) => forecasts.put(project, Arc::new(known), (begun, Instant::now())),
+                // Whoever asks when they are too old gets the error.
+                Err(_) => forecasts.not_renewed(project),
+            }
+        });
+    }
+}
+
+/// The time for which classes are read at an instant: any forecast from then on is within it, also
+/// one that finds them kept.
+fn reckoned(now: Millis) -> (Millis, Millis) {
+    (now, now.saturating_add(2 * LONGEST))
 }

@@ -27,7 +27,7 @@ pub(in crate::app) enum ReadPhase {
 
 impl ReadPhase {
     /// The longest time of a read in this phase, its waiting included.
-    fn timeout(self, actor: &Actor) -> Duration {
+    pub(in crate::app) fn timeout(self, actor: &Actor) -> Duration {
         match (self, actor.kind) {
             (Self::BeforeWrite, ActorKind::Client { .. }) => CLIENT_TIMEOUT,
             (Self::BeforeWrite, ActorKind::Operator) | (Self::AfterWrite, _) => OPERATOR_TIMEOUT,

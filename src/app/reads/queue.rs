@@ -32,7 +32,8 @@ const RUNNING: usize = 6;
 /// Reads of all clients that wait for a permit. They take no thread and no connection.
 const WAITING: usize = 1_024;
 
-/// The queue of a node.
+/// The queue of a node. Cheap to clone.
+#[derive(Clone)]
 pub(crate) struct ReadQueue(Arc<Permits>);
 
 impl Default for ReadQueue {

@@ -138,7 +138,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
             }
             if !prepared.recorded.is_empty() {
                 self.report(SendEvent::Started(Arc::clone(&head)));
-                let members = Members::from_sorted(prepared.recorded);
+                let members = work.only(&prepared.recorded).members();
                 self.report(SendEvent::Recorded { head: Arc::clone(&head), members });
             }
             if !prepared.undecided.is_empty() {
