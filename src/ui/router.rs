@@ -41,6 +41,7 @@ pub fn router(api: Router, state: Arc<UiState>) -> Router {
         .route("/ui/jobs/bulk", get(bulk::show_bulk).post(bulk::change_jobs))
         .route("/ui/jobs/{id}", get(show::show_job))
         .route("/ui/jobs/{id}/edit", get(edit::show_edit).post(edit::update_job))
+        .route("/ui/jobs/{id}/preview", get(preview::show_preview_of))
         .route("/ui/jobs/{id}/why", get(why::show_why))
         .route("/ui/jobs/{id}/run", post(actions::run_job))
         .route("/ui/jobs/{id}/pause", post(actions::pause_job))

@@ -127,7 +127,7 @@ fn read_preview(fields: &mut Fields, now: Millis) -> Result<PreviewInput, Error>
         None => now,
     };
     let count = occurrence_count(fields.number("count")?)?;
-    Ok(PreviewInput { schedule, zone, dst, from, count })
+    Ok(PreviewInput { schedule, zone, dst, from, count, job: None })
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use crate::app::actor::Actor;
 use crate::app::authz::{Action, Resource, authorize};
 use crate::app::error::Error;
 use crate::app::state::App;
-use crate::model::Millis;
+use crate::model::job::Job;
+use crate::model::{JobId, Millis};
 use crate::schedule::{
     DstRule, Field, LAST, Mark, Preview, Schedule, asked_anchor, describe, describe_after,
     describe_at, fields, parse_at_marked, parse_duration, preview_in, warnings,
@@ -31,6 +32,25 @@ pub struct PreviewInput {
     pub from: Millis,
     /// The most occurrences, checked by [`occurrence_count`].
     pub count: usize,
+    /// The job that it is a schedule for; `None` for one that does not exist yet.
+    pub job: Option<ScheduledJob>,
+}
+
+/// What a job adds to its schedule.
+#[derive(Clone, Debug)]
+pub struct ScheduledJob {
+    /// Its id, which `H` goes by.
+    pub id: JobId,
+    /// The schedule that it has.
+    pub spec: String,
+    /// The instant from which that counts, if it is `@every`.
+    pub anchor: Millis,
+}
+
+impl From<&Job> for ScheduledJob {
+    fn from(job: &Job) -> Self {
+        Self { id: job.id, spec: job.definition.spec.clone(), anchor: job.anchor }
+    }
 }
 
 /// The one form in which a request gives a schedule, as text.
@@ -131,13 +151,16 @@ impl PreviewInput {
     }
 
     fn spec(&self, spec: &str) -> Result<SchedulePreview, Error> {
+        let seed = self.job.as_ref().map_or(0, |job| job.id);
         let schedule =
-            Schedule::parse(spec, self.zone, self.dst, 0).map_err(|e| not_valid("spec", e))?;
+            Schedule::parse(spec, self.zone, self.dst, seed).map_err(|e| not_valid("spec", e))?;
         let mut description = describe(spec);
-        if Schedule::is_seed_dependent(spec) {
+        if self.job.is_none() && Schedule::is_seed_dependent(spec) {
             description.push_str(" (the instants shown are those of job 0)");
         }
-        let anchor = asked_anchor(self.from);
+        // Another schedule counts from the edit.
+        let same = self.job.as_ref().filter(|job| job.spec == spec);
+        let anchor = same.map_or_else(|| asked_anchor(self.from), |job| job.anchor);
         Ok(SchedulePreview {
             description,
             fields: fields(spec).map_err(|e| not_valid("spec", e))?,

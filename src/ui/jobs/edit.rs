@@ -232,7 +232,7 @@ async fn editor(
     let number = |name: &str| form.text(name).and_then(|text| text.parse().ok());
     let projects = page.projects_with(number("project")).await?;
     let executors = page.executors().await?;
-    let preview = of_form(page, form).await;
+    let preview = of_form(page, form, record.map(|record| &record.job)).await;
     let source = if record.is_none() { source(page, form).await.ok().flatten() } else { None };
     let editor = Editor {
         page,

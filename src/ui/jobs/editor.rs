@@ -79,12 +79,15 @@ pub(crate) struct Editor<'a> {
 impl Editor<'_> {
     /// The form.
     pub(crate) fn markup(&self) -> Markup {
-        let action = match self.record {
-            Some(record) => format!("/ui/jobs/{}/edit", record.job.id),
-            None => "/ui/jobs/new".to_owned(),
+        let (action, preview) = match self.record {
+            Some(record) => {
+                let job = format!("/ui/jobs/{}", record.job.id);
+                (format!("{job}/edit"), format!("{job}/preview"))
+            }
+            None => ("/ui/jobs/new".to_owned(), "/ui/jobs/preview".to_owned()),
         };
         let form = html! {
-            form.editor method="post" action=(action) data-preview="/ui/jobs/preview" {
+            form.editor method="post" action=(action) data-preview=(preview) {
                 (self.inputs.hidden())
                 @for name in [BASE, FROM, DST] {
                     @if let Some(value) = self.inputs.form.raw(name) { input type="hidden" name=(name) value=(value); }

@@ -1,14 +1,16 @@
 //! `GET /ui/jobs/preview`: what a schedule means, in words and in instants, while it is entered.
 
+use axum::extract::Path;
 use axum::response::{Html, IntoResponse, Response};
 use chrono_tz::Tz;
 use maud::{Markup, html};
 
 use crate::app::jobs::preview::{PreviewInput, ScheduleInput};
 use crate::model::Millis;
+use crate::model::job::Job;
 use crate::schedule::{DstRule, parse_at, parse_zone};
 use crate::ui::context::Page;
-use crate::ui::error::sentence;
+use crate::ui::error::{PageError, sentence};
 use crate::ui::form::Form;
 use crate::ui::icons::icon;
 use crate::ui::jobs::fields::DST;
@@ -21,12 +23,26 @@ const SHOWN: usize = 5;
 /// `GET /ui/jobs/preview?when=&spec=&at=&after=&timezone=&dst=&start=&end=&jitter=`: a part of a
 /// page.
 pub(crate) async fn show_preview(page: Page) -> Response {
-    let form = Form::of(page.context.query.clone());
-    Html(of_form(&page, &form).await.into_string()).into_response()
+    part(&page, None).await
 }
 
-/// The preview of what a form has so far.
-pub(crate) async fn of_form(page: &Page, form: &Form) -> Markup {
+/// `GET /ui/jobs/{id}/preview?...`: the same for a job that is there, by its own number and start.
+pub(crate) async fn show_preview_of(
+    page: Page,
+    Path(id): Path<String>,
+) -> Result<Response, PageError> {
+    let id = id.parse().map_err(|_| PageError::no_record("job"))?;
+    let record = page.ui.app.get_job(&page.actor, id).await?;
+    Ok(part(&page, Some(&record.job)).await)
+}
+
+async fn part(page: &Page, job: Option<&Job>) -> Response {
+    let form = Form::of(page.context.query.clone());
+    Html(of_form(page, &form, job).await.into_string()).into_response()
+}
+
+/// The preview of what a form has so far, for a job that is there or a new one.
+pub(crate) async fn of_form(page: &Page, form: &Form, job: Option<&Job>) -> Markup {
     let text = |name: &str| form.text(name).map(str::to_owned);
     let schedule = match form.text("when") {
         Some("at") => text("at").map(ScheduleInput::At),
@@ -47,7 +63,7 @@ pub(crate) async fn of_form(page: &Page, form: &Form) -> Markup {
     let (start, end) = (bound("start"), bound("end").unwrap_or(Millis::MAX));
     let from = start.map_or(now, |start| now.max(start.saturating_sub(1)));
     let jitter = form.text("jitter").filter(|_| form.text("when") != Some("at"));
-    let input = PreviewInput { schedule, zone, dst, from, count: SHOWN };
+    let input = PreviewInput { schedule, zone, dst, from, count: SHOWN, job: job.map(Into::into) };
     let notes = input.warnings();
     match page.ui.app.preview_schedule(&page.actor, input).await {
         Err(error) => wrong(error.detail()),

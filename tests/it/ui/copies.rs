@@ -119,6 +119,31 @@ async fn a_preview_is_of_the_job_that_is_edited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_preview_for_a_job_has_the_instants_that_it_fires_at() {
+    let api = ApiFixture::build().await;
+    api.project().await;
+    for spec in ["H H * * *", "@every 7m"] {
+        created(&api, json!({"spec": spec, "callbackUrl": "http://a.example/"})).await;
+    }
+    let browser = Browser::operator(&api).await;
+    for (id, spec) in [(1, "H+H+*+*+*"), (2, "%40every+7m")] {
+        let next = &api.get(&format!("/api/v1/jobs/{id}/next?count=1")).await.json["data"];
+        let at = next["occurrences"][0]["utc"].as_str().unwrap().to_owned();
+        let time = format!(" {}<", &at[11..19]);
+        let query = format!("when=spec&spec={spec}&timezone=UTC");
+        let shown = browser.page(&format!("/ui/jobs/{id}/preview?{query}")).await;
+        assert!(shown.contains(&time), "{at}: {shown}");
+        assert!(!shown.contains("job 0"), "{shown}");
+        let page = browser.page(&format!("/ui/jobs/{id}/edit")).await;
+        assert!(page.contains(&format!("data-preview=\"/ui/jobs/{id}/preview\"")), "{page}");
+        assert!(page.contains(&time), "{at}: {page}");
+    }
+    let new = browser.page("/ui/jobs/preview?when=spec&spec=H+H+*+*+*&timezone=UTC").await;
+    assert!(new.contains("job 0"), "{new}");
+    assert_eq!(browser.get("/ui/jobs/9/preview?when=spec").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_first_project_is_not_left_behind_by_a_job_that_is_refused() {
     let api = ApiFixture::build().await;
     let browser = Browser::operator(&api).await;
