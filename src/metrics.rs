@@ -9,6 +9,7 @@ mod bus;
 mod calls;
 mod jobs;
 mod lag;
+mod lag_minutes;
 mod process;
 mod publish;
 mod runs;
@@ -23,6 +24,7 @@ pub use bus::BusMetrics;
 pub use calls::{Calls, Destination};
 pub use jobs::JobMetrics;
 pub use lag::{Lag, Quantiles};
+pub use lag_minutes::{LAG_MINUTES, LagMinutes, MinuteLag};
 pub use publish::PublishMetrics;
 pub use runs::{QueueFigures, RunMetrics};
 
@@ -38,6 +40,8 @@ pub struct Metrics {
     registry: Registry,
     /// The delay of first attempts after their due instant.
     pub lag: Lag,
+    /// The same by the minute.
+    pub lag_minutes: LagMinutes,
     /// The time for which deferred first attempts were held back.
     pub held_back: Lag,
     firings: Family<Outcome, Counter>,
@@ -239,6 +243,7 @@ impl Metrics {
             snapshot_failures,
             process,
             lag,
+            lag_minutes: LagMinutes::default(),
             held_back,
             firings,
             skipped,

@@ -3,6 +3,7 @@
 
 use crate::app::actor::Actor;
 use crate::app::authz::{Action, Resource, authorize};
+use crate::app::cluster_admin::LagByMinute;
 use crate::app::cluster_admin::status::{Checksums, Status};
 use crate::app::error::Error;
 use crate::app::state::App;
@@ -20,6 +21,16 @@ impl App {
         let mut status = status?;
         status.warnings.extend(unserved);
         Ok(status)
+    }
+
+    /// Gathers the delays of firings by the minute, of all nodes that answer.
+    ///
+    /// # Errors
+    ///
+    /// `Forbidden` for a client; `Unavailable` while this node starts.
+    pub async fn get_lag(&self, actor: &Actor) -> Result<LagByMinute, Error> {
+        authorize(actor, Action::ClusterRead, Resource::Any)?;
+        Ok(self.admin()?.lag().await?)
     }
 
     /// Commits a checksum entry and gathers every node's hash of its state there.

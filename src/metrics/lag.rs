@@ -11,8 +11,10 @@ use prometheus_client::metrics::{MetricType, TypedMetric};
 /// Quantiles are taken over the last one to two of these, in milliseconds of the boot clock.
 const WINDOW_MS: u64 = 60_000;
 /// Upper bounds of the histogram's buckets, in milliseconds.
-const BOUNDS_MS: [u64; 14] =
+pub(super) const BOUNDS_MS: [u64; 14] =
     [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 15_000, 60_000];
+/// The buckets of the histogram, the last one for all beyond the bounds.
+pub(super) const BUCKETS: usize = BOUNDS_MS.len() + 1;
 /// Fine buckets for quantiles: exact below 16 ms, then eight to a doubling, up to 2^32 ms.
 const FINE: usize = 16 + 28 * 8;
 
@@ -24,7 +26,7 @@ pub struct Lag(Arc<LagCounts>);
 #[derive(Debug)]
 struct LagCounts {
     sum_ms: AtomicU64,
-    buckets: [AtomicU64; BOUNDS_MS.len() + 1],
+    buckets: [AtomicU64; BUCKETS],
     fine: [AtomicU64; FINE],
     window: Mutex<Window>,
 }
@@ -64,6 +66,11 @@ impl Lag {
         self.0.buckets[bucket].fetch_add(jobs, Ordering::Relaxed);
         self.0.fine[fine_bucket(lag_ms)].fetch_add(jobs, Ordering::Relaxed);
         self.0.sum_ms.fetch_add(lag_ms.saturating_mul(jobs), Ordering::Relaxed);
+    }
+
+    /// The counts of the histogram's buckets.
+    pub(super) fn buckets(&self) -> [u64; BUCKETS] {
+        std::array::from_fn(|i| self.0.buckets[i].load(Ordering::Relaxed))
     }
 
     /// Quantiles over the last minute or two; `now` is the boot clock in milliseconds.

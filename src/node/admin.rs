@@ -2,10 +2,9 @@
 
 use super::rpc::PeerRpc;
 use super::{members, status};
-use crate::app::cluster_admin::Answer;
-use crate::app::cluster_admin::ClusterAdmin;
 use crate::app::cluster_admin::members::{Members, Step};
 use crate::app::cluster_admin::status::{Checksums, Status};
+use crate::app::cluster_admin::{Answer, ClusterAdmin, LagByMinute};
 use crate::model::NodeId;
 use crate::model::lease::Timing;
 
@@ -18,6 +17,10 @@ pub(super) struct Admin {
 impl ClusterAdmin for Admin {
     fn status(&self) -> Answer<'_, Status> {
         Box::pin(status::status(self.rpc.clone(), self.timing))
+    }
+
+    fn lag(&self) -> Answer<'_, LagByMinute> {
+        Box::pin(status::lag(self.rpc.clone()))
     }
 
     fn checksums(&self) -> Answer<'_, Checksums> {

@@ -13,10 +13,11 @@ use crate::cluster::Cluster;
 use crate::coordinator::collect::ReadJournal;
 use crate::coordinator::lead::Coordinator;
 use crate::journal::Journal;
+use crate::metrics::MinuteLag;
 use crate::model::NodeId;
 use crate::model::attempt::JournalBatch;
 use crate::model::lease::{Renewal, Reply};
-use crate::peer::routes::{CHECKSUM, JOURNAL, RENEW, STATUS};
+use crate::peer::routes::{CHECKSUM, JOURNAL, LAG, RENEW, STATUS};
 use crate::peer::{Caller, Postcard, Refusal};
 
 /// The parts from which the handlers answer.
@@ -32,6 +33,8 @@ pub(super) struct PeerRpc {
     pub(super) node: NodeId,
     /// This node's status.
     pub(super) report: Arc<dyn Fn() -> NodeReport + Send + Sync>,
+    /// The delay of this node's firings by the minute.
+    pub(super) lag: Arc<dyn Fn() -> Vec<(i64, MinuteLag)> + Send + Sync>,
 }
 
 /// The routes, to be served behind peer authentication.
@@ -40,6 +43,7 @@ pub(super) fn routes(rpc: PeerRpc) -> Router {
         .route(RENEW, post(renew))
         .route(JOURNAL, post(journal))
         .route(STATUS, post(status))
+        .route(LAG, post(lag))
         .route(CHECKSUM, post(checksum))
         .with_state(rpc)
 }
@@ -75,6 +79,13 @@ async fn journal(
 
 async fn status(State(rpc): State<PeerRpc>, Postcard(()): Postcard<()>) -> Postcard<NodeReport> {
     Postcard((rpc.report)())
+}
+
+async fn lag(
+    State(rpc): State<PeerRpc>,
+    Postcard(()): Postcard<()>,
+) -> Postcard<Vec<(i64, MinuteLag)>> {
+    Postcard((rpc.lag)())
 }
 
 async fn checksum(

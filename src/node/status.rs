@@ -8,12 +8,14 @@ use futures_util::future::join_all;
 
 use super::report::NodeReport;
 use super::rpc::PeerRpc;
+use crate::app::cluster_admin::LagByMinute;
 use crate::app::cluster_admin::status::{
     Checksums, Failing, JobNumbers, Lag, NodeChecksum, NodeStatus, Queue, ShardStatus, Status,
 };
 use crate::cluster::Error;
 use crate::command::Command;
 use crate::delivery::availability::OpenBreaker;
+use crate::metrics::MinuteLag;
 use crate::model::NodeId;
 use crate::model::lease::Timing;
 use crate::model::time::rfc3339;
@@ -104,6 +106,26 @@ pub(super) async fn ask(rpc: &PeerRpc, node: NodeId) -> Option<NodeReport> {
             None
         }
     }
+}
+
+/// The delays of firings of all nodes that answer, together.
+pub(super) async fn lag(rpc: PeerRpc) -> Result<LagByMinute, Error> {
+    let members = rpc.cluster.members();
+    let ask = async |node: NodeId| {
+        if node == rpc.node {
+            return (rpc.lag)();
+        }
+        // A node that is away, or of an older version, has nothing to say.
+        rpc.cluster.peers().call(node, routes::LAG, &(), PATIENCE).await.unwrap_or_default()
+    };
+    let mut joined = LagByMinute::new();
+    for minutes in join_all(members.iter().map(|(id, _)| ask(*id))).await {
+        let minutes: Vec<(i64, MinuteLag)> = minutes;
+        for (minute, lag) in minutes {
+            joined.entry(minute).or_default().join(&lag);
+        }
+    }
+    Ok(joined)
 }
 
 /// Joins what is known of a node with its own report.

@@ -114,6 +114,7 @@ impl View {
                 measured = Some(tokio::task::spawn_blocking(move || metrics.measure()));
             }
             metrics.bus.look(time.clock().boot());
+            metrics.lag_minutes.turn(&metrics.lag, time.now());
             let replaced = replaced(&mut changes);
             let applied = cluster.applied().borrow().index;
             if counted.is_none_or(|(at, index)| at.elapsed() >= COUNT && index != applied)

@@ -258,6 +258,10 @@ impl Wiring {
                 let view = view.clone();
                 Arc::new(move || view.report())
             },
+            lag: {
+                let (metrics, time) = (self.metrics.clone(), self.time.clone());
+                Arc::new(move || metrics.lag_minutes.show(&metrics.lag, time.now()))
+            },
         };
         let tasks = vec![
             tokio::spawn(guard.clone().follow(cluster.clone())),

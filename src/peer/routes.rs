@@ -7,6 +7,8 @@ pub const RENEW: &str = "/peer/renew";
 pub const JOURNAL: &str = "/peer/journal";
 /// Asks a node for its own status.
 pub const STATUS: &str = "/peer/status";
+/// Asks a node for the delay of its firings by the minute. An older node does not know it.
+pub const LAG: &str = "/peer/lag";
 /// Asks a node for the hash of its state at a log index.
 pub const CHECKSUM: &str = "/peer/checksum";
 /// Claims of workers at another node.

@@ -22,14 +22,20 @@ pub(crate) struct Bar<const N: usize> {
 const HEIGHT: u32 = 120;
 const STEP: u32 = 10;
 
-/// Stacked bars with a legend. Bars with something in them lead to what they count.
-pub(crate) fn bars<const N: usize>(title: &str, series: &[Series; N], bars: &[Bar<N>]) -> Markup {
+/// Stacked bars with a legend; `words` shows a value. Bars with something in them lead to what they count.
+pub(crate) fn bars<const N: usize>(
+    title: &str,
+    series: &[Series; N],
+    bars: &[Bar<N>],
+    words: fn(u64) -> String,
+) -> Markup {
     let sums = bars.iter().filter_map(|bar| bar.values).map(|values| values.iter().sum::<u64>());
     let top = rounded_up(sums.max().unwrap_or(0));
     let width = bars.len() as u32 * STEP;
     let paths = paths(bars, top);
     let unknown = unknown(bars);
     let half = HEIGHT / 2;
+    let stripes = format!("stripes-{}", title.to_lowercase().replace(' ', "-"));
     html! {
         figure.chart {
             figcaption.legend {
@@ -38,14 +44,14 @@ pub(crate) fn bars<const N: usize>(title: &str, series: &[Series; N], bars: &[Ba
                 }
                 @if !unknown.is_empty() { span.muted { "▨ not known at this node" } }
                 span.grow {}
-                span.muted.num { "top " (crate::ui::words::count(top)) }
+                span.muted.num { "top " (words(top)) }
             }
             svg viewBox={ "0 0 " (width) " " (HEIGHT) } preserveAspectRatio="none" role="group"
                 aria-label=(title) {
                 path.grid d={ "M0 .5H" (width) "M0 " (half) "H" (width) "M0 " (HEIGHT - 1) "H" (width) } {}
-                @if !unknown.is_empty() { (hatch()) }
+                @if !unknown.is_empty() { (hatch(&stripes)) }
                 @for (from, wide) in unknown {
-                    rect x=(from * STEP) y="0" width=(wide * STEP) height=(HEIGHT) fill="url(#hatch)" {
+                    rect x=(from * STEP) y="0" width=(wide * STEP) height=(HEIGHT) fill={ "url(#" (stripes) ")" } {
                         title { "Not known: this node has not read it, or it is not kept any more." }
                     }
                 }
@@ -98,9 +104,9 @@ fn unknown<const N: usize>(bars: &[Bar<N>]) -> Vec<(u32, u32)> {
 }
 
 /// The pattern of what is not known: stripes.
-fn hatch() -> Markup {
+fn hatch(id: &str) -> Markup {
     html! {
-        pattern id="hatch" width="8" height="8" patternUnits="userSpaceOnUse" {
+        pattern id=(id) width="8" height="8" patternUnits="userSpaceOnUse" {
             path.c-other d="M0 8L8 0H6L0 6zM8 8V6L6 8z" {}
         }
     }
@@ -131,6 +137,7 @@ fn rounded_up(highest: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::words::count;
 
     #[test]
     fn the_top_of_a_chart_is_a_round_number_that_holds_all() {
@@ -143,10 +150,10 @@ mod tests {
     fn a_chart_has_one_path_for_each_colour_and_no_style() {
         let series = [Series { class: "ok", name: "a" }, Series { class: "bad", name: "<b>" }];
         let bar = |n| Bar { values: Some([n, 1]), title: "<t>".to_owned(), href: None };
-        let markup = bars("x", &series, &[bar(3), bar(0), bar(2)]).into_string();
+        let markup = bars("x", &series, &[bar(3), bar(0), bar(2)], count).into_string();
         assert_eq!(markup.matches("<path class=").count(), 1 + 2, "{markup}");
         assert!(!markup.contains("style=") && markup.contains("&lt;b&gt;"), "{markup}");
-        assert!(!markup.contains("hatch"), "all of it is known: {markup}");
+        assert!(!markup.contains("stripes"), "all of it is known: {markup}");
     }
 
     #[test]
@@ -155,8 +162,8 @@ mod tests {
         let bar = |n: Option<u64>| Bar { values: n.map(|n| [n]), title: String::new(), href: None };
         let shown = [bar(None), bar(None), bar(Some(0)), bar(None), bar(Some(2))];
         assert_eq!(unknown(&shown), [(0, 2), (3, 1)]);
-        let markup = bars("x", &series, &shown).into_string();
-        assert_eq!(markup.matches(r#"fill="url(#hatch)""#).count(), 2, "{markup}");
+        let markup = bars("x", &series, &shown, count).into_string();
+        assert_eq!(markup.matches("fill=\"url(#stripes-x)\"").count(), 2, "{markup}");
         assert_eq!(markup.matches("class=\"hit\"").count(), 1, "{markup}");
         assert!(markup.contains("not known at this node"), "{markup}");
     }

@@ -30,6 +30,7 @@ mod inputs;
 mod jobs;
 mod json_text;
 mod kept;
+mod lag;
 mod lists;
 mod mask;
 mod overview;

@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use maud::{Markup, html};
 
+use crate::app::cluster_admin::LagByMinute;
 use crate::app::cluster_admin::status::Status;
 use crate::app::history::{
     Analytics, ExecutionFilter, ExecutionRecord, OutcomeKind, RateReport, TimeRange,
@@ -22,6 +23,7 @@ use crate::ui::forecast::coming::firing_line;
 use crate::ui::history::activity::{answer, job_name};
 use crate::ui::icons::icon;
 use crate::ui::jobs::list::list;
+use crate::ui::lag;
 use crate::ui::lists::{Gather, Listed};
 use crate::ui::parts::{banner, card, chip, empty, late, live, verdict_chip};
 use crate::ui::rates;
@@ -58,6 +60,12 @@ pub(crate) async fn show_overview(
     let title = "Attempts by the minute";
     let chart = part(recent.as_ref(), title, |recent| rates::chart(&page, recent, None));
     let chart = live("chart", "executions", chart);
+    let delays = match delays(&ui, &page).await {
+        None => html! {},
+        Some(Ok(known)) => lag::chart(&page, &known),
+        Some(Err(error)) => failed(lag::TITLE, html! {}, &error),
+    };
+    let delays = live("delays", "executions beat", delays);
     let failed = part(failures(&page).await.as_ref(), "Failed lately", |all| failing(&page, all));
     let failing = live("failing", "executions dead_letter", failed);
     let cluster = live(
@@ -68,6 +76,7 @@ pub(crate) async fn show_overview(
     let parts = [
         ("figures", &figures),
         ("chart", &chart),
+        ("delays", &delays),
         ("failing", &failing),
         ("next", &next),
         ("cluster", &cluster),
@@ -79,7 +88,7 @@ pub(crate) async fn show_overview(
         h1.hidden { "Overview" }
         @if let Ok(status) = &status { @for warning in &status.warnings { (banner("bad", sentence(warning))) } }
         (figures)
-        div.split { div.wide-column { (chart) (failing) } div.side-column { (next) (cluster) } }
+        div.split { div.wide-column { (chart) (delays) (failing) } div.side-column { (next) (cluster) } }
     };
     Ok(page.document(Place::Overview, "Overview", body))
 }
@@ -159,6 +168,14 @@ async fn status(ui: &UiState, page: &Page) -> Result<Arc<Status>, Option<Error>>
         return Err(None);
     }
     ui.status(&page.actor).await.map_err(Some)
+}
+
+/// The delays of firings, for who may see them and where a part shows them.
+async fn delays(ui: &UiState, page: &Page) -> Found<Arc<LagByMinute>> {
+    if !page.wants("delays") || !page.may(Action::ClusterRead) {
+        return None;
+    }
+    Some(ui.lag(&page.actor).await)
 }
 
 fn failing(page: &Page, failing: &Listed<ExecutionRecord>) -> Markup {

@@ -63,7 +63,7 @@ pub(crate) fn chart(page: &Page, report: &RateReport, project: Option<ProjectId>
     let end = report.begin + report.minutes.len() as Millis * MINUTE;
     let title = "Attempts by the minute";
     let body = html! {
-        (bars(title, &SERIES, &shown))
+        (bars(title, &SERIES, &shown, count))
         div.axis { span { (clock(report.begin)) } span { (clock(report.begin + (end - report.begin) / 2)) } span { "now" } }
         details.as-table {
             summary { "As a table" }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 
 use crate::api::Bodies;
+use crate::app::cluster_admin::LagByMinute;
 use crate::app::cluster_admin::members::Members;
 use crate::app::cluster_admin::status::Status;
 use crate::app::history::Problems;
@@ -27,6 +28,7 @@ pub struct UiState {
     /// The bounds on bodies in memory, which forms share with the API.
     pub(crate) bodies: Arc<Bodies>,
     status: Cached<Status>,
+    lag: Cached<LagByMinute>,
     members: Cached<Members>,
     queues: Cached<QueuesRecord>,
     workers: Cached<WorkersRecord>,
@@ -46,6 +48,7 @@ impl UiState {
             sessions,
             bodies: Arc::default(),
             status: Cached::default(),
+            lag: Cached::default(),
             members: Cached::default(),
             queues: Cached::default(),
             workers: Cached::default(),
@@ -72,6 +75,17 @@ impl UiState {
         authorize(actor, Action::ClusterRead, Resource::Any)?;
         let (app, actor) = (Arc::clone(&self.app), *actor);
         self.status.get(async move { app.get_status(&actor).await }).await
+    }
+
+    /// The delays of firings by the minute, as old as [`UiState::status`].
+    ///
+    /// # Errors
+    ///
+    /// As [`App::get_lag`].
+    pub(crate) async fn lag(&self, actor: &Actor) -> Result<Arc<LagByMinute>, Error> {
+        authorize(actor, Action::ClusterRead, Resource::Any)?;
+        let (app, actor) = (Arc::clone(&self.app), *actor);
+        self.lag.get(async move { app.get_lag(&actor).await }).await
     }
 
     /// The members of the cluster, as old as [`UiState::status`].

@@ -4,12 +4,18 @@
 pub mod members;
 pub mod status;
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 
 use self::members::{Members, Step};
 use self::status::{Checksums, Status};
 use crate::cluster;
+use crate::metrics::MinuteLag;
 use crate::model::NodeId;
+
+/// The delays of the firings of all nodes together, by minutes as numbers since 1970. A minute that
+/// no node knows is left out.
+pub type LagByMinute = BTreeMap<i64, MinuteLag>;
 
 /// An answer under way. An error's message goes to the client.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, cluster::Error>> + Send + 'a>>;
@@ -18,6 +24,9 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, cluster::Error>> 
 pub trait ClusterAdmin: Send + Sync {
     /// Gathers the status of all nodes and shards.
     fn status(&self) -> Answer<'_, Status>;
+
+    /// Gathers the delays of firings of all nodes that answer.
+    fn lag(&self) -> Answer<'_, LagByMinute>;
 
     /// Commits a checksum entry and gathers every node's hash of its state there.
     fn checksums(&self) -> Answer<'_, Checksums>;

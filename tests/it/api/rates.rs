@@ -102,7 +102,7 @@ async fn minutes_whose_records_were_dropped_are_in_no_sum() {
     api.record(0, records).await;
     counted(&api, "/api/v1/rates", 4).await;
     let retain = Command::Retain { before: at + 1, dead_letters: 0, limit: 1_000 };
-    api.cluster.propose(retain).await.unwrap();
+    api.cluster().propose(retain).await.unwrap();
     for path in ["/api/v1/rates", "/api/v1/rates?projectId=1"] {
         let data = counted(&api, path, 1).await["data"].clone();
         let points = data["points"].as_array().unwrap();

@@ -9,9 +9,9 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use scheduler0::api::{self, AppState};
 use scheduler0::app::cluster_admin::Answer as AdminAnswer;
-use scheduler0::app::cluster_admin::ClusterAdmin;
 use scheduler0::app::cluster_admin::members::{Members as MemberList, Step};
 use scheduler0::app::cluster_admin::status::{Checksums, Failing, NodeStatus, Status};
+use scheduler0::app::cluster_admin::{ClusterAdmin, LagByMinute};
 use scheduler0::app::{App, Pressure};
 use scheduler0::auth::Auth;
 use scheduler0::clock::{Clock, SchedulerTime, SystemClock};
@@ -66,6 +66,10 @@ impl ClusterAdmin for FixedStatus {
             ..Status::default()
         };
         Box::pin(async { Ok(status) })
+    }
+
+    fn lag(&self) -> AdminAnswer<'_, LagByMinute> {
+        Box::pin(async { Ok(LagByMinute::new()) })
     }
 
     fn checksums(&self) -> AdminAnswer<'_, Checksums> {

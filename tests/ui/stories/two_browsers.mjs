@@ -38,5 +38,11 @@ export async function story(test) {
   await measured("deleted", drop, (page) => row(page).waitFor({ state: "detached" }));
   const loaded = await both((page) => page.evaluate(() => window.loadedOnce === true));
   same(loaded, [true, true], "the pages were not loaded again");
+  // Whichever node fired it, the overview of each knows how late that was.
+  await both(async (page) => {
+    await page.goto("/ui");
+    const delay = page.locator("[data-part=delays] rect.hit title", { hasText: "99 of 100 within" });
+    await delay.first().waitFor({ state: "attached" });
+  });
   return `seen by both: ${seen.join(", ")}`;
 }
