@@ -3,6 +3,7 @@
 use crate::auth::Caller;
 use crate::listen::Principal;
 use crate::model::actor::ActorRef;
+use crate::model::scope::Scopes;
 
 /// The kind of an actor, which decides what it may do and how far it reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Actor {
     /// The principal that its reads are counted by. All keys of a tree are one principal, and so
     /// are all operators.
     pub principal: Principal,
+    /// What a client's key may be used for. `authz` asks; an operator needs none.
+    pub scopes: Scopes,
 }
 
 impl Actor {
@@ -47,11 +50,11 @@ impl From<&Actor> for ActorRef {
 
 impl From<Caller> for Actor {
     fn from(caller: Caller) -> Self {
-        let kind = match caller {
-            Caller::Operator => ActorKind::Operator,
-            Caller::Client { id, .. } => ActorKind::Client { credential: id },
+        let (kind, scopes) = match caller {
+            Caller::Operator => (ActorKind::Operator, Scopes::ALL),
+            Caller::Client { id, scopes, .. } => (ActorKind::Client { credential: id }, scopes),
         };
-        Self { kind, principal: caller.principal() }
+        Self { kind, principal: caller.principal(), scopes }
     }
 }
 
@@ -61,7 +64,7 @@ mod tests {
 
     #[test]
     fn the_log_names_the_credential_that_was_authenticated_and_not_the_root_of_its_tree() {
-        let client = Actor::from(Caller::Client { id: 7, root: 3 });
+        let client = Actor::from(Caller::Client { id: 7, root: 3, scopes: Scopes::NONE });
         assert_eq!(ActorRef::from(&client), ActorRef::Client { credential: 7 });
         let operator = Actor::from(Caller::Operator);
         assert_eq!(ActorRef::from(&operator), ActorRef::Operator);

@@ -1,69 +1,93 @@
 //! Authorization: which actor may do which action to which resource. Each use case asks before it
 //! does anything, and the API asks for every closed route before it reads the request.
 //!
-//! | actor | may do |
-//! |---|---|
-//! | operator | every action |
-//! | client | every action but those on the cluster |
+//! The table of [`Action`] *is* the authorization: each action has the scopes that it needs beside
+//! it, and one without them does not compile. An operator may do every action, and a client those
+//! whose scopes its key has. Scopes that a key did not name are [`Scopes::OF_KEYS`].
 //!
 //! A client reaches only a part of the credentials: its own and those below it. `app::credentials`
 //! limits its reads of them, and `command::apply` its changes.
 
 use super::actor::{Actor, ActorKind};
+use crate::model::scope::{Scope, Scopes};
+use crate::model::scope_words::set_of;
 
-/// A kind of use case. Each closed route of the API has one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+/// The table of actions, a row each: its doc comment, its name, and the scopes that it needs.
+macro_rules! actions {
+    ($($(#[$doc:meta])+ $name:ident => [$($scope:ident),*],)+) => {
+        /// A kind of use case. Each closed route of the API has one.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Action {
+            $($(#[$doc])+ $name,)+
+        }
+
+        impl Action {
+            /// All actions.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// The scopes that a key needs for it, all of them.
+            pub const fn scopes(self) -> Scopes {
+                match self {
+                    $(Self::$name => set_of(&[$(Scope::$scope),*]),)+
+                }
+            }
+        }
+    };
+}
+
+actions! {
     /// Reads projects.
-    ProjectsRead,
+    ProjectsRead => [ProjectsRead],
     /// Creates, changes, pauses or deletes projects.
-    ProjectsWrite,
+    ProjectsWrite => [ProjectsWrite],
     /// Reads jobs, their next runs and previews of schedules.
-    JobsRead,
+    JobsRead => [JobsRead],
     /// Creates, changes, pauses or deletes jobs.
-    JobsWrite,
+    JobsWrite => [JobsWrite],
     /// Runs a job out of turn.
-    JobsRun,
+    JobsRun => [RunsWrite],
     /// Reads executors.
-    ExecutorsRead,
+    ExecutorsRead => [ExecutorsRead],
     /// Creates, changes or deletes executors.
-    ExecutorsWrite,
+    ExecutorsWrite => [ExecutorsWrite],
     /// Reads templates, and checks payloads.
-    TemplatesRead,
+    TemplatesRead => [JobsRead],
     /// Creates, changes, imports or deletes templates.
-    TemplatesWrite,
+    TemplatesWrite => [JobsWrite],
     /// Makes instances of templates.
-    TemplatesRun,
+    TemplatesRun => [JobsWrite],
     /// Reads executions, sums of them, explanations and receipts.
-    HistoryRead,
-    /// Drops old history.
-    HistoryDrop,
+    HistoryRead => [RunsRead],
+    /// Drops old history, which is that of all clients.
+    HistoryDrop => [ClusterAdmin],
     /// Reads runs.
-    RunsRead,
+    RunsRead => [RunsRead],
     /// Reports about a run, or cancels it.
-    RunsReport,
+    RunsReport => [RunsWrite],
     /// Claims runs for a worker, and sends heartbeats of them.
-    RunsWork,
+    RunsWork => [RunsWrite],
     /// Reads queues and workers.
-    WorkersRead,
+    WorkersRead => [RunsRead],
     /// Reads the stream of events.
-    EventsRead,
+    EventsRead => [JobsRead, RunsRead],
     /// Reads dead letters.
-    DeadLettersRead,
+    DeadLettersRead => [RunsRead],
     /// Replays or purges dead letters.
-    DeadLettersWrite,
+    DeadLettersWrite => [RunsWrite],
     /// Reads credentials.
-    CredentialsRead,
-    /// Creates, archives or deletes credentials.
-    CredentialsWrite,
+    CredentialsRead => [CredentialsRead],
+    /// Creates, changes, archives or deletes credentials.
+    CredentialsWrite => [CredentialsWrite],
+    /// Ends the sessions of browsers that were begun with the actor's own credentials.
+    OwnSessionsEnd => [],
     /// Reads the status of the cluster and its members.
-    ClusterRead,
+    ClusterRead => [ClusterRead],
     /// Changes the members of the cluster, or commits a checksum entry.
-    ClusterWrite,
+    ClusterWrite => [ClusterAdmin],
     /// Makes and reads backups, which hold the jobs of all clients.
-    ClusterBackup,
+    ClusterBackup => [ClusterAdmin],
     /// A route that this version does not have.
-    Unsupported,
+    Unsupported => [],
 }
 
 /// The record that an action concerns.
@@ -84,8 +108,11 @@ impl Resource {
 
 /// The actor may not do this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an api key may not do this: it needs the node's username and password")]
-pub struct Denied;
+#[error("missing required scopes: {missing}")]
+pub struct Denied {
+    /// The scopes that it lacks.
+    pub missing: Scopes,
+}
 
 /// Checks that an actor may do an action to a resource.
 ///
@@ -93,12 +120,11 @@ pub struct Denied;
 ///
 /// [`Denied`] where it may not.
 pub fn authorize(actor: &Actor, action: Action, _resource: Resource) -> Result<(), Denied> {
-    let of_cluster =
-        matches!(action, Action::ClusterRead | Action::ClusterWrite | Action::ClusterBackup);
-    match actor.kind {
-        ActorKind::Client { .. } if of_cluster => Err(Denied),
-        ActorKind::Client { .. } | ActorKind::Operator => Ok(()),
-    }
+    let missing = match actor.kind {
+        ActorKind::Operator => Scopes::NONE,
+        ActorKind::Client { .. } => action.scopes().without(actor.scopes),
+    };
+    if missing.is_empty() { Ok(()) } else { Err(Denied { missing }) }
 }
 
 #[cfg(test)]
@@ -106,16 +132,49 @@ mod tests {
     use super::*;
     use crate::auth::Caller;
 
+    fn client(scopes: Scopes) -> Actor {
+        Actor::from(Caller::Client { id: 1, root: 1, scopes })
+    }
+
     #[test]
-    fn clients_do_everything_but_administer_the_cluster() {
-        let client = Actor::from(Caller::Client { id: 1, root: 1 });
-        let operator = Actor::from(Caller::Operator);
-        for action in [Action::ClusterRead, Action::ClusterWrite, Action::ClusterBackup] {
-            assert_eq!(authorize(&client, action, Resource::Any), Err(Denied), "{action:?}");
-            assert_eq!(authorize(&operator, action, Resource::Any), Ok(()));
+    fn an_action_needs_its_scopes_and_no_other() {
+        for &action in Action::ALL {
+            let needed = action.scopes();
+            let ask = |scopes| authorize(&client(scopes), action, Resource::Any);
+            assert_eq!(ask(needed), Ok(()), "{action:?}");
+            let operator = Actor::from(Caller::Operator);
+            assert_eq!(authorize(&operator, action, Resource::Project(1)), Ok(()), "{action:?}");
+            for scope in needed.iter() {
+                let missing = Scopes::one(scope);
+                let others = Scopes::ALL.without(missing);
+                assert_eq!(ask(others), Err(Denied { missing }), "{action:?} {scope:?}");
+            }
+            if !needed.is_empty() {
+                assert_eq!(ask(Scopes::NONE), Err(Denied { missing: needed }), "{action:?}");
+            }
         }
-        for action in [Action::ProjectsWrite, Action::CredentialsWrite, Action::HistoryDrop] {
-            assert_eq!(authorize(&client, action, Resource::Project(1)), Ok(()), "{action:?}");
+    }
+
+    #[test]
+    fn a_key_without_scopes_does_everything_but_administer_the_cluster() {
+        let key = client(Scopes::OF_KEYS);
+        let denied = |action: &&Action| authorize(&key, **action, Resource::Any).is_err();
+        let denied: Vec<_> = Action::ALL.iter().filter(denied).collect();
+        let of_cluster =
+            [Action::HistoryDrop, Action::ClusterRead, Action::ClusterWrite, Action::ClusterBackup];
+        assert_eq!(denied, of_cluster.iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn who_writes_does_not_read() {
+        let writer = client(Scopes::of_word("write").unwrap());
+        for action in [Action::JobsWrite, Action::TemplatesRun, Action::ProjectsWrite] {
+            assert_eq!(authorize(&writer, action, Resource::Any), Ok(()), "{action:?}");
         }
+        for action in [Action::JobsRead, Action::JobsRun, Action::CredentialsWrite] {
+            assert!(authorize(&writer, action, Resource::Any).is_err(), "{action:?}");
+        }
+        let both = authorize(&writer, Action::EventsRead, Resource::Any).unwrap_err();
+        assert_eq!(both.to_string(), "missing required scopes: jobs:read, runs:read");
     }
 }

@@ -9,6 +9,7 @@ use crate::app::authz::Denied;
 use crate::cluster;
 use crate::command::{Outcome, Rejection, RejectionKind};
 use crate::model::run_report::RunState;
+use crate::model::scope::Scopes;
 
 /// The kind of an error, which decides its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub enum ErrorKind {
     KeyReused,
     /// The actor may not do this.
     Forbidden,
+    /// The actor lacks scopes, which the error names.
+    MissingScopes,
     /// The record does not exist.
     NotFound,
     /// The state of a record conflicts with the request.
@@ -59,6 +62,7 @@ impl ErrorKind {
             Self::Payload => "payload",
             Self::KeyReused => "idempotency_key_reused",
             Self::Forbidden => "forbidden",
+            Self::MissingScopes => "missing_scopes",
             Self::NotFound => "not_found",
             Self::Conflict => "conflict",
             Self::UpgradePending => "upgrade_pending",
@@ -93,12 +97,21 @@ pub struct Error {
     index: Option<usize>,
     state: Option<RunState>,
     fields: BTreeMap<String, String>,
+    missing_scopes: Scopes,
 }
 
 impl Error {
     fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        let (message, fields) = (message.into(), BTreeMap::new());
-        Self { kind, message, detail: None, field: None, index: None, state: None, fields }
+        Self {
+            kind,
+            message: message.into(),
+            detail: None,
+            field: None,
+            index: None,
+            state: None,
+            fields: BTreeMap::new(),
+            missing_scopes: Scopes::NONE,
+        }
     }
 
     /// The input as a whole cannot be understood.
@@ -240,6 +253,11 @@ impl Error {
         self
     }
 
+    /// The scopes that the actor lacks.
+    pub fn missing_scopes(&self) -> Scopes {
+        self.missing_scopes
+    }
+
     /// The kind.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -291,7 +309,9 @@ impl std::error::Error for Error {}
 
 impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
-        Self::forbidden(denied.to_string())
+        let fix = "use an api key that has them, or the node's username and password";
+        let error = Self::new(ErrorKind::MissingScopes, denied.to_string()).because(fix);
+        Self { missing_scopes: denied.missing, ..error }
     }
 }
 

@@ -81,6 +81,9 @@ pub(super) fn adds(command: &Command) -> bool {
         | Command::DeleteExecutor { .. }
         | Command::DeleteTemplate { .. }
         | Command::ArchiveCredential { .. }
+        | Command::ChangeCredential { .. }
+        | Command::RotateCredential { .. }
+        | Command::TouchCredentials(_)
         | Command::DiscardJobs { .. }
         | Command::PurgeDeadLetters { .. }
         | Command::Retain { .. }

@@ -1,6 +1,7 @@
 //! The caller of a request, once its credentials were checked.
 
 use crate::listen::Principal;
+use crate::model::scope::Scopes;
 
 /// A caller whose credentials were right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub enum Caller {
         /// with whose key, or with keys that came of it, this one was made. A root has its own id
         /// here.
         root: u64,
+        /// What its key may be used for.
+        scopes: Scopes,
     },
     /// A node or the command line, by username and password.
     Operator,

@@ -25,7 +25,9 @@ use crate::store::{Page, ReadClass, credentials, meta};
 
 use super::caller::Caller;
 use super::limiter::{CredentialKind, Limiter, Source};
+use super::origin::Origin;
 use super::pairs::{Pair, Pairs, pairs_of};
+use super::uses::{self, Uses};
 
 /// The interval of log lines about failures.
 const REPORT_INTERVAL: Duration = Duration::from_mins(1);
@@ -57,6 +59,7 @@ enum Presented<'a> {
 pub struct Auth {
     pub(super) keys: Arc<Keys>,
     cache: Arc<PairCache>,
+    uses: Arc<Uses>,
     limiter: Arc<Limiter>,
 }
 
@@ -81,12 +84,34 @@ impl Auth {
     pub fn new(keys: Arc<Keys>) -> Self {
         let (held, reading) = (RwLock::default(), tokio::sync::Mutex::default());
         let cache = PairCache { version: AtomicU64::new(1), held, reading };
-        Self { keys, cache: Arc::new(cache), limiter: Arc::default() }
+        Self { keys, cache: Arc::new(cache), uses: Arc::default(), limiter: Arc::default() }
     }
 
-    /// Follows the change feed until the cluster is gone, and logs once a minute which networks
-    /// were wrong how often. Run it as a task beside the server.
+    /// Follows the change feed until the cluster is gone, logs once a minute which networks were
+    /// wrong how often, and tells the cluster now and then which keys were used. Run it as a task
+    /// beside the server.
     pub async fn follow(self, cluster: Cluster) {
+        tokio::select! {
+            () = self.follow_changes(&cluster) => {}
+            () = self.tell_uses(&cluster) => {}
+        }
+    }
+
+    /// Tells the cluster of new uses every ten minutes, for ever. Uses that it cannot be told of
+    /// now, without a leader or below the level of the command, wait for the next time.
+    async fn tell_uses(&self, cluster: &Cluster) {
+        loop {
+            tokio::time::sleep(uses::INTERVAL).await;
+            let Ok(pairs) = self.pairs(cluster).await else { continue };
+            let Some(command) = self.uses.command(&pairs) else { continue };
+            if let Err(error) = cluster.propose(command.clone()).await {
+                tracing::debug!(%error, "the last uses of keys cannot be told to the cluster yet");
+                self.uses.put_back(command);
+            }
+        }
+    }
+
+    async fn follow_changes(&self, cluster: &Cluster) {
         use tokio::sync::broadcast::error::RecvError;
 
         let mut changes = cluster.changes();
@@ -127,18 +152,20 @@ impl Auth {
         self.cache.version.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// The caller of a request with these headers, from this network. Nothing is limited without a
-    /// network, which a request has that came by no connection.
+    /// The caller of a request with these headers and this origin. Nothing is limited without a
+    /// network. A key that has expired, or is used from where it may not be, is as wrong as one
+    /// that does not exist.
     pub async fn caller(
         &self,
         headers: &HeaderMap,
-        network: Option<IpAddr>,
+        origin: &Origin,
         cluster: &Cluster,
     ) -> Result<Result<Caller, AuthError>, cluster::Error> {
+        let network = origin.network;
         match presented(headers) {
             Presented::KeyPair { key, secret } => {
                 let pairs = self.pairs(cluster).await?;
-                let caller = self.check_pair(&pairs.by_key, key, secret);
+                let caller = self.check_pair(&pairs.by_key, (key, secret), origin);
                 Ok(caller.ok_or_else(|| self.wrong_key(network)))
             }
             Presented::Basic(encoded) => {
@@ -174,12 +201,28 @@ impl Auth {
         if right { Ok(Caller::Operator) } else { Err(AuthError::Wrong(CredentialKind::Password)) }
     }
 
-    fn check_pair(&self, pairs: &HashMap<String, Pair>, key: &str, secret: &str) -> Option<Caller> {
+    fn check_pair(
+        &self,
+        pairs: &HashMap<String, Pair>,
+        (key, secret): (&str, &str),
+        origin: &Origin,
+    ) -> Option<Caller> {
         // An unknown key is checked against nothing, so that it takes as long as a wrong secret.
         let pair = pairs.get(key);
         let verifier = pair.map_or(&[0; 32][..], |p| &p.verifier);
-        let right = self.keys.verify(secret, verifier);
-        pair.filter(|_| right).map(|p| Caller::Client { id: p.id, root: p.root })
+        let old = pair.and_then(|p| p.old_secret.as_ref()).filter(|old| origin.now < old.until);
+        let right = self.keys.verify(secret, verifier)
+            || old.is_some_and(|old| self.keys.verify(secret, &old.verifier));
+        self.open(pair.filter(|_| right)?, origin)
+    }
+
+    /// The client of a pair that a request may use, which is noted as its use.
+    pub(super) fn open(&self, pair: &Pair, origin: &Origin) -> Option<Caller> {
+        let caller = pair.caller(origin)?;
+        if let Some(used) = pair.new_use(origin) {
+            self.uses.note(used);
+        }
+        Some(caller)
     }
 
     pub(super) async fn pairs(&self, cluster: &Cluster) -> Result<Arc<Pairs>, cluster::Error> {
@@ -253,7 +296,9 @@ fn check_basic(keys: &Keys, encoded: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::credential::Credential;
+    use crate::command::Command;
+    use crate::model::credential::{Credential, OldSecret};
+    use crate::model::scope::Scopes;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
@@ -292,20 +337,34 @@ mod tests {
             api_key: format!("key{id}"),
             verifier: keys.verifier("secret"),
             archived,
-            created: 0,
-            modified: None,
-            created_by: None,
-            archived_by: None,
-            parent: None,
+            ..Credential::default()
         };
-        let pairs = pairs_of(vec![credential(1, false), credential(2, true)], &HashMap::new());
+        let old = OldSecret { verifier: keys.verifier("old"), until: 1_000 };
+        let rotated = Credential { old_secret: Some(old), ..credential(4, false) };
+        let rows = vec![credential(1, false), credential(2, true), rotated];
+        let pairs = pairs_of(rows, &HashMap::new());
         let auth = Auth::new(keys.clone());
-        let client = Caller::Client { id: 1, root: 1 };
-        assert_eq!(auth.check_pair(&pairs, "key1", "secret"), Some(client));
-        assert_eq!(auth.check_pair(&pairs, "key1", "secre"), None);
-        assert_eq!(auth.check_pair(&pairs, "key2", "secret"), None);
-        assert_eq!(auth.check_pair(&pairs, "key3", "secret"), None);
-        assert_eq!(auth.check_pair(&pairs, "key3", ""), None);
+        let at = |now| Origin::new(now, None);
+        let opens = |key, secret, now| auth.check_pair(&pairs, (key, secret), &at(now));
+        let client = |id| Some(Caller::Client { id, root: id, scopes: Scopes::OF_KEYS });
+        assert_eq!(opens("key1", "secret", 0), client(1));
+        assert_eq!(opens("key1", "secre", 0), None);
+        assert_eq!(opens("key2", "secret", 0), None);
+        assert_eq!(opens("key3", "secret", 0), None);
+        assert_eq!(opens("key3", "", 0), None);
+        // Both secrets of a rotated one, until the overlap is over.
+        assert_eq!(
+            (opens("key4", "old", 999), opens("key4", "secret", 999)),
+            (client(4), client(4))
+        );
+        assert_eq!(
+            (opens("key4", "old", 1_000), opens("key4", "secret", 1_000)),
+            (None, client(4))
+        );
+        // Only what was right counts as a use.
+        let told = auth.uses.command(&Pairs { by_key: pairs, operator_sessions_from: None });
+        let Some(Command::TouchCredentials(told)) = told else { panic!("{told:?}") };
+        assert_eq!(told.iter().map(|used| used.id).collect::<Vec<_>>(), [1, 4]);
 
         let basic = |text: &str| check_basic(&keys, &BASE64.encode(text));
         assert!(basic("node:pass:word"));

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   check ─┬─ pairs    the key pairs that are valid, and the client of each
+//!          ├─ uses     when each was used last
 //!          └─ limiter  the bound on wrong passwords and keys
 //!   sessions ─┬─ check  sessions of browsers, which are sealed cookies
 //!             ├─ site   which requests come from our own pages
@@ -12,14 +13,17 @@
 mod caller;
 mod check;
 mod limiter;
+mod origin;
 mod pairs;
 mod sessions;
 mod site;
 mod tries;
+mod uses;
 
 pub use caller::Caller;
 pub use check::{Auth, AuthError};
 pub use limiter::CredentialKind;
+pub use origin::Origin;
 pub use sessions::{
     LINK_SECONDS, Login, SESSION_SECONDS, Session, SessionLife, Sessions, link_token,
 };

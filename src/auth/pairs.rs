@@ -3,8 +3,11 @@
 
 use std::collections::HashMap;
 
+use super::caller::Caller;
+use super::origin::Origin;
 use crate::model::Millis;
-use crate::model::credential::Credential;
+use crate::model::credential::{Credential, HOUR_MS, KeyUse, OldSecret};
+use crate::model::key_terms::KeyTerms;
 
 /// The valid pairs of a cluster, and which sessions are over.
 #[derive(Default)]
@@ -26,6 +29,7 @@ impl Pairs {
 }
 
 /// The credential behind a key.
+#[derive(Default)]
 pub(super) struct Pair {
     /// The id of the credential.
     pub(super) id: u64,
@@ -33,8 +37,30 @@ pub(super) struct Pair {
     pub(super) root: u64,
     /// The verifier of its secret.
     pub(super) verifier: Vec<u8>,
+    /// The secret before that one, which may still open.
+    pub(super) old_secret: Option<OldSecret>,
+    /// What it may be used for, until when, and from where.
+    pub(super) terms: KeyTerms,
+    /// The hour of its last use that the cluster knows.
+    pub(super) last_hour: Option<i64>,
     /// Sessions that were begun with it up to this instant are over.
     pub(super) sessions_from: Option<Millis>,
+}
+
+impl Pair {
+    /// Its client, where the key opens something at this instant and from this address.
+    pub(super) fn caller(&self, origin: &Origin) -> Option<Caller> {
+        let holds = self.terms.hold_at(origin.now) && self.terms.allow_from(origin.address);
+        let (id, root, scopes) = (self.id, self.root, self.terms.scopes());
+        holds.then_some(Caller::Client { id, root, scopes })
+    }
+
+    /// The use of it by a request, if the cluster knows of none in that hour.
+    pub(super) fn new_use(&self, origin: &Origin) -> Option<KeyUse> {
+        let hour = origin.now.div_euclid(HOUR_MS);
+        let is_new = self.last_hour.is_none_or(|known| known < hour);
+        is_new.then_some(KeyUse { id: self.id, hour, from: origin.address })
+    }
 }
 
 /// The valid pairs of all credentials, with the ends of their sessions. An archived credential may
@@ -45,9 +71,17 @@ pub(super) fn pairs_of(
 ) -> HashMap<String, Pair> {
     let roots = roots(&rows);
     let open = rows.into_iter().filter(|row| !row.archived);
-    open.map(|Credential { id, api_key, verifier, .. }| {
-        let root = roots.get(&id).copied().unwrap_or(id);
-        (api_key, Pair { id, root, verifier, sessions_from: ended.get(&id).copied() })
+    open.map(|Credential { id, api_key, verifier, old_secret, terms, last_use, .. }| {
+        let pair = Pair {
+            id,
+            root: roots.get(&id).copied().unwrap_or(id),
+            verifier,
+            old_secret,
+            terms,
+            last_hour: last_use.map(|used| used.hour),
+            sessions_from: ended.get(&id).copied(),
+        };
+        (api_key, pair)
     })
     .collect()
 }
@@ -81,20 +115,11 @@ fn roots(rows: &[Credential]) -> HashMap<u64, u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::caller::Caller;
+    use crate::model::credential::LastUse;
+    use crate::model::scope::{Scope, Scopes};
 
     fn row(id: u64, parent: Option<u64>, archived: bool) -> Credential {
-        Credential {
-            id,
-            api_key: id.to_string(),
-            verifier: Vec::new(),
-            archived,
-            created: 0,
-            modified: None,
-            created_by: None,
-            archived_by: None,
-            parent,
-        }
+        Credential { id, api_key: id.to_string(), archived, parent, ..Credential::default() }
     }
 
     #[test]
@@ -119,11 +144,46 @@ mod tests {
         assert_eq!(found, wanted);
         assert_eq!((pairs["3"].sessions_from, pairs["4"].sessions_from), (Some(77), None));
 
-        let client = |id: u64| Caller::Client { id, root: pairs[&id.to_string()].root };
+        let origin = Origin::new(0, None);
+        let client = |id: u64| pairs[&id.to_string()].caller(&origin).unwrap();
         assert_eq!(client(3).principal(), client(1).principal());
         assert_ne!(client(3).principal(), client(4).principal());
         assert_ne!(client(1).principal(), Caller::Operator.principal());
         assert_eq!(client(3).client(), Some(3), "what it may reach is its own");
+    }
+
+    #[test]
+    fn a_key_opens_until_its_end_and_from_its_networks_with_its_scopes() {
+        let terms = KeyTerms {
+            scopes: Some(Scopes::one(Scope::JobsRead)),
+            expires: Some(1_000),
+            allowed: vec!["10.0.0.0/8".parse().unwrap()],
+            ..KeyTerms::default()
+        };
+        let pairs = pairs_of(vec![Credential { terms, ..row(7, None, false) }], &HashMap::new());
+        let caller = |now, address: &str| {
+            let address = Some(address.parse().unwrap());
+            pairs["7"].caller(&Origin { now, address, network: None })
+        };
+        let client = Caller::Client { id: 7, root: 7, scopes: Scopes::one(Scope::JobsRead) };
+        assert_eq!(caller(999, "10.1.1.1"), Some(client));
+        assert_eq!(caller(1_000, "10.1.1.1"), None, "it has expired");
+        assert_eq!(caller(999, "11.1.1.1"), None, "from elsewhere");
+    }
+
+    #[test]
+    fn a_use_is_new_where_the_cluster_knows_of_none_in_that_hour() {
+        let last_use = Some(LastUse { hour: 5, from: None });
+        let pairs = pairs_of(
+            vec![row(1, None, false), Credential { last_use, ..row(2, None, false) }],
+            &HashMap::new(),
+        );
+        let new = |key: &str, hour: i64| {
+            let used = pairs[key].new_use(&Origin::new(hour * HOUR_MS + 7, None));
+            used.map(|used| (used.id, used.hour))
+        };
+        assert_eq!(new("1", 5), Some((1, 5)));
+        assert_eq!((new("2", 5), new("2", 4), new("2", 6)), (None, None, Some((2, 6))));
     }
 
     #[test]

@@ -8,7 +8,6 @@
 //! the secrets of the node can make one ([`link_token`]). It is good for a minute, and once at each
 //! node.
 
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -19,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use super::caller::Caller;
 use super::check::{Auth, AuthError};
 use super::limiter::CredentialKind;
-use super::pairs::Pairs;
+use super::origin::Origin;
+use super::pairs::{Pair, Pairs};
 use super::site::Site;
 use super::tries::Tries;
 use crate::cluster::{self, Cluster};
@@ -119,28 +119,27 @@ impl Sessions {
         &self.site
     }
 
-    /// Signs in: checks name and secret, and returns the cookie. `headers` and `network` are those
+    /// Signs in: checks name and secret, and returns the cookie. `headers` and `origin` are those
     /// of the request, by which wrong ones are counted.
     pub async fn sign_in(
         &self,
         login: &Login,
         headers: &HeaderMap,
-        network: Option<IpAddr>,
-        (now, cluster): (Millis, &Cluster),
+        (origin, cluster): (&Origin, &Cluster),
     ) -> Result<Result<HeaderValue, AuthError>, cluster::Error> {
-        if !self.tries.admit(&login.name, now) {
+        if !self.tries.admit(&login.name, origin.now) {
             return Ok(Err(AuthError::Limited(CredentialKind::Password)));
         }
         let Some((kind, shown)) = shown(login, headers) else {
             return Ok(Err(AuthError::Wrong(CredentialKind::Password)));
         };
         let key = (kind == CredentialKind::Key).then(|| login.name.clone());
-        let caller = match self.auth.caller(&shown, network, cluster).await? {
+        let caller = match self.auth.caller(&shown, origin, cluster).await? {
             Ok(caller) => caller,
             Err(refused) => return Ok(Err(refused)),
         };
         self.tries.forget(&login.name);
-        self.begin(caller, key, (now, cluster)).await.map(Ok)
+        self.begin(caller, key, (origin.now, cluster)).await.map(Ok)
     }
 
     /// Signs in by the token of a link; `None` where it is not valid, is over, or was used here.
@@ -185,12 +184,12 @@ impl Sessions {
     pub async fn session(
         &self,
         headers: &HeaderMap,
-        (now, cluster): (Millis, &Cluster),
+        (origin, cluster): (&Origin, &Cluster),
     ) -> Result<Option<Session>, cluster::Error> {
         let Some(text) = cookie(headers, &self.cookie) else { return Ok(None) };
-        let Some(ticket) = self.open(text, purpose::SESSION, now) else { return Ok(None) };
+        let Some(ticket) = self.open(text, purpose::SESSION, origin.now) else { return Ok(None) };
         let pairs = self.auth.pairs(cluster).await?;
-        Ok(valid(&ticket, &pairs))
+        Ok(valid(&ticket, &pairs, |pair| self.auth.open(pair, origin)))
     }
 
     /// The cookie that ends a session in the browser.
@@ -236,20 +235,25 @@ impl Sessions {
     }
 }
 
-/// The session of a ticket that is not over, unless its key is, or it was ended.
-fn valid(ticket: &Ticket, pairs: &Pairs) -> Option<Session> {
-    let caller = match &ticket.key {
-        None => Caller::Operator,
-        Some(key) => {
-            let pair = pairs.by_key.get(key)?;
-            Caller::Client { id: pair.id, root: pair.root }
-        }
-    };
+/// The session of a ticket that is not over, unless its key is, or may not be used here, or it was
+/// ended. `open` says whose a pair is.
+fn valid(
+    ticket: &Ticket,
+    pairs: &Pairs,
+    open: impl FnOnce(&Pair) -> Option<Caller>,
+) -> Option<Session> {
     let issued = ticket.issued.unwrap_or(ticket.expires - SESSION_SECONDS * 1_000);
     let ended = pairs.sessions_from(ticket.key.as_deref());
     let life = SessionLife { issued, expires: ticket.expires };
     // That it is not over was looked at when it was opened.
-    life.holds(issued, ended).then_some(Session { caller, life })
+    if !life.holds(issued, ended) {
+        return None;
+    }
+    let caller = match &ticket.key {
+        None => Caller::Operator,
+        Some(key) => open(pairs.by_key.get(key)?)?,
+    };
+    Some(Session { caller, life })
 }
 
 fn seal(keys: &Keys, ticket: &Ticket, purpose: &'static str) -> String {
@@ -300,7 +304,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::auth::pairs::Pair;
 
     fn sessions(password: &str) -> Sessions {
         let keys = Keys::new(&"ab".repeat(32), "node", password).unwrap();
@@ -343,7 +346,7 @@ mod tests {
 
     #[test]
     fn sessions_that_were_begun_before_the_end_of_all_are_over() {
-        let pair = |sessions_from| Pair { id: 7, root: 7, verifier: Vec::new(), sessions_from };
+        let pair = |sessions_from| Pair { id: 7, root: 7, sessions_from, ..Pair::default() };
         let pairs = |client, operator_sessions_from| Pairs {
             by_key: HashMap::from([("k".to_owned(), pair(client))]),
             operator_sessions_from,
@@ -355,7 +358,8 @@ mod tests {
             issued,
             id: 1,
         };
-        let holds = |ticket: &Ticket, pairs: &Pairs| valid(ticket, pairs).is_some();
+        let caller = |pair: &Pair| pair.caller(&Origin::new(6_000, None));
+        let holds = |ticket: &Ticket, pairs: &Pairs| valid(ticket, pairs, caller).is_some();
         for key in [None, Some("k")] {
             let ended = |at: Millis| {
                 if key.is_some() { pairs(Some(at), None) } else { pairs(None, Some(at)) }

@@ -5,16 +5,17 @@ use std::collections::BTreeSet;
 
 use super::codec::{ACTOR_LEVEL, Error, VERSION};
 use super::{
-    Command, CreateJobs, DefinitionEdit, JobAction, JobEdit, NewJob, NewProject, ProjectEdit,
-    Proposal, ReshapeJobs,
+    Command, CreateJobs, DefinitionEdit, JobAction, JobEdit, LEVEL, NewJob, NewProject,
+    ProjectEdit, Proposal, ReshapeJobs,
 };
 use crate::model::actor::ActorRef;
 use crate::model::attempt::{
     AttemptRecord, JournalBatch, JournalEntry, Occurrences, SkipReason, Verdict, Watermark,
 };
-use crate::model::credential::Credential;
+use crate::model::credential::{Credential, KeyUse};
 use crate::model::delivery::{Overlap, Retry};
 use crate::model::job::JobDefinition;
+use crate::model::key_terms::{KeyTerms, TermsEdit};
 use crate::model::members::Members;
 use crate::model::offer::{Offer, RunProgress, Taken};
 use crate::model::project::ProjectSettings;
@@ -31,15 +32,11 @@ const OCCURRENCE: Occurrence = Occurrence { job: 5, scheduled: -7, run: 2 };
 
 fn credential() -> Credential {
     Credential {
-        id: 0,
         api_key: "key".into(),
         verifier: vec![1, 255],
-        archived: false,
-        created: 0,
         modified: Some(-3),
         created_by: Some("ä \"me\"".into()),
-        archived_by: None,
-        parent: None,
+        ..Credential::default()
     }
 }
 
@@ -127,7 +124,16 @@ fn samples() -> Vec<Command> {
         Command::TerminateJob { id: 5, reschedule: Some(false), reason: Some("ä".into()) },
         Command::EndSessions { credential: Some(7) },
         Command::ReshapeJobs(Box::new(reshape())),
+        Command::ChangeCredential { id: 3, edit: Box::new(terms_edit()), by: by() },
+        Command::RotateCredential { id: 3, verifier: vec![1, 255], overlap: 300 },
+        Command::TouchCredentials(vec![KeyUse { id: 3, hour: 500_000, from: None }]),
     ]
+}
+
+fn terms_edit() -> TermsEdit {
+    let allowed = vec!["10.0.0.0/8".parse().unwrap()];
+    let to = KeyTerms { name: Some("ä".into()), allowed, ..KeyTerms::default() };
+    TermsEdit { from: KeyTerms::default(), to, archived: Some(true) }
 }
 
 fn reshape() -> ReshapeJobs {
@@ -252,6 +258,29 @@ fn a_credential_with_fields_of_a_later_version_is_read() {
     let read = Proposal::decode(&bytes).unwrap().command;
     let Command::CreateCredential(read) = read else { panic!("{read:?}") };
     assert_eq!((read.api_key.as_str(), read.modified, read.created_by), ("key", None, None));
+}
+
+#[test]
+fn the_bytes_of_the_terms_of_a_key_do_not_change() {
+    let edit = Command::ChangeCredential { id: 300, edit: Box::new(terms_edit()), by: None };
+    let text = r#"{"from":{},"to":{"name":"ä","allowed":["10.0.0.0/8"]},"archived":true}"#;
+    let bytes = |command: Command| Proposal::from(command).encode(LEVEL).unwrap();
+    let expected = [&[3, 0, 42, 0xac, 2, 71], text.as_bytes(), &[0]].concat();
+    assert_eq!(text.len(), 71);
+    assert_eq!(bytes(edit), expected);
+    let rotate = Command::RotateCredential { id: 300, verifier: vec![7], overlap: 2 };
+    assert_eq!(*bytes(rotate), [3, 0, 43, 0xac, 2, 1, 7, 4]);
+    let from = Some("::1".parse().unwrap());
+    let touch = Command::TouchCredentials(vec![KeyUse { id: 3, hour: 5, from }]);
+    let text = r#"[{"id":3,"hour":5,"from":"::1"}]"#;
+    assert_eq!(bytes(touch), [&[3, 0, 44, 32], text.as_bytes()].concat());
+    // A new credential with terms has them at its end.
+    let new = Credential { terms: terms_edit().to, ..credential() };
+    let written = bytes(Command::CreateCredential(new.clone()));
+    let end = r#""archived_by":null,"terms":{"name":"ä","allowed":["10.0.0.0/8"]}}"#;
+    assert!(written.ends_with(end.as_bytes()));
+    let read = Proposal::decode(&written).unwrap().command;
+    assert_eq!(read, Command::CreateCredential(new));
 }
 
 #[test]

@@ -7,7 +7,8 @@ use super::payload::{
     CreateJobs, JobAction, JobEdit, NewProject, ProjectAction, ProjectEdit, ReshapeJobs,
 };
 use crate::model::attempt::JournalBatch;
-use crate::model::credential::Credential;
+use crate::model::credential::{Credential, KeyUse};
+use crate::model::key_terms::TermsEdit;
 use crate::model::run::{BeginRun, Occurrence, Report};
 use crate::model::run_report::RunReport;
 use crate::model::shard::Move;
@@ -276,6 +277,30 @@ pub enum Command {
     /// Edits jobs, at most about 1,000 in an entry, each as [`Command::UpdateJob`] does. Those that
     /// do not exist, or have another definition by now, are passed over. Since 0.1.
     ReshapeJobs(#[serde(with = "crate::model::text")] Box<ReshapeJobs>),
+    /// Replaces the terms of a credential, if it still has those that the change was made from.
+    /// Since 0.1.
+    ChangeCredential {
+        /// The credential.
+        id: u64,
+        /// The change.
+        #[serde(with = "crate::model::text")]
+        edit: Box<TermsEdit>,
+        /// The name of the caller.
+        by: Option<String>,
+    },
+    /// Gives a credential another secret. The one before opens too until the overlap is over.
+    /// Since 0.1.
+    RotateCredential {
+        /// The credential.
+        id: u64,
+        /// What the new secret is checked against.
+        verifier: Vec<u8>,
+        /// The overlap, in milliseconds from the stamp; 0 ends the old secret at once.
+        overlap: Millis,
+    },
+    /// Notes uses of keys, as a node saw them. A use in an hour that is known is passed over, and
+    /// so is a credential that does not exist. Since 0.1.
+    TouchCredentials(#[serde(with = "crate::model::text")] Vec<KeyUse>),
 }
 
 impl Command {
@@ -301,77 +326,5 @@ impl Command {
             Some(client) => Self::ByClient { client, command: Box::new(self) },
             None => self,
         }
-    }
-
-    /// The name of the command for metrics and logs: that of its variant in `snake_case`. A command
-    /// that wraps another one has a name of its own; [`Command::inner`] leads to the other.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Init { .. } => "init",
-            Self::Tick => "tick",
-            Self::CreateProject(..) => "create_project",
-            Self::UpdateProject(..) => "update_project",
-            Self::DeleteProject { .. } => "delete_project",
-            Self::CreateJobs(..) => "create_jobs",
-            Self::ActivateJobs { .. } => "activate_jobs",
-            Self::DiscardJobs { .. } => "discard_jobs",
-            Self::UpdateJob(..) => "update_job",
-            Self::DeleteJob { .. } => "delete_job",
-            Self::CreateCredential(..) => "create_credential",
-            Self::ArchiveCredential { .. } => "archive_credential",
-            Self::DeleteCredential { .. } => "delete_credential",
-            Self::Assign(..) => "assign",
-            Self::Record(..) => "record",
-            Self::Register { .. } => "register",
-            Self::Checksum => "checksum",
-            Self::Retain { .. } => "retain",
-            Self::Once { .. } => "once",
-            Self::ChangeJobs { .. } => "change_jobs",
-            Self::RunJob { .. } => "run_job",
-            Self::CreateExecutor(..) => "create_executor",
-            Self::UpdateExecutor { .. } => "update_executor",
-            Self::DeleteExecutor { .. } => "delete_executor",
-            Self::BeginRun(..) => "begin_run",
-            Self::ReportRun { .. } => "report_run",
-            Self::Expire { .. } => "expire",
-            Self::ReplayDeadLetters { .. } => "replay_dead_letters",
-            Self::PurgeDeadLetters { .. } => "purge_dead_letters",
-            Self::Conclude { .. } => "conclude",
-            Self::Retire { .. } => "retire",
-            Self::Drain { .. } => "drain",
-            Self::Recover { .. } => "recover",
-            Self::ForVersion { .. } => "for_version",
-            Self::ByClient { .. } => "by_client",
-            Self::RaiseLevel { .. } => "raise_level",
-            Self::ReportRuns { .. } => "report_runs",
-            Self::PutTemplate { .. } => "put_template",
-            Self::DeleteTemplate { .. } => "delete_template",
-            Self::TerminateJob { .. } => "terminate_job",
-            Self::EndSessions { .. } => "end_sessions",
-            Self::ReshapeJobs(..) => "reshape_jobs",
-        }
-    }
-
-    /// The command that this one wraps, if it wraps one.
-    pub fn inner(&self) -> Option<&Self> {
-        match self {
-            Self::Once { command, .. }
-            | Self::ForVersion { command, .. }
-            | Self::ByClient { command, .. } => Some(command),
-            _ => None,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wrapped_command_keeps_its_name() {
-        let run = Command::RunJob { id: 1, forced: false };
-        let wrapped = run.clone().for_version(1, Some(2));
-        assert_eq!((run.name(), run.inner()), ("run_job", None));
-        assert_eq!((wrapped.name(), wrapped.inner()), ("for_version", Some(&run)));
     }
 }

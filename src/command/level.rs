@@ -11,6 +11,7 @@
 //! | 4 | executors of type `amqp`; targets and messages of jobs; runs of workers; schema 5 |
 //! | 5 | templates of jobs, `TerminateJob`, `EndSessions`, `ReshapeJobs`; schema 6 |
 //! |   | `{{template}}` in targets |
+//! | 6 | terms of credentials, their rotation and last use; schema 7 |
 //!
 //! A new field of what travels as JSON is news, too: an older program drops it, and stores the
 //! rest.
@@ -29,11 +30,11 @@ use crate::model::result_code::ResultCode;
 use crate::model::target::{Executor, HttpTarget};
 
 /// The level of this program.
-pub const LEVEL: u32 = 5;
+pub const LEVEL: u32 = 6;
 
 /// The level that brought the newest schema step: only a node of that level can open a snapshot of
 /// this program's state.
-pub const SCHEMA_LEVEL: u32 = 5;
+pub const SCHEMA_LEVEL: u32 = 6;
 
 impl Command {
     /// The lowest level whose programs can decode and apply this command.
@@ -47,7 +48,6 @@ impl Command {
             | Self::ActivateJobs { .. }
             | Self::DiscardJobs { .. }
             | Self::DeleteJob { .. }
-            | Self::CreateCredential(_)
             | Self::ArchiveCredential { .. }
             | Self::DeleteCredential { .. }
             | Self::Assign(_)
@@ -74,6 +74,14 @@ impl Command {
             Self::CreateExecutor(executor) | Self::UpdateExecutor { executor, .. } => {
                 of_executor(executor)
             }
+            // An older program would make a key without its terms, which could do more.
+            Self::CreateCredential(new) => {
+                if new.terms.are_default() {
+                    1
+                } else {
+                    6
+                }
+            }
             Self::Once { command, .. } => command.level(),
             Self::ForVersion { command, .. } | Self::ByClient { command, .. } => {
                 command.level().max(2)
@@ -85,6 +93,9 @@ impl Command {
             | Self::DeleteTemplate { .. }
             | Self::TerminateJob { .. }
             | Self::EndSessions { .. } => 5,
+            Self::ChangeCredential { .. }
+            | Self::RotateCredential { .. }
+            | Self::TouchCredentials(_) => 6,
         }
     }
 }
@@ -169,6 +180,8 @@ fn names_template(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::command::CreateJobs;
+    use crate::model::credential::Credential;
+    use crate::model::key_terms::KeyTerms;
 
     fn once(command: Command) -> Command {
         Command::Once { key: [1; 32], body: [2; 32], command: Box::new(command) }
@@ -184,6 +197,17 @@ mod tests {
         assert_eq!(Command::Tick.for_version(1, Some(2)).level(), 2);
         assert_eq!(Command::Tick.for_version(1, None).level(), 1);
         assert_eq!(Command::RaiseLevel { level: LEVEL }.level(), 2);
+    }
+
+    #[test]
+    fn a_key_with_terms_is_for_programs_that_hold_it_to_them() {
+        let new = |terms| Command::CreateCredential(Credential { terms, ..Credential::default() });
+        let named = KeyTerms { name: Some("ci".into()), ..KeyTerms::default() };
+        assert_eq!(new(KeyTerms::default()).level(), 1);
+        assert_eq!(new(named.clone()).level(), 6);
+        assert_eq!(once(new(named).by_client(Some(7))).level(), 6);
+        let rotate = Command::RotateCredential { id: 1, verifier: Vec::new(), overlap: 0 };
+        assert_eq!((rotate.level(), Command::TouchCredentials(Vec::new()).level()), (6, 6));
     }
 
     #[test]

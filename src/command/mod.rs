@@ -20,6 +20,7 @@ mod codec_tests;
 mod commands;
 mod level;
 mod minute_counts;
+mod names;
 mod outcome;
 mod payload;
 mod proposal;

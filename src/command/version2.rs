@@ -84,7 +84,16 @@ impl From<CredentialV2> for Credential {
     fn from(old: CredentialV2) -> Self {
         let CredentialV2 { id, api_key, verifier, archived, created, modified, .. } = old;
         let (created_by, archived_by) = (old.created_by, old.archived_by);
-        let parent = None;
-        Self { id, api_key, verifier, archived, created, modified, created_by, archived_by, parent }
+        Self {
+            id,
+            api_key,
+            verifier,
+            archived,
+            created,
+            modified,
+            created_by,
+            archived_by,
+            ..Self::default()
+        }
     }
 }

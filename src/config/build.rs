@@ -126,6 +126,7 @@ pub(super) fn build(layers: Layers, options: &LoadOptions) -> Result<Config, Err
         connections_per_address: limit(r.count("ConnectionsPerAddress", 0)?).map(|n| n as usize),
         allowed_origin: (!origin.is_empty()).then_some(origin),
         metrics_auth: r.boolean("MetricsAuth")?,
+        require_key_scopes: r.boolean("RequireKeyScopes")?,
         ui: r.boolean("Ui")?,
         public_url: r.public_url()?,
         secrets,

@@ -71,6 +71,7 @@ pub(super) const KEYS: &[Key] = &[
     key("ConnectionsPerAddress", "CONNECTIONS_PER_ADDRESS"),
     key("AllowedOrigin", "ALLOWED_ORIGIN"),
     key("MetricsAuth", "METRICS_AUTH"),
+    key("RequireKeyScopes", "REQUIRE_KEY_SCOPES"),
     key("Ui", "UI"),
     key("PublicUrl", "PUBLIC_URL"),
     key("SecretKey", "SECRET_KEY"),

@@ -147,6 +147,8 @@ pub struct Config {
     pub allowed_origin: Option<String>,
     /// `MetricsAuth`: `/metrics` answers the operator only.
     pub metrics_auth: bool,
+    /// `RequireKeyScopes`: a new API key must name its scopes.
+    pub require_key_scopes: bool,
     /// `Ui`: the web UI is served at `/ui`.
     pub ui: bool,
     /// `PublicUrl`: the URL at which browsers reach the web UI; `None`: that of the node they ask.

@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use futures_util::FutureExt;
 
+use crate::auth::Origin;
 use crate::listen::Connection;
 use crate::ui::assets;
 use crate::ui::context::{Context, FLASH, address};
@@ -39,13 +40,13 @@ const HEADERS: [(HeaderName, &str); 6] = [
 pub(crate) async fn enter(State(ui): Ui, mut request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let now = ui.app.now();
-    let found = ui.sessions.session(request.headers(), (now, &ui.app.cluster)).await;
+    let origin = Origin::new(ui.app.now(), request.extensions().get());
+    let found = ui.sessions.session(request.headers(), (&origin, &ui.app.cluster)).await;
     let (session, failed) = match found {
         Ok(session) => (session, None),
         Err(error) => (None, Some(PageError::from(error))),
     };
-    let context = Context::of(request.uri(), request.headers(), session, now);
+    let context = Context::of(request.uri(), request.headers(), session, origin.now);
     let context = Arc::new(context.answering(&method, request.headers()));
     request.extensions_mut().insert(context.clone());
     if let Some(session) = session {

@@ -86,7 +86,7 @@ impl From<Error> for PageError {
                 "This cannot be done as it is",
                 "Nothing was changed.",
             ),
-            ErrorKind::Forbidden => (
+            ErrorKind::Forbidden | ErrorKind::MissingScopes => (
                 StatusCode::FORBIDDEN,
                 "You may not do this",
                 "Sign in with credentials that may, or ask an operator.",

@@ -90,15 +90,19 @@ pub(crate) fn read_cursor(text: &str) -> Option<After> {
 }
 
 /// The projects, by number.
+#[derive(Default)]
 pub(crate) struct Projects(pub(crate) BTreeMap<ProjectId, ProjectRecord>);
 
 impl Page {
-    /// Reads the projects, at most [`MOST_PROJECTS`].
+    /// Reads the projects, at most [`MOST_PROJECTS`]; none for an actor that may not see them.
     ///
     /// # Errors
     ///
     /// As [`crate::app::App::list_projects`].
     pub(crate) async fn projects(&self) -> Result<Projects, Error> {
+        if !self.may(Action::ProjectsRead) {
+            return Ok(Projects::default());
+        }
         let page = crate::app::page::Page { limit: MOST_PROJECTS, ..Default::default() };
         let gather = Gather::new(MOST_PROJECTS);
         let listed = self.ui.app.list_projects(&self.actor, page, gather).await?;
@@ -127,11 +131,11 @@ impl Page {
     ///
     /// # Errors
     ///
-    /// As [`crate::app::App::get_project`], but for a project that is gone.
+    /// As [`crate::app::App::get_project`], but for a project that is gone or may not be seen.
     pub(crate) async fn project_name(&self, id: ProjectId) -> Result<String, Error> {
         match self.ui.app.get_project(&self.actor, id).await {
             Ok(record) => Ok(record.project.name),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(format!("project {id}")),
+            Err(error) if is_hidden(&error) => Ok(format!("project {id}")),
             Err(error) => Err(error),
         }
     }
@@ -148,7 +152,7 @@ impl Page {
                 Ok(record) => {
                     projects.0.insert(id, record);
                 }
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) if is_hidden(&error) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -172,7 +176,8 @@ impl Page {
         Ok(self.ui.app.list_executors(&self.actor, page, gather).await?.records)
     }
 
-    /// Reads the names and targets of jobs that a list is about.
+    /// Reads the names and targets of jobs that a list is about; none for an actor that may not see
+    /// them.
     ///
     /// # Errors
     ///
@@ -181,9 +186,17 @@ impl Page {
         &self,
         jobs: impl Iterator<Item = JobId>,
     ) -> Result<HashMap<JobId, JobLabel>, Error> {
+        if !self.may(Action::JobsRead) {
+            return Ok(HashMap::new());
+        }
         let ids: std::collections::BTreeSet<_> = jobs.collect();
         self.ui.app.label_jobs(&self.actor, ids.into_iter().collect()).await
     }
+}
+
+/// Says whether a record that a page only names is not there, or may not be seen.
+pub(crate) fn is_hidden(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::MissingScopes)
 }
 
 impl Projects {

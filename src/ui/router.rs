@@ -117,6 +117,8 @@ fn of_operators() -> Router<Arc<UiState>> {
         .route("/ui/keys/{id}/archive", post(keys::archive_key))
         .route("/ui/keys/{id}/restore", post(keys::restore_key))
         .route("/ui/keys/{id}/delete", post(keys::delete_key))
+        .route("/ui/keys/{id}/terms", post(keys::change_key))
+        .route("/ui/keys/{id}/rotate", post(keys::rotate_key))
         .route("/ui/backups", get(backups::show_backups).post(backups::create_backup))
         .route("/ui/backups/inspect", post(backups::inspect_backup))
         .route("/ui/cluster", get(show_cluster))

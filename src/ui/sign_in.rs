@@ -9,8 +9,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 
-use crate::auth::{AuthError, Login};
-use crate::listen::Connection;
+use crate::auth::{AuthError, Login, Origin};
 use crate::secret::SecretText;
 use crate::ui::context::{Context, Page, own_path};
 use crate::ui::error::PageError;
@@ -53,7 +52,7 @@ pub(crate) async fn sign_in(
     Extension(context): Extension<Arc<Context>>,
     request: Request,
 ) -> Result<Response, PageError> {
-    let network = request.extensions().get().map(Connection::network);
+    let origin = Origin::new(ui.app.now(), request.extensions().get());
     let headers = request.headers().clone();
     let form = Form::read(&ui, request, LONGEST_OPEN).await?;
     let next = own_path(form.text("next").unwrap_or("/ui"));
@@ -66,8 +65,8 @@ pub(crate) async fn sign_in(
         return Ok(answer(&ui, &context, (StatusCode::BAD_REQUEST, Some(&text)), &entered));
     }
     let login = Login { name: name.to_owned(), secret: SecretText::from(secret.to_owned()) };
-    let at = (ui.app.now(), &ui.app.cluster);
-    let refused = match ui.sessions.sign_in(&login, &headers, network, at).await? {
+    let at = (&origin, &ui.app.cluster);
+    let refused = match ui.sessions.sign_in(&login, &headers, at).await? {
         Ok(cookie) => {
             let again = entered.kept.as_ref().map(|kept| send_again(&ui, &context, kept));
             return Ok(signed_in(again.unwrap_or_else(|| redirect(next)), cookie));

@@ -16,6 +16,7 @@ mod explain;
 mod forecast;
 mod instances;
 mod jobs;
+mod key_terms;
 mod late_reports;
 mod openapi;
 mod pages;
@@ -28,6 +29,7 @@ mod run_notices;
 mod run_reports;
 mod runs;
 mod schedules;
+mod scopes;
 mod template_bounds;
 mod templates;
 mod warnings;
@@ -37,6 +39,7 @@ use axum::http::StatusCode;
 use scheduler0::app::cluster_admin::members::Step;
 use scheduler0::app::{Actor, Error, ErrorKind};
 use scheduler0::auth::Caller;
+use scheduler0::model::scope::Scopes;
 use scheduler0::model::time::parse_rfc3339;
 use serde_json::{Value, json};
 
@@ -314,7 +317,8 @@ async fn a_node_short_of_memory_or_disk_refuses_writes_and_goes_on_reading() {
 #[tokio::test]
 async fn use_cases_of_the_cluster_refuse_a_client_whoever_calls_them() {
     let api = ApiFixture::build().await;
-    let (app, client) = (&api.app, Actor::from(Caller::Client { id: 1, root: 1 }));
+    let scopes = Scopes::OF_KEYS;
+    let (app, client) = (&api.app, Actor::from(Caller::Client { id: 1, root: 1, scopes }));
     let step = Step::Transfer(None);
     let refused: [(&str, Option<Error>); 8] = [
         ("status", app.get_status(&client).await.err()),
@@ -327,7 +331,7 @@ async fn use_cases_of_the_cluster_refuse_a_client_whoever_calls_them() {
         ("progress", app.backup_progress(&client).err()),
     ];
     for (name, error) in refused {
-        assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::Forbidden), "{name}");
+        assert_eq!(error.map(|error| error.kind()), Some(ErrorKind::MissingScopes), "{name}");
     }
     let operator = Actor::from(Caller::Operator);
     assert!(app.get_status(&operator).await.is_ok() && app.backup_progress(&operator).is_ok());

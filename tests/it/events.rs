@@ -209,10 +209,12 @@ async fn a_job_that_is_named_has_its_attempts_one_by_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn beats_carry_a_reader_over_what_it_does_not_see_and_end_one_whose_key_is_archived() {
+async fn beats_carry_a_reader_over_what_it_does_not_see_and_end_one_whose_key_is_not_what_it_was() {
     let cluster = TestCluster::start(1).await;
     let (id, own) = key(&cluster, 1).await;
     let mut client = open_as(&cluster, 1, &own).await.unwrap_or_else(|e| panic!("{e:?}"));
+    let (narrowed, pair) = key(&cluster, 1).await;
+    let mut narrow = open_as(&cluster, 1, &pair).await.unwrap_or_else(|e| panic!("{e:?}"));
     let mut session = open_by_session(&cluster).await;
     let mut hidden = EventReader::open(&cluster, 1, "?types=executor_changed", None).await;
     let begun = hidden.last_id.clone();
@@ -220,6 +222,9 @@ async fn beats_carry_a_reader_over_what_it_does_not_see_and_end_one_whose_key_is
     let (status, body) =
         cluster.post(1, &format!("/v1/credentials/{id}/archive"), &json!({})).await;
     assert!((200..300).contains(&status), "{body}");
+    let less = cluster.http().patch(cluster.url(1, &format!("/v1/credentials/{narrowed}")));
+    let less = less.json(&json!({"scopes": ["jobs:read"]})).send().await.unwrap();
+    assert_eq!(less.status().as_u16(), 200);
     let (status, body) = cluster.post(1, "/v1/sessions/end", &json!({})).await;
     assert!((200..300).contains(&status), "{body}");
     let beat = hidden.next().await.unwrap();
@@ -231,6 +236,8 @@ async fn beats_carry_a_reader_over_what_it_does_not_see_and_end_one_whose_key_is
     let events = client.rest().await;
     let kinds: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
     assert_eq!((kinds.first(), kinds.last()), (Some(&"hello"), Some(&"bye")));
+    let ended = narrow.rest().await;
+    assert_eq!(ended.last().map(|event| event.kind.as_str()), Some("bye"), "it lost a scope");
     let ended = session.rest().await;
     assert_eq!(ended.last().map(|event| event.kind.as_str()), Some("bye"), "its session is over");
     // A client may not read the status of the cluster.

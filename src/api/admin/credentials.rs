@@ -4,8 +4,9 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::Serialize;
 
+use crate::api::admin::credential_terms::{read_terms, refuse_bounds, refuse_unknown};
+use crate::api::admin::credential_view::CredentialView;
 use crate::api::http::action_router::{ActionRouter, get, post};
 use crate::api::http::body::{JsonBody, SMALL};
 use crate::api::http::context::RequestContext;
@@ -16,11 +17,11 @@ use crate::api::http::ids::Id;
 use crate::api::http::page::{ListPage, Orders};
 use crate::api::http::respond;
 use crate::api::state::ApiState;
-use crate::app::credentials::{CredentialEdit, CredentialInput, LONGEST_BY, Order};
+use crate::app::credentials::{
+    CredentialEdit, CredentialInput, LONGEST_BY, LONGEST_OVERLAP, Order, TermsPatch,
+};
 use crate::app::page::After;
 use crate::app::{Action, App};
-use crate::model::credential::Credential;
-use crate::model::time::rfc3339;
 
 const ORDERS: &Orders<Order> = &[
     ("id", Order::Id),
@@ -38,43 +39,11 @@ const READ_ONLY: &[&str] = &[
     "accountId",
     "deletedBy",
     "parentId",
+    "plaintextSecret",
+    "previousSecretUntil",
+    "lastUsedAt",
+    "lastUsedFrom",
 ];
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct CredentialView {
-    id: u64,
-    api_key: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    api_secret: Option<String>,
-    archived: bool,
-    date_created: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    date_modified: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    created_by: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    archived_by: Option<String>,
-    /// The credential whose key made this one; absent where an operator did.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parent_id: Option<u64>,
-}
-
-impl From<Credential> for CredentialView {
-    fn from(credential: Credential) -> Self {
-        Self {
-            id: credential.id,
-            api_key: credential.api_key,
-            api_secret: None,
-            archived: credential.archived,
-            date_created: rfc3339(credential.created),
-            date_modified: credential.modified.map(rfc3339),
-            created_by: credential.created_by,
-            archived_by: credential.archived_by,
-            parent_id: credential.parent,
-        }
-    }
-}
 
 pub(crate) fn router() -> ActionRouter {
     ActionRouter::new()
@@ -87,9 +56,11 @@ pub(crate) fn router() -> ActionRouter {
             "/credentials/{id}",
             get(Action::CredentialsRead, get_credential)
                 .put(Action::CredentialsWrite, update_credential)
+                .patch(Action::CredentialsWrite, patch_credential)
                 .delete(Action::CredentialsWrite, delete_credential),
         )
         .route("/credentials/{id}/archive", post(Action::CredentialsWrite, archive_credential))
+        .route("/credentials/{id}/rotate", post(Action::CredentialsWrite, rotate_credential))
 }
 
 async fn list_credentials(
@@ -101,7 +72,8 @@ async fn list_credentials(
     context.apply_consistency(app).await?;
     // The list goes on by offset only.
     let cursor = |_: Order, _: After| None;
-    let view = CredentialView::from;
+    let now = app.now();
+    let view = move |credential| CredentialView::new(credential, now);
     let list = ListPage::with_cursor("credentials", page, context.casing(), cursor, view);
     let body = app.list_credentials(&context.actor, page, list).await?;
     Ok(respond::json(StatusCode::OK, body))
@@ -114,7 +86,7 @@ async fn get_credential(
 ) -> Result<Response, Error> {
     context.apply_consistency(&state.app).await?;
     let credential = state.app.get_credential(&context.actor, id).await?;
-    Ok(respond::ok(&CredentialView::from(credential), context.casing()))
+    Ok(respond::ok(&CredentialView::new(credential, state.app.now()), context.casing()))
 }
 
 async fn create_credential(
@@ -126,16 +98,59 @@ async fn create_credential(
     let mut fields = Fields::parse(&body)?;
     let archived = fields.flag("archived")?.unwrap_or(false);
     let created_by = fields.text("createdBy", LONGEST_BY)?;
+    let terms = read_terms(&mut fields)?;
+    refuse_bounds(&mut fields)?;
     fields.ignore(READ_ONLY);
     fields.ignore(&["archivedBy", "modifiedBy"]);
     let key = idempotency::key(&headers, &context.actor, "POST /credentials", &body)?;
-    let input = CredentialInput { archived, created_by };
+    let input = CredentialInput { archived, created_by, terms };
     let created = state.app.create_credential(&context.actor, key, input).await?;
-    let mut view = CredentialView::from(created.credential);
-    view.api_secret = Some(created.secret.to_string());
+    let view = CredentialView::with_secret(created, state.app.now());
     let mut response = respond::created(&view, context.casing());
     respond::no_store(&mut response);
     Ok(respond::warn(response, &fields.warnings()))
+}
+
+/// `{name?, scopes?, expiresInSeconds? | expiresAt?, allowedIps?, archived?, modifiedBy?}`; null
+/// takes a bound away.
+async fn patch_credential(
+    State(state): ApiState,
+    context: RequestContext,
+    Id(id): Id,
+    JsonBody(body, _hold): JsonBody<SMALL>,
+) -> Result<Response, Error> {
+    let mut fields = Fields::parse(&body)?;
+    let archived = fields.flag("archived")?;
+    let archived_by = fields.text("archivedBy", LONGEST_BY)?;
+    let by = archived_by.or(fields.text("modifiedBy", LONGEST_BY)?);
+    let terms = read_terms(&mut fields)?;
+    refuse_bounds(&mut fields)?;
+    fields.ignore(READ_ONLY);
+    fields.ignore(&["createdBy"]);
+    refuse_unknown(fields)?;
+    let patch = TermsPatch { terms, archived, by };
+    let credential = state.app.change_credential_terms(&context.actor, id, patch).await?;
+    Ok(respond::ok(&CredentialView::new(credential, state.app.now()), context.casing()))
+}
+
+/// `{overlap?}`: the time for which the old secret opens, too.
+async fn rotate_credential(
+    State(state): ApiState,
+    context: RequestContext,
+    headers: HeaderMap,
+    Id(id): Id,
+    JsonBody(body, _hold): JsonBody<SMALL>,
+) -> Result<Response, Error> {
+    let mut fields = Fields::parse(&body)?;
+    let overlap = fields.duration("overlap", (0, LONGEST_OVERLAP))?;
+    refuse_unknown(fields)?;
+    let route = format!("POST /credentials/{id}/rotate");
+    let key = idempotency::key(&headers, &context.actor, &route, &body)?;
+    let rotated = state.app.rotate_credential(&context.actor, key, id, overlap).await?;
+    let view = CredentialView::with_secret(rotated, state.app.now());
+    let mut response = respond::ok(&view, context.casing());
+    respond::no_store(&mut response);
+    Ok(response)
 }
 
 async fn update_credential(
@@ -175,7 +190,7 @@ async fn set_archived(
     fields.ignore(&["createdBy"]);
     let edit = CredentialEdit { archived, by: archived_by.or(modified_by) };
     let credential = app.update_credential(&context.actor, id, edit).await?;
-    let response = respond::ok(&CredentialView::from(credential), context.casing());
+    let response = respond::ok(&CredentialView::new(credential, app.now()), context.casing());
     Ok(respond::warn(response, &fields.warnings()))
 }
 

@@ -2,6 +2,8 @@
 
 pub(crate) mod backups;
 pub(crate) mod cluster;
+mod credential_terms;
+mod credential_view;
 pub(crate) mod credentials;
 pub(crate) mod health;
 pub(crate) mod members;

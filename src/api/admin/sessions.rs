@@ -14,10 +14,11 @@ use crate::api::state::ApiState;
 use crate::app::Action;
 
 pub(crate) fn router() -> ActionRouter {
-    ActionRouter::new().route("/sessions/end", post(Action::CredentialsWrite, end_sessions))
+    ActionRouter::new().route("/sessions/end", post(Action::OwnSessionsEnd, end_sessions))
 }
 
-/// Without `credentialId` the sessions of whoever asks.
+/// Without `credentialId` the sessions of whoever asks. The use case asks for more where it is
+/// another's.
 async fn end_sessions(
     State(state): ApiState,
     context: RequestContext,

@@ -13,7 +13,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 
 use crate::api::http::error::Error;
 use crate::api::state::AppState;
-use crate::app::{Action, Actor, Resource, authorize};
+use crate::app::{self, Action, Actor, Resource, authorize};
 use crate::auth::Caller;
 
 /// A row of the table.
@@ -162,10 +162,9 @@ impl<T: 'static, H: Handler<T, Arc<AppState>>> Handler<T, Arc<AppState>> for Aut
             let Some(caller) = request.extensions().get::<Caller>().copied() else {
                 return Error::unauthorized().into_response();
             };
-            if authorize(&Actor::from(caller), self.action, Resource::Any).is_err() {
-                let message = "this route needs the node's username and password, an api key is \
-                               not enough";
-                return Error::forbidden(message).into_response();
+            let allowed = authorize(&Actor::from(caller), self.action, Resource::Any);
+            if let Err(denied) = allowed {
+                return Error::from(app::Error::from(denied)).into_response();
             }
             self.handler.call(request, state).await
         })

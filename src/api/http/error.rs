@@ -14,6 +14,7 @@ use crate::app::{self, ErrorKind};
 use crate::cluster;
 use crate::model::job::Casing;
 use crate::model::run_report::RunState;
+use crate::model::scope::{Scope, Scopes};
 
 /// An error that a client is told.
 #[derive(Clone, Debug)]
@@ -82,11 +83,6 @@ impl Error {
     pub(crate) fn unsupported_encoding() -> Self {
         let message = "content-encoding is not supported: send the body as it is (identity)";
         Self::http(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message)
-    }
-
-    /// 403.
-    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
-        app::Error::forbidden(message).into()
     }
 
     /// 404.
@@ -192,6 +188,14 @@ impl Error {
         }
     }
 
+    /// The scopes that the caller lacks.
+    fn missing_scopes(&self) -> Scopes {
+        match self {
+            Self::App(error) => error.missing_scopes(),
+            Self::Http(_) => Scopes::NONE,
+        }
+    }
+
     /// The body of the error without casing, and the seconds after which to try again.
     fn body(&self) -> (&str, Body<'_>, Option<u64>) {
         match self {
@@ -217,7 +221,11 @@ impl Error {
     pub(crate) fn render(&self, casing: Casing) -> Response {
         let (data, mut error, retry_after) = self.body();
         error.field = error.field.map(|field| casing::name(&field, casing));
-        let body = casing::to_json(&Envelope { data, success: false, error }, casing);
+        let missing = self.missing_scopes();
+        let missing_scopes =
+            (!missing.is_empty()).then(|| missing.iter().map(Scope::name).collect());
+        let envelope = Envelope { data, success: false, missing_scopes, error };
+        let body = casing::to_json(&envelope, casing);
         let status = self.status();
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -227,6 +235,14 @@ impl Error {
         if status == StatusCode::UNAUTHORIZED {
             let scheme = "ApiKey realm=\"scheduler0\", headers=\"x-api-key x-secret-key\"";
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
+        }
+        if !missing.is_empty() {
+            // RFC 6750, section 3.1; the names of scopes are tokens of a header.
+            let names: Vec<_> = missing.iter().map(Scope::name).collect();
+            let scheme =
+                format!("Bearer error=\"insufficient_scope\", scope=\"{}\"", names.join(" "));
+            headers
+                .extend(HeaderValue::from_str(&scheme).ok().map(|v| (header::WWW_AUTHENTICATE, v)));
         }
         if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -239,7 +255,7 @@ impl Error {
 fn status(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::Malformed | ErrorKind::Invalid => StatusCode::BAD_REQUEST,
-        ErrorKind::Forbidden => StatusCode::FORBIDDEN,
+        ErrorKind::Forbidden | ErrorKind::MissingScopes => StatusCode::FORBIDDEN,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::Conflict | ErrorKind::UpgradePending => StatusCode::CONFLICT,
         ErrorKind::Stale => StatusCode::PRECONDITION_FAILED,
@@ -259,13 +275,17 @@ fn status(kind: ErrorKind) -> StatusCode {
 /// The body of an error that no route made. Its names are the same in both casings.
 pub fn refusal(code: &'static str, message: &str) -> Vec<u8> {
     let error = Body { code, message, ..Body::default() };
-    casing::to_json(&Envelope { data: message, success: false, error }, Casing::Camel)
+    let envelope = Envelope { data: message, success: false, missing_scopes: None, error };
+    casing::to_json(&envelope, Casing::Camel)
 }
 
 #[derive(Serialize)]
 struct Envelope<'a> {
     data: &'a str,
     success: bool,
+    /// The name is that of published clients, in either casing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing_scopes: Option<Vec<&'static str>>,
     error: Body<'a>,
 }
 
@@ -317,6 +337,7 @@ impl From<cluster::Error> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::Denied;
 
     #[test]
     fn an_error_names_message_code_field_and_index() {
@@ -336,5 +357,27 @@ mod tests {
         assert!(
             Error::unavailable("x").render(Casing::Camel).headers().contains_key("retry-after")
         );
+    }
+
+    #[test]
+    fn missing_scopes_are_named_in_body_and_header_alike_in_both_casings() {
+        let scopes = [Scope::RunsRead, Scope::JobsRead].into_iter().collect();
+        let error = Error::from(app::Error::from(Denied { missing: scopes }));
+        for casing in [Casing::Camel, Casing::Snake] {
+            let response = error.render(casing);
+            assert_eq!(response.status(), 403);
+            assert_eq!(
+                response.headers()[header::WWW_AUTHENTICATE],
+                r#"Bearer error="insufficient_scope", scope="jobs:read runs:read""#
+            );
+            let body = futures_util::FutureExt::now_or_never(axum::body::to_bytes(
+                response.into_body(),
+                10_000,
+            ));
+            assert_eq!(
+                body.unwrap().unwrap(),
+                r#"{"data":"missing required scopes: jobs:read, runs:read","success":false,"missing_scopes":["jobs:read","runs:read"],"error":{"code":"missing_scopes","message":"missing required scopes: jobs:read, runs:read: use an api key that has them, or the node's username and password"}}"#
+            );
+        }
     }
 }

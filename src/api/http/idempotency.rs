@@ -31,12 +31,13 @@ pub(crate) fn key(
 mod tests {
     use super::*;
     use crate::auth::Caller;
+    use crate::model::scope::Scopes;
 
     #[test]
     fn keys_of_different_callers_routes_and_bodies_differ() {
         let headers =
             |key: &str| HeaderMap::from_iter([(HEADER.parse().unwrap(), key.parse().unwrap())]);
-        let client = |id| Actor::from(Caller::Client { id, root: 1 });
+        let client = |id| Actor::from(Caller::Client { id, root: 1, scopes: Scopes::NONE });
         let operator = Actor::from(Caller::Operator);
         let of = |given: &str, actor: Actor, route, body: &str| {
             key(&headers(given), &actor, route, body.as_bytes()).unwrap().unwrap()

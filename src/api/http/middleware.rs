@@ -15,7 +15,7 @@ use crate::api::http::route_prefix::RoutePrefix;
 use crate::api::http::{query, respond};
 use crate::api::state::{ApiState, AppState};
 use crate::app::Actor;
-use crate::auth::{AuthError, Session};
+use crate::auth::{AuthError, Origin, Session};
 use crate::cluster;
 use crate::listen::Connection;
 
@@ -57,11 +57,11 @@ pub(crate) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let network = request.extensions().get().map(Connection::network);
     let app = &state.app;
-    let found = match app.auth.caller(request.headers(), network, &app.cluster).await {
+    let origin = Origin::new(app.now(), request.extensions().get());
+    let found = match app.auth.caller(request.headers(), &origin, &app.cluster).await {
         Ok(Err(AuthError::Missing)) => {
-            let found = session(&state, request.method(), request.headers()).await;
+            let found = session(&state, request.method(), request.headers(), &origin).await;
             found.map(|session| {
                 session.ok_or(AuthError::Missing).map(|Session { caller, life }| {
                     request.extensions_mut().insert(life);
@@ -115,6 +115,7 @@ async fn session(
     state: &AppState,
     method: &Method,
     headers: &HeaderMap,
+    origin: &Origin,
 ) -> Result<Option<Session>, cluster::Error> {
     let (app, site) = (&state.app, state.sessions.site());
     let is_read = matches!(*method, Method::GET | Method::HEAD);
@@ -122,7 +123,7 @@ async fn session(
     if !is_ours {
         return Ok(None);
     }
-    state.sessions.session(headers, (app.now(), &app.cluster)).await
+    state.sessions.session(headers, (origin, &app.cluster)).await
 }
 
 /// A way to ask a route for less, for the error of a read that took too long.

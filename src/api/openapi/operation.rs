@@ -7,8 +7,8 @@ use url::form_urlencoded;
 use super::errors;
 use super::source::{AnswerSource, BodySource, Common, ExampleSource, OperationSource};
 use crate::api::http::query;
-use crate::app::{Action, Actor, Resource, authorize};
-use crate::auth::Caller;
+use crate::app::Action;
+use crate::model::scope::{Scope, Scopes};
 
 /// A route, with what is known of it.
 pub(super) struct Described<'a> {
@@ -34,6 +34,11 @@ impl Described<'_> {
         });
         if let Some(about) = &source.about {
             shown["description"] = about.as_str().into();
+        }
+        let scopes = self.action.map_or(Scopes::NONE, Action::scopes);
+        if !scopes.is_empty() {
+            let names: Vec<_> = scopes.iter().map(Scope::name).collect();
+            shown["x-required-scopes"] = names.into();
         }
         if source.stream {
             shown["x-stream"] = true.into();
@@ -182,18 +187,19 @@ impl Described<'_> {
 
     fn security(&self) -> Vec<Value> {
         let Some(action) = self.action else { return Vec::new() };
-        let mut all = vec![json!({"Operator": [], "Peer": []}), json!({"Session": []})];
-        if !is_for_operators(action) {
-            all.insert(0, json!({"ApiKey": [], "SecretKey": []}));
+        let key_pair = json!({"ApiKey": [], "SecretKey": []});
+        let operator = json!({"Operator": [], "Peer": []});
+        let mut all = vec![key_pair, operator, json!({"Session": []})];
+        if is_for_operators(action) {
+            all.swap(0, 1);
         }
         all
     }
 }
 
-/// True for an action that the key pair of a client is not enough for.
+/// True for an action that a key is not enough for, unless it was given scopes beyond the usual.
 pub(super) fn is_for_operators(action: Action) -> bool {
-    let client = Actor::from(Caller::Client { id: 1, root: 1 });
-    authorize(&client, action, Resource::Any).is_err()
+    !action.scopes().without(Scopes::OF_KEYS).is_empty()
 }
 
 /// A schema by its name.

@@ -20,9 +20,11 @@ use crate::app::state::App;
 use crate::auth::SessionLife;
 use crate::cluster::Leadership;
 use crate::events::{EventId, Position, Read, Subscription};
+use crate::model::credential::Credential;
 use crate::model::event::{ChangeEvent, Fact, JobChange};
 use crate::model::execution_id::occurrence_id;
-use crate::model::{JobId, NodeId};
+use crate::model::scope::Scopes;
+use crate::model::{JobId, Millis, NodeId};
 use crate::store::{credentials, jobs, meta, template_jobs};
 
 /// Time between two beats.
@@ -297,25 +299,28 @@ impl EventStream {
         self.ready.push_back(StreamItem { id, item: Item::Beat { at } });
     }
 
-    /// Says whether the credential of the reader was neither archived nor deleted meanwhile, and
-    /// its session not ended.
+    /// Says whether the credential of the reader was neither archived nor deleted meanwhile, has not
+    /// expired, has all scopes that it had, and its session was not ended.
     async fn may_go_on(&self) -> bool {
-        let credential = self.actor.limit();
+        let (credential, scopes) = (self.actor.limit(), self.actor.scopes);
+        let now = self.app.now();
         let read = self.app.read(&self.actor, move |conn| {
             Ok(match credential {
                 None => Some(meta::operator_sessions_from(conn)?),
                 Some(id) => match credentials::get(conn, id)? {
-                    Some(found) if !found.archived => Some(credentials::sessions_end(conn, id)?),
+                    Some(found) if is_as_it_was(&found, scopes, now) => {
+                        Some(credentials::sessions_end(conn, id)?)
+                    }
                     _ => None,
                 },
             })
         });
         match (read.await, self.session) {
             (Ok(None), _) => false,
-            (Ok(Some(ended)), Some(session)) => session.holds(self.app.now(), ended),
+            (Ok(Some(ended)), Some(session)) => session.holds(now, ended),
             (Ok(Some(_)), None) => true,
             // The next check asks again.
-            (Err(_), session) => session.is_none_or(|session| session.holds(self.app.now(), None)),
+            (Err(_), session) => session.is_none_or(|session| session.holds(now, None)),
         }
     }
 
@@ -365,4 +370,10 @@ impl EventStream {
 /// The members with the addresses of their APIs.
 fn members(app: &App) -> Vec<(NodeId, String)> {
     app.cluster.members().into_iter().map(|(id, member)| (id, member.address)).collect()
+}
+
+/// True where a credential opens what it opened with these scopes.
+fn is_as_it_was(found: &Credential, scopes: Scopes, now: Millis) -> bool {
+    let terms = &found.terms;
+    !found.archived && terms.hold_at(now) && scopes.without(terms.scopes()).is_empty()
 }

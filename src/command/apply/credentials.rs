@@ -4,10 +4,16 @@
 //! Credentials form trees (*credential tree*). One that an operator made is a root; one
 //! that was made with a key has that key's credential as its parent. Archiving or deleting a
 //! credential archives all below it, so that nothing that was made with a leaked key outlives it.
+//!
+//! A key gives no more than it has, and changes no key that has more (*no escalation*). Both are
+//! judged here against the rows, so that two requests cannot race.
 
 use super::entry::{Applied, Entry, Refusal, refuse};
 use crate::command::{Command, Outcome, RejectionKind};
-use crate::model::credential::Credential;
+use crate::model::Millis;
+use crate::model::credential::{Credential, HOUR_MS, KeyUse, OldSecret};
+use crate::model::key_terms::{KeyTerms, TermsEdit};
+use crate::model::scope::Scopes;
 use crate::store::credentials;
 use crate::store::meta::{self, Sequence};
 
@@ -20,24 +26,37 @@ impl Entry<'_, '_> {
             let message = "this command is limited to another api key than that of its request";
             return Err(refuse(RejectionKind::Forbidden, message));
         }
-        let caller = credentials::get(self.tx, client)?;
-        if caller.is_none_or(|caller| caller.archived) {
+        let caller = credentials::get(self.tx, client)?.filter(|caller| !caller.archived);
+        let Some(caller) = caller else {
             let message = "the api key of this request was archived or deleted meanwhile";
+            return Err(refuse(RejectionKind::Forbidden, message));
+        };
+        if !caller.terms.hold_at(self.stamp) {
+            let message = "the api key of this request has expired meanwhile";
             return Err(refuse(RejectionKind::Forbidden, message));
         }
         match command {
-            Command::CreateCredential(new) => self.create_credential(new, Some(client)),
+            Command::CreateCredential(new) => {
+                within(&new.terms, &caller)?;
+                self.create_credential(new, Some(client))
+            }
             Command::ArchiveCredential { id, archived, by } => {
-                let old = self.reached(client, *id)?;
-                if old.archived && !archived {
-                    let message = "only an operator takes an archived credential back into use: sign in with \
-                         the node's username and password, or create a new credential";
-                    return Err(refuse(RejectionKind::Forbidden, message));
-                }
+                let old = self.reached(&caller, *id)?;
+                may_archive(&old, Some(*archived))?;
                 self.archive_credential(*id, *archived, by.as_deref())
             }
+            Command::ChangeCredential { id, edit, by } => {
+                let old = self.reached(&caller, *id)?;
+                may_archive(&old, edit.archived)?;
+                within(&given(&edit.to, (*id == client).then_some(&caller)), &caller)?;
+                self.change_credential(*id, edit, by.as_deref())
+            }
+            Command::RotateCredential { id, verifier, overlap } => {
+                self.reached(&caller, *id)?;
+                self.rotate_credential(*id, verifier, *overlap)
+            }
             Command::DeleteCredential { id } => {
-                self.reached(client, *id)?;
+                self.reached(&caller, *id)?;
                 if *id == client {
                     let message = "an api key cannot delete its own credential: archive it, or let an \
                          operator delete it";
@@ -46,7 +65,7 @@ impl Entry<'_, '_> {
                 self.delete_credential(*id)
             }
             Command::EndSessions { credential: Some(id) } => {
-                self.reached(client, *id)?;
+                self.reached(&caller, *id)?;
                 self.end_sessions(Some(*id))
             }
             Command::EndSessions { credential: None } => {
@@ -62,13 +81,23 @@ impl Entry<'_, '_> {
     }
 
     /// A credential that is the client's own or below it; any other is refused as if it did not
-    /// exist.
-    fn reached(&mut self, client: u64, id: u64) -> Result<Credential, Refusal> {
+    /// exist. One below it that has more than it has, as an operator may have given it, is refused,
+    /// too: its new secret would open more than the client's.
+    fn reached(&mut self, caller: &Credential, id: u64) -> Result<Credential, Refusal> {
         let found = credentials::get(self.tx, id)?;
-        match found {
-            Some(found) if credentials::is_within(self.tx, client, id)? => Ok(found),
-            _ => Err(missing()),
+        let Some(found) = found else { return Err(missing()) };
+        if !credentials::is_within(self.tx, caller.id, id)? {
+            return Err(missing());
         }
+        if id != caller.id
+            && let Some(excess) = found.terms.beyond(&caller.terms)
+        {
+            let message = format!(
+                "this api key cannot change credential {id}, which has more than it has: {excess}"
+            );
+            return Err(refuse(RejectionKind::Forbidden, message));
+        }
+        Ok(found)
     }
 
     /// Adds a credential, created at the stamp of the entry.
@@ -99,6 +128,58 @@ impl Entry<'_, '_> {
         Ok(Outcome::Done)
     }
 
+    /// Replaces the terms of a credential, and archives it or takes it back where that is asked.
+    pub(super) fn change_credential(
+        &mut self,
+        id: u64,
+        edit: &TermsEdit,
+        by: Option<&str>,
+    ) -> Applied {
+        let Some(old) = credentials::get(self.tx, id)? else { return Err(missing()) };
+        if old.terms != edit.from {
+            let message = "credential has changed since: read it again and repeat the change";
+            return Err(refuse(RejectionKind::Stale, message));
+        }
+        credentials::set_terms(self.tx, id, &edit.to, self.stamp)?;
+        self.change.credentials = true;
+        match edit.archived {
+            Some(archived) => self.archive_credential(id, archived, by),
+            None => Ok(Outcome::Done),
+        }
+    }
+
+    /// Gives a credential another secret. The one before opens until the end of the overlap, and
+    /// the one before that opens nothing any more. Without an overlap the sessions of browsers end,
+    /// too: they were begun with a secret that is to open nothing.
+    pub(super) fn rotate_credential(
+        &mut self,
+        id: u64,
+        verifier: &[u8],
+        overlap: Millis,
+    ) -> Applied {
+        let Some(old) = credentials::get(self.tx, id)? else { return Err(missing()) };
+        // Without an overlap no clock, however late, lets it open. It is kept all the same: the
+        // answer to the same request follows from it.
+        let until = if overlap > 0 { self.stamp.saturating_add(overlap) } else { 0 };
+        let old = OldSecret { verifier: old.verifier, until };
+        credentials::set_secret(self.tx, id, verifier, &old, self.stamp)?;
+        if overlap <= 0 {
+            credentials::end_sessions(self.tx, id, self.stamp)?;
+        }
+        self.change.credentials = true;
+        Ok(Outcome::Done)
+    }
+
+    /// Notes uses of keys. An hour that is not over by log time is the latest that counts.
+    pub(super) fn touch_credentials(&mut self, uses: &[KeyUse]) -> Applied {
+        let latest = self.stamp.div_euclid(HOUR_MS);
+        for used in uses {
+            let used = KeyUse { hour: used.hour.min(latest), ..*used };
+            self.change.credentials |= credentials::touch(self.tx, &used)?;
+        }
+        Ok(Outcome::Done)
+    }
+
     pub(super) fn delete_credential(&mut self, id: u64) -> Applied {
         let Some(old) = credentials::get(self.tx, id)? else { return Err(missing()) };
         credentials::archive_below(self.tx, id, None, self.stamp)?;
@@ -120,6 +201,29 @@ impl Entry<'_, '_> {
         self.change.credentials = true;
         Ok(Outcome::Done)
     }
+}
+
+/// Refuses that a client takes an archived credential back into use.
+fn may_archive(old: &Credential, archived: Option<bool>) -> Result<(), Refusal> {
+    if old.archived && archived == Some(false) {
+        let message = "only an operator takes an archived credential back into use: sign in \
+                       with the node's username and password, or create a new credential";
+        return Err(refuse(RejectionKind::Forbidden, message));
+    }
+    Ok(())
+}
+
+/// The terms that a change gives: scopes on the cluster that a key keeps itself are not given.
+fn given(to: &KeyTerms, own: Option<&Credential>) -> KeyTerms {
+    let kept = own.map_or(Scopes::NONE, |own| own.terms.scopes() & Scopes::OF_CLUSTER);
+    KeyTerms { scopes: Some(to.scopes().without(kept)), ..to.clone() }
+}
+
+/// Refuses terms that go beyond those of the key that gives them.
+fn within(terms: &KeyTerms, giver: &Credential) -> Result<(), Refusal> {
+    let Some(excess) = terms.beyond(&giver.terms) else { return Ok(()) };
+    let message = format!("this api key cannot give a credential more than it has: {excess}");
+    Err(refuse(RejectionKind::Forbidden, message))
 }
 
 fn missing() -> Refusal {

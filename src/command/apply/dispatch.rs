@@ -58,6 +58,8 @@ impl Entry<'_, '_> {
             Command::CreateCredential(_)
             | Command::ArchiveCredential { .. }
             | Command::DeleteCredential { .. }
+            | Command::ChangeCredential { .. }
+            | Command::RotateCredential { .. }
             | Command::EndSessions { .. }
                 if let Some(client) = self.client() =>
             {
@@ -68,6 +70,13 @@ impl Entry<'_, '_> {
                 self.archive_credential(*id, *archived, by.as_deref())
             }
             Command::DeleteCredential { id } => self.delete_credential(*id),
+            Command::ChangeCredential { id, edit, by } => {
+                self.change_credential(*id, edit, by.as_deref())
+            }
+            Command::RotateCredential { id, verifier, overlap } => {
+                self.rotate_credential(*id, verifier, *overlap)
+            }
+            Command::TouchCredentials(uses) => self.touch_credentials(uses),
             Command::EndSessions { credential } => self.end_sessions(*credential),
             Command::ByClient { client, command } => self.by_client(*client, command),
             Command::Assign(moves) => self.assign(moves),

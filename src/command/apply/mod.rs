@@ -24,7 +24,9 @@
 //! | `RunJob` | `job_actions` | `NotFound` |
 //! | `CreateCredential` | `credentials` | `Conflict` |
 //! | `ArchiveCredential`, `DeleteCredential` | `credentials` | `NotFound` |
-//! | `EndSessions` | `credentials` | `NotFound` |
+//! | `EndSessions`, `RotateCredential` | `credentials` | `NotFound` |
+//! | `ChangeCredential` | `credentials` | `NotFound`, `Stale` |
+//! | `TouchCredentials` | `credentials` | |
 //! | `ByClient` | `credentials` | `Forbidden`, `NotFound`, `Invalid`, those of the other |
 //! | `CreateExecutor` | `executors` | `Conflict` |
 //! | `UpdateExecutor`, `DeleteExecutor` | `executors` | `NotFound`, `Stale`, `Conflict` |

@@ -3,16 +3,18 @@
 
 use std::collections::HashMap;
 
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::model::Millis;
-use crate::model::credential::Credential;
+use crate::model::credential::{Credential, KeyUse, LastUse, OldSecret};
+use crate::model::key_terms::KeyTerms;
 use crate::store::db::Tx;
 use crate::store::page::Page;
 use crate::store::row::id_at;
 
-const COLUMNS: &str =
-    "id, api_key, verifier, archived, created, modified, created_by, archived_by, parent";
+const COLUMNS: &str = "id, api_key, verifier, archived, created, modified, created_by, archived_by,
+    parent, terms, old_verifier, old_until, used, used_from";
 
 /// The ids of a credential (?1) and of all below it: made with its key, or with keys that were.
 const WITHIN: &str = "WITH RECURSIVE within (id) AS (
@@ -80,8 +82,8 @@ pub fn list(
 pub fn insert(tx: &Tx<'_>, id: u64, credential: &Credential) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO credentials (id, api_key, verifier, archived, created, modified, created_by,
-             archived_by, parent)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+             archived_by, parent, terms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?
     .execute(params![
         id as i64,
@@ -93,8 +95,48 @@ pub fn insert(tx: &Tx<'_>, id: u64, credential: &Credential) -> rusqlite::Result
         credential.created_by,
         credential.archived_by,
         credential.parent.map(|id| id as i64),
+        terms_text(&credential.terms)?,
     ])?;
     Ok(())
+}
+
+/// Replaces the terms of a credential; `false` when there is none.
+pub fn set_terms(tx: &Tx<'_>, id: u64, terms: &KeyTerms, stamp: Millis) -> rusqlite::Result<bool> {
+    let changed = tx
+        .prepare_cached("UPDATE credentials SET terms = ?2, modified = ?3 WHERE id = ?1")?
+        .execute(params![id as i64, terms_text(terms)?, stamp])?;
+    Ok(changed > 0)
+}
+
+/// Gives a credential another secret, by its verifier, beside the one before; `false` when there is
+/// none.
+pub fn set_secret(
+    tx: &Tx<'_>,
+    id: u64,
+    verifier: &[u8],
+    old: &OldSecret,
+    stamp: Millis,
+) -> rusqlite::Result<bool> {
+    let changed = tx
+        .prepare_cached(
+            "UPDATE credentials SET verifier = ?2, old_verifier = ?3, old_until = ?4,
+                 modified = ?5
+             WHERE id = ?1",
+        )?
+        .execute(params![id as i64, verifier, old.verifier, old.until, stamp])?;
+    Ok(changed > 0)
+}
+
+/// Notes the use of a key in an hour, unless that hour or a later one is known. `false` where
+/// nothing was noted.
+pub fn touch(tx: &Tx<'_>, used: &KeyUse) -> rusqlite::Result<bool> {
+    let changed = tx
+        .prepare_cached(
+            "UPDATE credentials SET used = ?2, used_from = ?3
+             WHERE id = ?1 AND (used IS NULL OR used < ?2)",
+        )?
+        .execute(params![used.id as i64, used.hour, used.from.map(|from| from.to_string())])?;
+    Ok(changed > 0)
 }
 
 /// Archives a credential, or takes it back into use; `false` when there is none.
@@ -186,5 +228,39 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Credential> {
         created_by: row.get(6)?,
         archived_by: row.get(7)?,
         parent: row.get::<_, Option<i64>>(8)?.map(|id| id as u64),
+        terms: terms_at(row, 9)?,
+        old_secret: match (row.get(10)?, row.get(11)?) {
+            (Some(verifier), Some(until)) => Some(OldSecret { verifier, until }),
+            _ => None,
+        },
+        last_use: last_use_at(row, (12, 13))?,
     })
+}
+
+/// The terms as they are stored: null where they say nothing.
+fn terms_text(terms: &KeyTerms) -> rusqlite::Result<Option<String>> {
+    if terms.are_default() {
+        return Ok(None);
+    }
+    let text = serde_json::to_string(terms);
+    text.map(Some).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))
+}
+
+fn terms_at(row: &Row<'_>, column: usize) -> rusqlite::Result<KeyTerms> {
+    let Some(text) = row.get::<_, Option<String>>(column)? else { return Ok(KeyTerms::default()) };
+    serde_json::from_str(&text).map_err(|e| unreadable(column, e))
+}
+
+fn last_use_at(row: &Row<'_>, (hour, from): (usize, usize)) -> rusqlite::Result<Option<LastUse>> {
+    let Some(hour) = row.get(hour)? else { return Ok(None) };
+    let text: Option<String> = row.get(from)?;
+    let from = text.map(|text| text.parse().map_err(|e| unreadable(from, e))).transpose()?;
+    Ok(Some(LastUse { hour, from }))
+}
+
+fn unreadable(
+    column: usize,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
 }

@@ -282,3 +282,15 @@ CREATE INDEX blocks_not_delivered ON blocks (due) WHERE verdict <> 0;
 -- Lists by status look at the definitions with a last date: few among many.
 CREATE INDEX shapes_with_end ON shapes (id) WHERE json_extract(body, '$.end') IS NOT NULL;
 ";
+
+/// The terms of credentials, their old secrets, and their last use.
+pub(super) const V7: &str = "
+-- terms: JSON of `KeyTerms`, null for a key without any. old_verifier: that of the secret before,
+-- which opens until old_until. used: the hour of the last use, counted from 1970; used_from: an
+-- address of that hour.
+ALTER TABLE credentials ADD COLUMN terms TEXT;
+ALTER TABLE credentials ADD COLUMN old_verifier BLOB;
+ALTER TABLE credentials ADD COLUMN old_until INTEGER;
+ALTER TABLE credentials ADD COLUMN used INTEGER;
+ALTER TABLE credentials ADD COLUMN used_from TEXT;
+";

@@ -4,10 +4,14 @@ use axum::extract::Path;
 use axum::response::Response;
 use maud::{Markup, html};
 
-use crate::app::credentials::{CredentialEdit, CredentialInput, LONGEST_BY};
+use crate::app::credentials::{
+    CreatedCredential, CredentialEdit, CredentialInput, LONGEST_BY, TermsPatch,
+};
 use crate::app::page::Page as ListPage;
 use crate::app::{Action, ActorKind, Error};
 use crate::model::credential::Credential;
+use crate::model::key_terms::KeyTerms;
+use crate::ui::admin::key_terms;
 use crate::ui::context::Page;
 use crate::ui::error::PageError;
 use crate::ui::form::{Form, done};
@@ -18,7 +22,10 @@ use crate::ui::parts::{chip, clipped, empty, menu, pager, secret_card, table};
 use crate::ui::shell::Place;
 use crate::ui::words::counted;
 
-const HEAD: &[&str] = &["Key", "State", "Created", "By", "Below", "Changed", ""];
+const HEAD: &[&str] = &["Key", "State", "May do", "Ends", "Last used", "Created", "By", ""];
+
+/// The fields of a form that give the terms of a key.
+const TERMS: [&str; 4] = ["name", "scope", "expires", "allowed"];
 
 /// `GET /ui/keys?page=`.
 pub(crate) async fn show_keys(page: Page) -> Result<Response, PageError> {
@@ -37,7 +44,7 @@ pub(crate) async fn show_keys(page: Page) -> Result<Response, PageError> {
             h1 { "Keys" }
             span.muted.num { (counted(listed.total.count, "key")) }
             span.grow {}
-            @if page.may(Action::CredentialsWrite) { (new_key()) }
+            @if page.may(Action::CredentialsWrite) { (new_key(&page)) }
         }
         div.card.flush {
             @if listed.records.is_empty() {
@@ -51,7 +58,7 @@ pub(crate) async fn show_keys(page: Page) -> Result<Response, PageError> {
     Ok(page.document(Place::Keys, "Keys", body))
 }
 
-fn new_key() -> Markup {
+fn new_key(page: &Page) -> Markup {
     menu(
         "right",
         html! { (icon("plus")) "New key" },
@@ -60,6 +67,7 @@ fn new_key() -> Markup {
                 p.menu-title { "A new key pair" }
                 input type="hidden" name="key" value=(idempotency_key());
                 label { span { "For whom, or what" } input name="note" maxlength=(LONGEST_BY) placeholder="deploy of the shop" autocomplete="off"; }
+                (key_terms::fields(page, &KeyTerms::default()))
                 p.hint { "Its secret is shown once, on the next page." }
                 button.button.primary { "Make the key" }
             }
@@ -74,16 +82,42 @@ fn row(page: &Page, one: &Credential) -> Markup {
         matches!(page.actor.kind, ActorKind::Client { credential } if credential == one.id);
     html! {
         tr.away[one.archived] {
-            td.lead data-label="Key" { code.break { (clipped(&one.api_key, 28)) } " " span.muted.num { "#" (one.id) } @if is_own { " " span.muted { "yours" } } }
-            td data-label="State" { @if one.archived { (chip("paused", "archived")) } @else { (chip("active", "in use")) } }
+            td.lead data-label="Key" {
+                @if let Some(name) = &one.terms.name { strong { (clipped(name, 28)) } " " }
+                code.break { (clipped(&one.api_key, 28)) } " " span.muted.num { "#" (one.id) }
+                @if is_own { " " span.muted { "yours" } }
+                @if let Some(parent) = one.parent { " " span.muted { "below key " (parent) } }
+            }
+            td data-label="State" {
+                @if one.archived { (chip("paused", "archived")) }
+                @else if !one.terms.hold_at(page.context.now) { (chip("completed", "expired")) }
+                @else { (chip("active", "in use")) }
+            }
+            td data-label="May do" { (key_terms::scopes(&one.terms)) }
+            td data-label="Ends" { (key_terms::bounds(page, &one.terms)) }
+            td data-label="Last used" { (key_terms::last_use(page, one)) }
             td data-label="Created" { (page.context.brief(one.created, None)) }
             td data-label="By" { (clipped(one.created_by.as_deref().unwrap_or("–"), 40)) }
-            td data-label="Below" { @match one.parent { Some(parent) => { "key " (parent) }, None => span.muted { "–" } } }
-            td data-label="Changed" { @match one.modified { Some(at) => (page.context.brief(at, None)), None => span.muted { "–" } } }
             td.end {
                 @if page.may(Action::CredentialsWrite) {
                     div.actions {
                         @if !one.archived {
+                            (menu("right small", html! { "Change" }, html! {
+                                form.stack method="post" action=(action("terms")) {
+                                    p.menu-title { "Key " (one.id) }
+                                    (key_terms::fields(page, &one.terms))
+                                    button.button.primary { "Change the key" }
+                                }
+                            }))
+                            (menu("right small", html! { "Rotate" }, html! {
+                                form.stack method="post" action=(action("rotate")) {
+                                    p.menu-title { "A new secret for key " (one.id) "?" }
+                                    input type="hidden" name="key" value=(idempotency_key());
+                                    label.choice { input.pick type="checkbox" name="at_once" value="yes"; span { "The old one ends at once" } }
+                                    p.hint { "Otherwise it opens for a day more. The new one is shown once." }
+                                    button.button.primary { "Make the secret" }
+                                }
+                            }))
                             (menu("right small", html! { "Archive" }, html! {
                                 form.stack method="post" action=(action("archive")) {
                                     p.menu-title { "Archive key " (one.id) "?" }
@@ -123,15 +157,53 @@ pub(crate) async fn create_key(page: Page, form: Form) -> Result<Response, PageE
         let message = format!("the note must have at most {} bytes", LONGEST_BY - by.len() - 5);
         return Err(Error::invalid("createdBy", message).into());
     }
-    let key = page.key(&form, "ui key", &note);
-    let input = CredentialInput { archived: false, created_by: Some(note) };
+    let terms = key_terms::read(&form)?;
+    // A form that was sent before there were terms keeps its key.
+    let bounds: String = form.fields().filter(|(name, _)| TERMS.contains(name)).fold(
+        String::new(),
+        |all, (name, value)| if value.is_empty() { all } else { format!("{all}\n{name}={value}") },
+    );
+    let key = page.key(&form, "ui key", &format!("{note}{bounds}"));
+    let input = CredentialInput { archived: false, created_by: Some(note), terms };
     let made = page.ui.app.create_credential(&page.actor, key, input).await?;
+    Ok(secret_page(&page, "The new key", &made))
+}
+
+/// The page that shows a secret once.
+fn secret_page(page: &Page, title: &str, made: &CreatedCredential) -> Response {
     let body = html! {
         nav.crumbs aria-label="Path" { a href="/ui/keys" { "Keys" } (icon("right")) span { "Key " (made.credential.id) } }
-        div.page-head { h1 { "The new key" } }
+        div.page-head { h1 { (title) } }
         (secret_card(Some(&*made.secret), &[("Key", &made.credential.api_key)], "/ui/keys"))
     };
-    Ok(page.document(Place::Keys, "The new key", body))
+    page.document(Place::Keys, title, body)
+}
+
+/// `POST /ui/keys/{id}/terms`.
+pub(crate) async fn change_key(
+    page: Page,
+    Path(id): Path<String>,
+    form: Form,
+) -> Result<Response, PageError> {
+    page.require(Action::CredentialsWrite)?;
+    let id = number(&id)?;
+    let patch = TermsPatch { terms: key_terms::read(&form)?, archived: None, by: page.by() };
+    page.ui.app.change_credential_terms(&page.actor, id, patch).await?;
+    Ok(done("/ui/keys", &format!("Key {id} is changed.")))
+}
+
+/// `POST /ui/keys/{id}/rotate`: shows the new secret. The same form again shows it again.
+pub(crate) async fn rotate_key(
+    page: Page,
+    Path(id): Path<String>,
+    form: Form,
+) -> Result<Response, PageError> {
+    page.require(Action::CredentialsWrite)?;
+    let id = number(&id)?;
+    let overlap = form.text("at_once").map(|_| 0);
+    let key = page.key(&form, &format!("ui key {id} rotate"), &format!("{overlap:?}"));
+    let made = page.ui.app.rotate_credential(&page.actor, key, id, overlap).await?;
+    Ok(secret_page(&page, "The new secret", &made))
 }
 
 /// `POST /ui/keys/{id}/archive`.

@@ -2,5 +2,6 @@
 
 pub(crate) mod backups;
 pub(crate) mod events;
+mod key_terms;
 pub(crate) mod keys;
 pub(crate) mod node;

@@ -6,8 +6,8 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use maud::{Markup, html};
 
+use crate::app::Action;
 use crate::app::history::{Execution, OccurrenceRecord};
-use crate::app::{Action, ErrorKind};
 use crate::model::attempt::Verdict;
 use crate::model::postponement::parts as parts_of_error;
 use crate::model::run::Report;
@@ -19,6 +19,7 @@ use crate::ui::form::{Form, done};
 use crate::ui::history::activity::{lag, took, why};
 use crate::ui::icons::icon;
 use crate::ui::jobs::describe;
+use crate::ui::lists::is_hidden;
 use crate::ui::mask::masked;
 use crate::ui::parts::{card, fact, live, menu, state_chip, verdict_chip};
 use crate::ui::shell::Place;
@@ -34,7 +35,7 @@ pub(crate) async fn show_execution(
     let found = page.ui.app.get_execution(&page.actor, id.clone()).await?;
     let job = match page.ui.app.get_job(&page.actor, found.account.occurrence.job).await {
         Ok(job) => Some(job),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) if is_hidden(&error) => None,
         Err(error) => return Err(error.into()),
     };
     let zone = job.as_ref().map(|record| record.job.definition.timezone.clone());

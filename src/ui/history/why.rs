@@ -5,8 +5,8 @@ use axum::extract::Path;
 use axum::response::Response;
 use maud::{Markup, html};
 
+use crate::app::Action;
 use crate::app::history::{Account, Explained, Explanation, FiringState};
-use crate::app::{Action, ErrorKind};
 use crate::model::Millis;
 use crate::model::attempt::occurrence_id;
 use crate::model::delivery::Overlap;
@@ -17,6 +17,7 @@ use crate::ui::context::{Page, address};
 use crate::ui::error::{PageError, sentence};
 use crate::ui::icons::icon;
 use crate::ui::jobs::describe as jobs;
+use crate::ui::lists::is_hidden;
 use crate::ui::parts::{banner, card, state_chip, verdict_chip};
 use crate::ui::shell::Place;
 use crate::ui::time::{city, local};
@@ -35,7 +36,7 @@ pub(crate) async fn show_why(page: Page, Path(id): Path<String>) -> Result<Respo
     let id = id.parse().map_err(|_| PageError::no_record("job"))?;
     let record = match page.ui.app.get_job(&page.actor, id).await {
         Ok(record) => Some(record),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) if is_hidden(&error) => None,
         Err(error) => return Err(error.into()),
     };
     let zone = record.as_ref().map(|record| record.job.definition.timezone.clone());

@@ -42,6 +42,75 @@ async fn a_key_is_made_with_its_secret_shown_once_and_archived() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_with_scopes_sees_the_pages_and_buttons_of_its_scopes() {
+    let api = ApiFixture::build().await;
+    api.project().await;
+    let browser = Browser::operator(&api).await;
+    let key = value(&browser.page("/ui/keys").await, "key").to_owned();
+    let form = [
+        ("note", "reader"),
+        ("name", "dashboards"),
+        ("scope", "jobs:read"),
+        ("scope", "runs:read"),
+        ("expires", "2100-01-31"),
+        ("allowed", ""),
+        ("key", key.as_str()),
+    ];
+    let page = text(&browser.post("/ui/keys", &form).await);
+    let codes: Vec<_> = page.split("<code class=\"break\" data-copy>").skip(1).collect();
+    let [name, secret] = codes[..] else { panic!("{page}") };
+    let [name, secret] = [name, secret].map(|code| code.split('<').next().unwrap());
+    let shown = api.get("/api/v1/credentials/1").await.json["data"].clone();
+    assert_eq!(shown["scopes"], json!(["jobs:read", "runs:read"]));
+    assert_eq!(shown["expiresAt"], "2100-01-31T00:00:00Z");
+    let list = browser.page("/ui/keys").await;
+    assert!(list.contains("dashboards") && list.contains("jobs:read, runs:read"), "{list}");
+
+    let reader = Browser::signed_in(&api, name, secret).await;
+    for path in [
+        "/ui",
+        "/ui/jobs",
+        "/ui/activity",
+        "/ui/problems",
+        "/ui/templates",
+        "/ui/forecast",
+        "/ui/dead-letters",
+        "/ui/workers",
+        "/ui/events",
+    ] {
+        let answer = reader.get(path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {}", text(&answer));
+    }
+    let jobs = reader.page("/ui/jobs").await;
+    for path in ["/ui/jobs/new", "/ui/keys", "/ui/projects", "/ui/executors", "/ui/cluster"] {
+        assert!(!jobs.contains(&format!("href=\"{path}\"")), "{path}: {jobs}");
+        assert_eq!(reader.get(path).await.status, StatusCode::FORBIDDEN, "{path}");
+    }
+    let refused = reader.post("/ui/jobs/1/run", &[]).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert!(text(&refused).contains("runs:write"), "{}", text(&refused));
+
+    // The form of a change takes away what it does not tick, and a rotation shows the new secret.
+    let change = [("scope", "projects:read"), ("expires", ""), ("allowed", "")];
+    let answer = browser.post("/ui/keys/1/terms", &change).await;
+    assert_eq!(answer.header("location"), "/ui/keys", "{}", text(&answer));
+    assert_eq!(reader.get("/ui/projects").await.status, StatusCode::OK);
+    assert_eq!(reader.get("/ui/jobs").await.status, StatusCode::FORBIDDEN);
+    let rotated = browser.post("/ui/keys/1/rotate", &[("at_once", "yes")]).await;
+    assert!(text(&rotated).contains("The new secret") && !text(&rotated).contains(secret));
+    assert_eq!(reader.get("/ui/projects").await.status, StatusCode::SEE_OTHER, "its session ended");
+    let bad = [("scope", "everything")];
+    let answer = browser.post("/ui/keys/1/terms", &bad).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    // A key signs out everywhere without a scope for keys.
+    let made = api.post("/credentials", json!({"scopes": ["jobs:read"]})).await;
+    let pair = |name: &str| made.json["data"][name].as_str().unwrap().to_owned();
+    let narrow = Browser::signed_in(&api, &pair("api_key"), &pair("api_secret")).await;
+    let answer = narrow.post("/ui/sign-out-everywhere", &[]).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", text(&answer));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_of_the_cluster_has_no_link_and_no_route_for_a_client() {
     let api = ApiFixture::build().await;
     let made = api.post("/credentials", json!({})).await;

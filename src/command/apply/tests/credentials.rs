@@ -8,15 +8,11 @@ use crate::store::{Page, credentials, meta};
 
 fn new(api_key: &str) -> Command {
     Command::CreateCredential(Credential {
-        id: 0,
         api_key: api_key.to_owned(),
         verifier: vec![1, 2],
-        archived: false,
-        created: 0,
-        modified: None,
         created_by: Some("the operator (forged)".into()),
-        archived_by: None,
         parent: Some(99),
+        ..Credential::default()
     })
 }
 
@@ -194,17 +190,8 @@ fn a_client_sorts_and_pages_what_it_sees() {
 #[test]
 fn credentials_are_unique_and_archived_at_once() {
     let mut state = ApplyFixture::new();
-    let credential = Credential {
-        id: 77,
-        api_key: "key".into(),
-        verifier: vec![1, 2],
-        archived: false,
-        created: 0,
-        modified: None,
-        created_by: None,
-        archived_by: None,
-        parent: None,
-    };
+    let credential =
+        Credential { id: 77, api_key: "key".into(), verifier: vec![1, 2], ..Credential::default() };
     assert_eq!(state.done(Command::CreateCredential(credential.clone())), Outcome::Created(1));
     assert!(state.change.credentials);
     assert_eq!(state.refused(&Command::CreateCredential(credential)).0, RejectionKind::Conflict);

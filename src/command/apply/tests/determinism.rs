@@ -1,6 +1,8 @@
 //! Replicas are equal: the same log gives the same state however it is cut into transactions, and a
 //! journal recorded twice counts once.
 
+use std::net::IpAddr;
+
 use proptest::prelude::*;
 
 use super::consistency::{definition_references, replay};
@@ -12,8 +14,10 @@ use super::template_chains::random_template_step;
 use super::templates::broken_templates;
 use super::*;
 use crate::command::{JobAction, JobEdit, ProjectAction, ProjectEdit};
-use crate::model::credential::Credential;
+use crate::model::credential::{Credential, HOUR_MS, KeyUse};
 use crate::model::job::Timing;
+use crate::model::key_terms::{KeyTerms, TermsEdit};
+use crate::model::scope::Scopes;
 use crate::model::target::Executor;
 
 /// A step of a random log: what, and three numbers that say which.
@@ -145,22 +149,37 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
 /// Something about one of a few credentials, by a client or an operator.
 fn random_credential_step((a, b, c): (u8, u8, u8)) -> Command {
     let id = u64::from(b % 8);
-    let command = match a % 5 {
+    let terms = KeyTerms {
+        scopes: (b % 3 == 0).then(|| Scopes::from_bits(u32::from(b) | 0x300)),
+        expires: (b % 5 == 0).then(|| START + i64::from(b) * 1_000),
+        ..KeyTerms::default()
+    };
+    let command = match a % 8 {
         0 | 1 => Command::CreateCredential(Credential {
-            id: 0,
             api_key: format!("k{}", c % 16),
             verifier: vec![a, b],
             archived: a % 16 == 0,
-            created: 0,
-            modified: None,
-            created_by: None,
-            archived_by: None,
-            parent: None,
+            terms,
+            ..Credential::default()
         }),
+        5 => {
+            let archived = (c % 5 == 0).then_some(b % 2 == 0);
+            let edit = TermsEdit { from: KeyTerms::default(), to: terms, archived };
+            Command::ChangeCredential { id, edit: Box::new(edit), by: None }
+        }
+        6 => Command::RotateCredential { id, verifier: vec![c], overlap: i64::from(c % 3) * 5_000 },
+        7 => Command::TouchCredentials(vec![KeyUse {
+            id,
+            hour: START / HOUR_MS + i64::from(c % 4),
+            from: (b % 2 == 0).then_some(IpAddr::from([10, 0, 0, c])),
+        }]),
         2 => Command::ArchiveCredential { id, archived: c % 4 > 0, by: None },
         3 => Command::EndSessions { credential: (c % 4 > 0).then_some(id) },
         _ => Command::DeleteCredential { id },
     };
+    if matches!(command, Command::TouchCredentials(_)) {
+        return command;
+    }
     command.by_client((c % 3 > 0).then_some(u64::from(c % 8)))
 }
 

@@ -14,6 +14,7 @@ mod jitter;
 mod job_filters;
 mod jobs;
 mod keeping;
+mod key_terms;
 mod lapses;
 mod model;
 mod offers;

@@ -12,7 +12,7 @@ use crate::harness::ApiFixture;
 const TYPES: &[(&str, &str, &str)] = &[
     ("api/admin/backups.rs", "StoredBackupView", "StoredBackup"),
     ("api/admin/backups.rs", "ProgressView", "BackupProgress"),
-    ("api/admin/credentials.rs", "CredentialView", "Credential"),
+    ("api/admin/credential_view.rs", "CredentialView", "Credential"),
     ("api/admin/health.rs", "Health", "Health"),
     ("api/admin/members.rs", "Node", "MemberStep"),
     ("api/forecast.rs", "ForecastView", "Forecast"),

@@ -10,7 +10,11 @@ use crate::harness::ApiFixture;
 /// The readers of bodies, below `src/api`, each with the schemas that have its fields.
 const READERS: &[(&str, &[&str])] = &[
     ("admin/backups.rs", &["BackupPathInput", "RestoreInput"]),
-    ("admin/credentials.rs", &["NewCredential", "CredentialEdit", "ArchiveInput"]),
+    ("admin/credential_terms.rs", &["NewCredential", "CredentialPatch"]),
+    (
+        "admin/credentials.rs",
+        &["NewCredential", "CredentialEdit", "CredentialPatch", "ArchiveInput", "RotateKeyInput"],
+    ),
     ("admin/sessions.rs", &["SessionsEnd"]),
     ("admin/members.rs", &["NewMember", "LeaderInput"]),
     ("history/cleanup.rs", &["RetentionInput"]),
