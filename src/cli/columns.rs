@@ -62,12 +62,18 @@ pub(super) const EXECUTORS: &[ComputedColumn] = &[
     ComputedColumn { title: "created", cell: |e| cell(e, &["dateCreated"]), wide: true },
 ];
 /// The columns of credentials.
-pub(super) const CREDENTIALS: &[Column] = &[
-    ("id", &["id"]),
-    ("api key", &["apiKey"]),
-    ("archived", &["archived"]),
-    ("created", &["dateCreated"]),
-    ("created by", &["createdBy"]),
+pub(super) const CREDENTIALS: &[ComputedColumn] = &[
+    ComputedColumn { title: "id", cell: |c| cell(c, &["id"]), wide: false },
+    ComputedColumn { title: "name", cell: |c| cell(c, &["name"]), wide: false },
+    ComputedColumn { title: "api key", cell: |c| cell(c, &["apiKey"]), wide: false },
+    ComputedColumn { title: "archived", cell: |c| cell(c, &["archived"]), wide: false },
+    ComputedColumn { title: "scopes", cell: scopes, wide: false },
+    ComputedColumn { title: "expires", cell: |c| cell(c, &["expiresAt"]), wide: false },
+    ComputedColumn { title: "allowed ips", cell: |c| list(&c["allowedIps"]), wide: true },
+    ComputedColumn { title: "last used", cell: |c| cell(c, &["lastUsedAt"]), wide: false },
+    ComputedColumn { title: "used from", cell: |c| cell(c, &["lastUsedFrom"]), wide: true },
+    ComputedColumn { title: "created", cell: |c| cell(c, &["dateCreated"]), wide: false },
+    ComputedColumn { title: "created by", cell: |c| cell(c, &["createdBy"]), wide: false },
 ];
 /// The columns of executions.
 pub(super) const EXECUTIONS: &[ComputedColumn] = &[
@@ -105,6 +111,19 @@ pub(super) const RUNS: &[ComputedColumn] = &[
     ComputedColumn { title: "heard", cell: |run| cell(run, &["heartbeatAt"]), wide: true },
     ComputedColumn { title: "error", cell: error, wide: true },
 ];
+
+/// The scopes of a credential; `*` for one that has none of its own.
+fn scopes(credential: &Value) -> String {
+    if credential["scopes"].is_array() { list(&credential["scopes"]) } else { "*".to_owned() }
+}
+
+/// The texts of a list; `-` for none.
+fn list(texts: &Value) -> String {
+    let Some(texts) = texts.as_array().filter(|texts| !texts.is_empty()) else {
+        return "-".to_owned();
+    };
+    texts.iter().map(show).collect::<Vec<_>>().join(",")
+}
 
 /// The progress of a run.
 fn progress(run: &Value) -> String {

@@ -10,6 +10,11 @@ use super::Failure;
 use super::client::Client;
 use super::columns::{EXECUTORS, JOBS, PROJECTS};
 use super::output::{Output, say};
+use crate::model::Millis;
+use crate::schedule::read_duration;
+
+/// The longest life of a key, in milliseconds, as the API has it: ten years.
+const LONGEST_LIFE: Millis = 10 * 366 * 86_400_000;
 
 /// The nouns of `create`.
 #[derive(Debug, Subcommand)]
@@ -34,6 +39,18 @@ pub struct Credential {
     /// The person who asked for it, for the records
     #[arg(long)]
     created_by: Option<String>,
+    /// A name for people
+    #[arg(long)]
+    name: Option<String>,
+    /// What it may be used for, such as jobs:read,runs:read; without it what every key may
+    #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
+    scopes: Vec<String>,
+    /// It opens nothing after this time (1h, 30d), or from this instant on (RFC 3339, or a date)
+    #[arg(long, value_name = "TIME")]
+    expires: Option<String>,
+    /// The addresses and networks that it may be used from, such as 10.0.0.0/8
+    #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
+    allowed_ips: Vec<String>,
 }
 
 /// Flags of `create project`.
@@ -136,6 +153,17 @@ async fn credential(flags: &Credential, client: &Client, output: Output) -> anyh
     if let Some(by) = &flags.created_by {
         body.insert("createdBy".to_owned(), by.as_str().into());
     }
+    if let Some(name) = &flags.name {
+        body.insert("name".to_owned(), name.as_str().into());
+    }
+    for (field, texts) in [("scopes", &flags.scopes), ("allowedIps", &flags.allowed_ips)] {
+        if !texts.is_empty() {
+            body.insert(field.to_owned(), texts.clone().into());
+        }
+    }
+    if let Some(text) = &flags.expires {
+        body.extend([expiry(text)?]);
+    }
     let mut envelope = client.post("/credentials", &Value::Object(body)).await?;
     both_casings(&mut envelope["data"]);
     if !output.is_json() {
@@ -148,6 +176,18 @@ async fn credential(flags: &Credential, client: &Client, output: Output) -> anyh
         return Ok(());
     }
     output.json(&envelope)
+}
+
+/// The field for the end of a key: an instant begins with a year, a time with a number and a unit.
+fn expiry(text: &str) -> anyhow::Result<(String, Value)> {
+    let is_instant = text.as_bytes().get(4) == Some(&b'-');
+    if is_instant {
+        return Ok(("expiresAt".to_owned(), text.into()));
+    }
+    let bounds = (1_000, LONGEST_LIFE);
+    let milliseconds = read_duration("--expires", &text.into(), bounds).map_err(Failure::Usage)?;
+    // The API counts seconds: an end that is cut to its second comes too early, never too late.
+    Ok(("expiresInSeconds".to_owned(), (milliseconds / 1_000).into()))
 }
 
 /// `api_key` and `apiKey`, `api_secret` and `apiSecret`: scripts written for either find it.

@@ -182,7 +182,7 @@ pub(super) async fn run(
     let envelope = client.get(&format!("/{noun}"), &query).await?;
     let records = envelope["data"][noun].as_array().map_or(&[][..], Vec::as_slice);
     match command {
-        ListCommand::Credential(_) => output.records(&envelope, records, CREDENTIALS)?,
+        ListCommand::Credential(_) => output.computed(&envelope, records, CREDENTIALS)?,
         ListCommand::Project(_) => output.records(&envelope, records, PROJECTS)?,
         ListCommand::Executor(_) => output.computed(&envelope, records, EXECUTORS)?,
         ListCommand::Execution(_) => output.computed(&envelope, records, EXECUTIONS)?,

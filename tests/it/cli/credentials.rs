@@ -75,3 +75,51 @@ fn create_credential_prints_exactly_the_envelope_in_both_casings() {
     assert!(stdout(&said).contains("s0_k") && stdout(&said).contains("hush"));
     assert!(!stderr(&said).contains("hush"));
 }
+
+#[test]
+fn create_credential_sends_the_terms_of_the_key() {
+    let node = Node::start(|_| (201, json!({"data": {"id": 4}, "success": true})));
+    let said = node.run(&[
+        "create",
+        "credential",
+        "--name",
+        "ci",
+        "--scopes",
+        "jobs:read,execute",
+        "--expires",
+        "1h",
+        "--allowed-ips",
+        "10.0.0.0/8,::1",
+    ]);
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    let wanted = json!({
+        "name": "ci", "scopes": ["jobs:read", "execute"], "expiresInSeconds": 3_600,
+        "allowedIps": ["10.0.0.0/8", "::1"],
+    });
+    assert_eq!(node.last().body, wanted);
+    let said = node.run(&["create", "credential", "--expires", "2030-01-31"]);
+    assert_eq!(code(&said), 0, "{}", stderr(&said));
+    assert_eq!(node.last().body, json!({"expiresAt": "2030-01-31"}));
+    let said = node.run(&["create", "credential", "--expires", "soon"]);
+    assert_eq!(code(&said), 2);
+    assert!(stderr(&said).contains("--expires"), "{}", stderr(&said));
+}
+
+#[test]
+fn list_credentials_shows_scopes_end_and_last_use() {
+    let node = Node::start(|_| {
+        let keys = json!([
+            {"id": 1, "apiKey": "s0_a", "archived": false, "dateCreated": "2026-01-01T00:00:00Z"},
+            {"id": 2, "apiKey": "s0_b", "archived": false, "dateCreated": "2026-01-01T00:00:00Z",
+             "scopes": ["jobs:read", "runs:read"], "expiresAt": "2030-01-01T00:00:00Z",
+             "lastUsedAt": "2026-11-20T20:00:00Z", "lastUsedFrom": "192.0.2.7"},
+        ]);
+        (200, json!({"data": {"total": 2, "credentials": keys}, "success": true}))
+    });
+    let said = stdout(&node.run(&["list", "credentials", "-o", "wide"]));
+    for part in
+        ["jobs:read,runs:read", "*", "2030-01-01T00:00:00Z", "2026-11-20T20:00:00Z", "192.0.2.7"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
