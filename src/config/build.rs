@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::layers::{self, Layers};
 use super::reader::Reader;
 use super::values::join_host_port;
-use super::{Config, Error, LoadOptions, Secrets, replica, replicas};
+use super::{Config, Error, LoadOptions, Secrets, oidc, replica, replicas};
 
 /// Below this a peer on the same machine cannot answer in time when the machine is busy.
 const MIN_PEER_TIMEOUT_MS: u64 = 100;
@@ -129,6 +129,7 @@ pub(super) fn build(layers: Layers, options: &LoadOptions) -> Result<Config, Err
         require_key_scopes: r.boolean("RequireKeyScopes")?,
         ui: r.boolean("Ui")?,
         public_url: r.public_url()?,
+        oidc_issuers: oidc::read(&r)?,
         secrets,
         places: places(options),
         file: r.layers.file,

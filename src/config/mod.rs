@@ -6,7 +6,7 @@
 //!              layers.rs: which value counts, and its origin (files.rs: secrets in files;
 //!              simple_scheduler.rs: what its variables mean where none of these says anything)
 //!                                   |
-//!              build.rs, reader.rs, replicas.rs: types, ranges, the list of nodes
+//!              build.rs, reader.rs, replicas.rs, oidc.rs: types, ranges, lists
 //!                                   v
 //!                                Config (values.rs)
 //! ```
@@ -21,6 +21,8 @@ mod error;
 mod files;
 mod keys;
 mod layers;
+mod oidc;
+mod oidc_issuer;
 mod options;
 mod origin;
 mod reader;
@@ -36,6 +38,7 @@ pub use egress::EgressProxy;
 pub use error::Error;
 pub use files::from_environment;
 pub use keys::environment_name;
+pub use oidc_issuer::OidcIssuer;
 pub use options::LoadOptions;
 pub use origin::Origin;
 pub use replica::{Replica, check_addresses};

@@ -16,6 +16,10 @@ pub(super) const PREFIX: &str = "SIMPLE_SCHEDULER_";
 const API_URL: &str = "API_URL";
 /// The keys of ours that say where a node is. One that is set leaves the address to them.
 const ADDRESSES: [&str; 4] = ["Host", "Port", "NodeAdvAddress", "Replicas"];
+/// The issuer of access tokens.
+const OIDC_ISSUER: &str = "OIDC_ISSUER";
+/// The client to which tokens of that issuer were given, where no key of ours says another.
+const OIDC_CLIENT: &str = "simple-scheduler-cli";
 /// The kind of broker.
 const BUS_TYPE: &str = "MESSAGEBUS_TYPE";
 /// The URL of the broker, with a password.
@@ -36,13 +40,12 @@ const WITHOUT_MEANING: &[(&str, &str)] = &[
          WorkerHeartbeatTimeoutSeconds",
     ),
     ("HEARTBEAT_INTERVAL", "nodes renew their leases by themselves (RaftHeartbeatTimeout)"),
-    ("OIDC_ISSUER", NO_TOKENS),
-    ("OAUTH2_REDIRECT_URL", NO_TOKENS),
-    ("OAUTH2_SECRET", NO_TOKENS),
-    ("OAUTH2_PROVIDER_TYPE", NO_TOKENS),
+    ("OAUTH2_REDIRECT_URL", NO_LOGIN),
+    ("OAUTH2_SECRET", NO_LOGIN),
+    ("OAUTH2_PROVIDER_TYPE", NO_LOGIN),
 ];
-const NO_TOKENS: &str = "tokens of an issuer are not accepted: clients send x-api-key and \
-                         x-secret-key, which scheduler0 create credential makes";
+const NO_LOGIN: &str = "a node signs nobody in at an issuer, it only takes the access tokens that \
+                        clients got there: see OidcIssuers and docs/oidc.md";
 const STUCK: &str = "a run that is stuck is seen to when its time is over: give the job a \
                      startTimeout, runTimeout or cancelTimeout";
 const NO_DATABASE: &str = "there is no database beside the nodes, each has the whole state in its \
@@ -77,6 +80,7 @@ pub(super) fn read(
         let said = match (name, reason) {
             (_, Some((_, why))) => format!("{variable} has no meaning here: {why}"),
             (API_URL, None) => take_address(&mut found, variable, value, &is_free)?,
+            (OIDC_ISSUER, None) => take_issuer(&mut found, variable, value, &is_free),
             (BUS_TYPE, None) => of_bus(variable, value),
             (BUS_URL, None) => of_broker(variable, value),
             // A Kubernetes service called `simple-scheduler` puts them into every pod beside it.
@@ -122,6 +126,29 @@ fn take_address(
     found.values.push(("Host", host.to_owned(), origin.clone()));
     found.values.push(("Port", port.to_string(), origin));
     Ok(said)
+}
+
+/// Takes the issuer of access tokens. Simple Scheduler asks for no audience; a node must have one,
+/// or it would take the tokens of each service of the issuer.
+fn take_issuer(
+    found: &mut Found,
+    variable: &str,
+    value: &str,
+    is_free: impl Fn(&str) -> bool,
+) -> String {
+    if let Some(set) = ["OidcIssuers", "OidcIssuer"].into_iter().find(|key| !is_free(key)) {
+        return format!("{variable} is ignored: {set} is set");
+    }
+    let origin = Origin::Environment(variable.to_owned());
+    found.values.push(("OidcIssuer", value.to_owned(), origin.clone()));
+    if !is_free("OidcAudience") || !is_free("OidcClientId") {
+        return format!("{variable} is taken as OidcIssuer");
+    }
+    found.values.push(("OidcClientId", OIDC_CLIENT.to_owned(), origin));
+    format!(
+        "{variable} is taken as OidcIssuer, and {OIDC_CLIENT} as OidcClientId: tokens of other \
+         clients need OidcAudience or OidcIssuers"
+    )
 }
 
 fn of_bus(variable: &str, kind: &str) -> String {
@@ -198,12 +225,11 @@ mod tests {
             ("CACHE_REFRESH_INTERVAL", "holds from the moment"),
             ("HEARTBEAT_TIMEOUT", "WorkerHeartbeatTimeoutSeconds"),
             ("HEARTBEAT_INTERVAL", "leases"),
-            ("OIDC_ISSUER", "x-api-key"),
             ("MESSAGEBUS_TYPE", "has no meaning by itself"),
             ("CLEANUP_INTERVAL_SECONDS", "runTimeout"),
-            ("OAUTH2_REDIRECT_URL", "x-api-key"),
-            ("OAUTH2_SECRET", "x-api-key"),
-            ("OAUTH2_PROVIDER_TYPE", "x-api-key"),
+            ("OAUTH2_REDIRECT_URL", "OidcIssuers"),
+            ("OAUTH2_SECRET", "OidcIssuers"),
+            ("OAUTH2_PROVIDER_TYPE", "OidcIssuers"),
             ("CRON", "it is not known here"),
         ] {
             let said = said(name, "rabbitmq");
@@ -211,7 +237,7 @@ mod tests {
             assert_eq!(read_one(name, " ", &[]).unwrap(), Found::default(), "an empty one is none");
         }
         assert!(said("MESSAGEBUS_TYPE", "kafka").contains("embedded"));
-        assert_eq!(WITHOUT_MEANING.len(), 13, "each is in the list above");
+        assert_eq!(WITHOUT_MEANING.len(), 12, "each is in the list above");
     }
 
     #[test]
@@ -287,7 +313,7 @@ mod tests {
     #[test]
     fn the_documents_have_a_line_on_each_setting() {
         let page = include_str!("../../docs/compatibility.md");
-        let own = [API_URL, BUS_TYPE, BUS_URL];
+        let own = [API_URL, OIDC_ISSUER, BUS_TYPE, BUS_URL];
         for name in WITHOUT_MEANING.iter().map(|(name, _)| *name).chain(own) {
             assert!(page.contains(&format!("`{PREFIX}{name}`")), "{name}");
         }

@@ -1,6 +1,7 @@
 //! Tests of the configuration: defaults, layers, and every error with the key that it names.
 
 mod nodes;
+mod oidc;
 mod secrets;
 
 use std::path::PathBuf;

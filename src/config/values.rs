@@ -7,7 +7,7 @@ use std::time::Duration;
 use url::Url;
 use zeroize::ZeroizeOnDrop;
 
-use super::{EgressProxy, Replica};
+use super::{EgressProxy, OidcIssuer, Replica};
 use crate::model::NodeId;
 use crate::telemetry::{LogFormat, LogLevel};
 
@@ -153,6 +153,8 @@ pub struct Config {
     pub ui: bool,
     /// `PublicUrl`: the URL at which browsers reach the web UI; `None`: that of the node they ask.
     pub public_url: Option<Url>,
+    /// `OidcIssuers`, or `OidcIssuer`: whose access tokens the API takes; empty: nobody's.
+    pub oidc_issuers: Vec<OidcIssuer>,
     /// The node's secrets, as far as they were configured.
     pub secrets: Secrets,
     /// The file that was read.
