@@ -1,12 +1,14 @@
 //! The actor of a use case: whoever was authenticated.
 
-use crate::auth::Caller;
+use std::sync::Arc;
+
+use crate::auth::{Caller, TokenCaller};
 use crate::listen::Principal;
 use crate::model::actor::ActorRef;
 use crate::model::scope::Scopes;
 
 /// The kind of an actor, which decides what it may do and how far it reaches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ActorKind {
     /// A node or the command line, by the node's username and password.
     Operator,
@@ -15,25 +17,28 @@ pub enum ActorKind {
         /// The id of its credential, which limits its reach.
         credential: u64,
     },
+    /// A person or a program, by an access token, which says what it may do.
+    Token(Arc<TokenCaller>),
 }
 
 /// The party that a use case acts for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
     /// The kind of party, with the credential of a client.
     pub kind: ActorKind,
     /// The principal that its reads are counted by. All keys of a tree are one principal, and so
     /// are all operators.
     pub principal: Principal,
-    /// What a client's key may be used for. `authz` asks; an operator needs none.
+    /// What a client's key or an access token may be used for. `authz` asks; an operator needs none.
     pub scopes: Scopes,
 }
 
 impl Actor {
-    /// The credential that limits its reach; `None` for an operator, who reaches all.
+    /// The credential that limits its reach; `None` for an operator and for a token, which reach
+    /// all credentials as far as they may read or change any.
     pub(in crate::app) fn limit(&self) -> Option<u64> {
         match self.kind {
-            ActorKind::Operator => None,
+            ActorKind::Operator | ActorKind::Token(_) => None,
             ActorKind::Client { credential } => Some(credential),
         }
     }
@@ -41,26 +46,37 @@ impl Actor {
 
 impl From<&Actor> for ActorRef {
     fn from(actor: &Actor) -> Self {
-        match actor.kind {
+        match &actor.kind {
             ActorKind::Operator => Self::Operator,
-            ActorKind::Client { credential } => Self::Client { credential },
+            ActorKind::Client { credential } => Self::Client { credential: *credential },
+            ActorKind::Token(token) => Self::Token {
+                issuer: token.issuer.clone(),
+                subject: token.subject.clone(),
+                name: token.name.clone(),
+            },
         }
     }
 }
 
 impl From<Caller> for Actor {
     fn from(caller: Caller) -> Self {
+        let principal = caller.principal();
         let (kind, scopes) = match caller {
             Caller::Operator => (ActorKind::Operator, Scopes::ALL),
             Caller::Client { id, scopes, .. } => (ActorKind::Client { credential: id }, scopes),
+            Caller::Token(token) => {
+                let scopes = token.scopes;
+                (ActorKind::Token(token), scopes)
+            }
         };
-        Self { kind, principal: caller.principal(), scopes }
+        Self { kind, principal, scopes }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::scope::Scopes;
 
     #[test]
     fn the_log_names_the_credential_that_was_authenticated_and_not_the_root_of_its_tree() {
@@ -68,5 +84,14 @@ mod tests {
         assert_eq!(ActorRef::from(&client), ActorRef::Client { credential: 7 });
         let operator = Actor::from(Caller::Operator);
         assert_eq!(ActorRef::from(&operator), ActorRef::Operator);
+        let [issuer, subject, name] = ["https://id", "f:1", "ann"].map(str::to_owned);
+        let named = ActorRef::Token {
+            issuer: issuer.clone(),
+            subject: subject.clone(),
+            name: name.clone(),
+        };
+        let token = TokenCaller { issuer, subject, name, scopes: Scopes::ALL, expires: 7 };
+        let token = Actor::from(Caller::Token(Arc::new(token)));
+        assert_eq!((ActorRef::from(&token), token.limit()), (named, None));
     }
 }

@@ -2,8 +2,10 @@
 //! does anything, and the API asks for every closed route before it reads the request.
 //!
 //! The table of [`Action`] *is* the authorization: each action has the scopes that it needs beside
-//! it, and one without them does not compile. An operator may do every action, and a client those
-//! whose scopes its key has. Scopes that a key did not name are [`Scopes::OF_KEYS`].
+//! it, and one without them does not compile. An operator may do every action, and a client or an
+//! access token those whose scopes it has. Scopes that a key did not name are [`Scopes::OF_KEYS`].
+//! A token has no record that `command::apply` could compare a key with: it changes keys only if it
+//! has all scopes there are.
 //!
 //! A client reaches only a part of the credentials: its own and those below it. `app::credentials`
 //! limits its reads of them, and `command::apply` its changes.
@@ -114,6 +116,11 @@ pub struct Denied {
     pub missing: Scopes,
 }
 
+/// The scopes that an action needs of an access token.
+fn of_token(action: Action) -> Scopes {
+    if action == Action::CredentialsWrite { Scopes::ALL } else { action.scopes() }
+}
+
 /// Checks that an actor may do an action to a resource.
 ///
 /// # Errors
@@ -123,14 +130,17 @@ pub fn authorize(actor: &Actor, action: Action, _resource: Resource) -> Result<(
     let missing = match actor.kind {
         ActorKind::Operator => Scopes::NONE,
         ActorKind::Client { .. } => action.scopes().without(actor.scopes),
+        ActorKind::Token(_) => of_token(action).without(actor.scopes),
     };
     if missing.is_empty() { Ok(()) } else { Err(Denied { missing }) }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::auth::Caller;
+    use crate::auth::{Caller, TokenCaller};
 
     fn client(scopes: Scopes) -> Actor {
         Actor::from(Caller::Client { id: 1, root: 1, scopes })
@@ -176,5 +186,34 @@ mod tests {
         }
         let both = authorize(&writer, Action::EventsRead, Resource::Any).unwrap_err();
         assert_eq!(both.to_string(), "missing required scopes: jobs:read, runs:read");
+    }
+
+    #[test]
+    fn a_token_does_what_a_key_with_its_scopes_does_and_changes_keys_only_with_all_of_them() {
+        let token = |scopes: Scopes| {
+            let caller = TokenCaller {
+                issuer: "https://id".into(),
+                subject: "s".into(),
+                name: "n".into(),
+                scopes,
+                expires: 0,
+            };
+            Actor::from(Caller::Token(Arc::new(caller)))
+        };
+        for &action in Action::ALL {
+            let ask = |scopes| authorize(&token(scopes), action, Resource::Any);
+            assert_eq!(ask(Scopes::ALL), Ok(()), "{action:?}");
+            for scope in Scope::ALL {
+                let missing = Scopes::one(scope);
+                let scopes = Scopes::ALL.without(missing);
+                let of_key = authorize(&client(scopes), action, Resource::Any);
+                let expected = if action == Action::CredentialsWrite {
+                    Err(Denied { missing })
+                } else {
+                    of_key
+                };
+                assert_eq!(ask(scopes), expected, "{action:?} without {scope:?}");
+            }
+        }
     }
 }

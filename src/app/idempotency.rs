@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::app::actor::{Actor, ActorKind};
 use crate::app::error::{Error, refused};
 use crate::app::state::App;
+use crate::auth::TokenCaller;
 use crate::command::{Command, Outcome, Rejection, RejectionKind};
 use crate::store::idempotency::{self, Remembered};
 use crate::store::meta;
@@ -26,9 +27,13 @@ impl Key {
     /// The key of a request. `route` is a fixed text that tells apart what is asked for.
     pub fn new(actor: &Actor, route: &str, given: &[u8], body: &[u8]) -> Self {
         // The texts are part of keys that clusters remember: they never change.
-        let of = match actor.kind {
+        let of = match &actor.kind {
             ActorKind::Client { credential } => format!("client {credential}"),
             ActorKind::Operator => "operator".to_owned(),
+            ActorKind::Token(token) => {
+                let TokenCaller { issuer, subject, .. } = &**token;
+                format!("token {} {issuer} {subject}", issuer.len())
+            }
         };
         let mut key = Sha256::new();
         for part in [of.as_bytes(), route.as_bytes(), given] {

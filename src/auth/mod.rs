@@ -20,7 +20,7 @@ mod site;
 mod tries;
 mod uses;
 
-pub use caller::Caller;
+pub use caller::{Caller, TokenCaller};
 pub use check::{Auth, AuthError};
 pub use limiter::CredentialKind;
 pub use origin::Origin;

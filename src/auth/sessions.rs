@@ -46,7 +46,7 @@ pub struct Login {
 }
 
 /// A session that is valid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// Whoever signed in.
     pub caller: Caller,
@@ -139,7 +139,7 @@ impl Sessions {
             Err(refused) => return Ok(Err(refused)),
         };
         self.tries.forget(&login.name);
-        self.begin(caller, key, (origin.now, cluster)).await.map(Ok)
+        self.begin(&caller, key, (origin.now, cluster)).await.map(Ok)
     }
 
     /// Signs in by the token of a link; `None` where it is not valid, is over, or was used here.
@@ -151,14 +151,14 @@ impl Sessions {
         if !self.use_link(token, now) {
             return Ok(None);
         }
-        self.begin(Caller::Operator, None, (now, cluster)).await.map(Some)
+        self.begin(&Caller::Operator, None, (now, cluster)).await.map(Some)
     }
 
     /// Begins a session, after all that were ended: the clock of the leader, which stamped the end
     /// of the others, may be ahead of this node's.
     async fn begin(
         &self,
-        caller: Caller,
+        caller: &Caller,
         key: Option<String>,
         (now, cluster): (Millis, &Cluster),
     ) -> Result<HeaderValue, cluster::Error> {
@@ -199,7 +199,7 @@ impl Sessions {
 
     fn issue(
         &self,
-        caller: Caller,
+        caller: &Caller,
         key: Option<String>,
         (now, issued): (Millis, Millis),
     ) -> HeaderValue {
@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn a_session_holds_for_its_time_its_purpose_and_its_password() {
         let here = sessions("pass");
-        let cookie = here.issue(Caller::Operator, None, (1_000, 1_000));
+        let cookie = here.issue(&Caller::Operator, None, (1_000, 1_000));
         let text = sealed(&cookie);
         let end = 1_000 + SESSION_SECONDS * 1_000;
         assert!(here.open(text, purpose::SESSION, end - 1).is_some());
@@ -340,7 +340,7 @@ mod tests {
         assert!(!here.use_link(&token, 1_000 + LINK_SECONDS * 1_000), "it is over");
         assert!(here.use_link(&token, 2_000));
         assert!(!here.use_link(&token, 2_001), "it was used");
-        let session = here.issue(Caller::Operator, None, (1_000, 1_000));
+        let session = here.issue(&Caller::Operator, None, (1_000, 1_000));
         assert!(!here.use_link(sealed(&session), 2_000), "a session is no link");
     }
 

@@ -80,7 +80,7 @@ impl Cluster {
             Command::BeginRun(_) | Command::Drain { .. } => Origin::Firing,
             _ => Origin::Client,
         };
-        self.inner.admit(&proposal.command).await?;
+        self.inner.admit(&proposal).await?;
         self.inner.propose(self.inner.encode(&proposal)?, origin).await
     }
 
@@ -92,7 +92,7 @@ impl Cluster {
         proposal: impl Into<Proposal>,
     ) -> Result<(u64, Outcome), Error> {
         let proposal = proposal.into();
-        self.inner.admit(&proposal.command).await?;
+        self.inner.admit(&proposal).await?;
         self.inner.write(self.inner.encode(&proposal)?, Some(term)).await
     }
 

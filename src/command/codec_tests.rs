@@ -186,9 +186,15 @@ fn wrapped() -> Vec<Command> {
     ]
 }
 
-fn actors() -> [Option<ActorRef>; 4] {
+fn token() -> ActorRef {
+    let [issuer, subject, name] = ["https://i", "s", "n"].map(str::to_owned);
+    ActorRef::Token { issuer, subject, name }
+}
+
+fn actors() -> [Option<ActorRef>; 5] {
     let client = ActorRef::Client { credential: 300 };
-    [None, Some(ActorRef::Operator), Some(client), Some(ActorRef::Node { node: 2 })]
+    let node = ActorRef::Node { node: 2 };
+    [None, Some(ActorRef::Operator), Some(client), Some(node), Some(token())]
 }
 
 #[test]
@@ -246,6 +252,8 @@ fn the_bytes_of_version_3_do_not_change() {
     let client = ActorRef::Client { credential: 300 };
     assert_eq!(*bytes(Command::Tick.asked_by(client)), [3, 1, 1, 0xac, 2, 1]);
     assert_eq!(*bytes(Command::Tick.asked_by(ActorRef::Node { node: 2 })), [3, 1, 2, 2, 1]);
+    let named = [&[3, 1, 3, 9][..], b"https://i", &[1], b"s", &[1], b"n", &[1]].concat();
+    assert_eq!(*bytes(Command::Tick.asked_by(token())), named);
     let text = r#"{"id":0,"api_key":"key","verifier":[1,255],"archived":false,"created":0,"modified":-3,"created_by":"ä \"me\"","archived_by":null}"#;
     let expected = [&[3, 0, 10, 130, 1], text.as_bytes()].concat();
     assert_eq!(bytes(Command::CreateCredential(credential()).into()), expected);

@@ -11,7 +11,7 @@
 //! | 4 | executors of type `amqp`; targets and messages of jobs; runs of workers; schema 5 |
 //! | 5 | templates of jobs, `TerminateJob`, `EndSessions`, `ReshapeJobs`; schema 6 |
 //! |   | `{{template}}` in targets |
-//! | 6 | terms of credentials, their rotation and last use; schema 7 |
+//! | 6 | terms of credentials, their rotation and last use; actors by access tokens; schema 7 |
 //!
 //! A new field of what travels as JSON is news, too: an older program drops it, and stores the
 //! rest.
@@ -22,7 +22,8 @@
 
 use serde_json::Value;
 
-use super::Command;
+use super::{Command, Proposal};
+use crate::model::actor::ActorRef;
 use crate::model::attempt::{AttemptRecord, JournalEntry, SkipReason, Verdict};
 use crate::model::delivery::Overlap;
 use crate::model::job::JobDefinition;
@@ -35,6 +36,18 @@ pub const LEVEL: u32 = 6;
 /// The level that brought the newest schema step: only a node of that level can open a snapshot of
 /// this program's state.
 pub const SCHEMA_LEVEL: u32 = 6;
+
+impl Proposal {
+    /// The lowest level whose programs can decode and apply this proposal. An actor that older
+    /// programs know is left out for those that know none.
+    pub fn level(&self) -> u32 {
+        let of_actor = match self.actor {
+            Some(ActorRef::Token { .. }) => 6,
+            None | Some(ActorRef::Operator | ActorRef::Client { .. } | ActorRef::Node { .. }) => 1,
+        };
+        self.command.level().max(of_actor)
+    }
+}
 
 impl Command {
     /// The lowest level whose programs can decode and apply this command.
@@ -208,6 +221,15 @@ mod tests {
         assert_eq!(once(new(named).by_client(Some(7))).level(), 6);
         let rotate = Command::RotateCredential { id: 1, verifier: Vec::new(), overlap: 0 };
         assert_eq!((rotate.level(), Command::TouchCredentials(Vec::new()).level()), (6, 6));
+    }
+
+    #[test]
+    fn a_token_asks_only_where_all_programs_can_read_its_name() {
+        let text = || "x".to_owned();
+        let token = ActorRef::Token { issuer: text(), subject: text(), name: text() };
+        assert_eq!(Command::Tick.asked_by(token).level(), 6);
+        assert_eq!(Command::Tick.asked_by(ActorRef::Operator).level(), 1);
+        assert_eq!(Proposal::from(Command::RaiseLevel { level: 2 }).level(), 2);
     }
 
     #[test]

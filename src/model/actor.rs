@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::NodeId;
 
 /// The party that asked for a command. The enum is append-only: the place of a variant is its code
-/// in the log. A new variant (a subject of an identity provider) takes a new level.
+/// in the log. A new variant takes a new level.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ActorRef {
     /// The operator, by the node's username and password.
@@ -21,6 +21,15 @@ pub enum ActorRef {
         /// Its id.
         node: NodeId,
     },
+    /// A person or a program, by an access token of an identity provider. Since level 6.
+    Token {
+        /// The provider, as it is configured (`iss`).
+        issuer: String,
+        /// The subject, which is unique at the provider (`sub`).
+        subject: String,
+        /// A name for people, which identifies nobody.
+        name: String,
+    },
 }
 
 impl ActorRef {
@@ -28,7 +37,7 @@ impl ActorRef {
     pub fn client(&self) -> Option<u64> {
         match self {
             Self::Client { credential } => Some(*credential),
-            Self::Operator | Self::Node { .. } => None,
+            Self::Operator | Self::Node { .. } | Self::Token { .. } => None,
         }
     }
 }

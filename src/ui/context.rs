@@ -286,9 +286,10 @@ impl Page {
 
 /// The words for who has signed in.
 pub(crate) fn who(session: &Session) -> String {
-    match session.caller {
+    match &session.caller {
         Caller::Operator => "operator".to_owned(),
         Caller::Client { id, .. } => format!("key {id}"),
+        Caller::Token(token) => token.name.clone(),
     }
 }
 
@@ -301,8 +302,9 @@ impl FromRequestParts<Arc<UiState>> for Page {
     ) -> Result<Self, Self::Rejection> {
         // `enter` has put it there, and lets nobody without a session come so far.
         let context: Arc<Context> = parts.extensions.get().cloned().ok_or_else(PageError::fault)?;
-        let session = context.session.ok_or_else(PageError::fault)?;
-        Ok(Self { ui: ui.clone(), actor: Actor::from(session.caller), context })
+        let session = context.session.as_ref().ok_or_else(PageError::fault)?;
+        let actor = Actor::from(session.caller.clone());
+        Ok(Self { ui: ui.clone(), actor, context })
     }
 }
 

@@ -46,12 +46,13 @@ pub(crate) async fn enter(State(ui): Ui, mut request: Request, next: Next) -> Re
         Ok(session) => (session, None),
         Err(error) => (None, Some(PageError::from(error))),
     };
+    let caller = session.as_ref().map(|session| session.caller.clone());
     let context = Context::of(request.uri(), request.headers(), session, origin.now);
     let context = Arc::new(context.answering(&method, request.headers()));
     request.extensions_mut().insert(context.clone());
-    if let Some(session) = session {
+    if let Some(caller) = caller {
         // The memory of a body is counted by who sent it.
-        request.extensions_mut().insert(session.caller);
+        request.extensions_mut().insert(caller);
     }
     let refused = failed
         .map_or_else(|| refusal(&ui, &context, &request), |error| Some(error.into_response()));
@@ -96,7 +97,7 @@ fn refusal(ui: &UiState, context: &Context, request: &Request) -> Option<Respons
     if is_open(&context.path) || keeps_form(context, request.method()) {
         return None;
     }
-    let Some(session) = context.session else {
+    let Some(session) = &context.session else {
         if context.part().is_some() {
             return Some(StatusCode::UNAUTHORIZED.into_response());
         }

@@ -117,7 +117,7 @@ impl Page {
     /// As [`crate::app::App::list_dead_letters`].
     pub(crate) async fn letters(&self) -> Result<u64, Error> {
         authorize(&self.actor, Action::DeadLettersRead, Resource::Any)?;
-        let (app, actor) = (Arc::clone(&self.ui.app), self.actor);
+        let (app, actor) = (Arc::clone(&self.ui.app), self.actor.clone());
         let count = async move {
             let (all, one) = (LetterFilter::default(), app::page::Page::default());
             let one = app::page::Page { limit: 1, ..one };

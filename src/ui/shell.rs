@@ -176,7 +176,7 @@ fn header(context: &Context, place: Place) -> Markup {
             header.top { div.top-inner { a.brand href="/ui" { (mark()) span { "Scheduler0" } } } }
         };
     };
-    let actor = Actor::from(session.caller);
+    let actor = Actor::from(session.caller.clone());
     let may = |action| authorize(&actor, action, Resource::Any).is_ok();
     html! {
         header.top {

@@ -73,7 +73,7 @@ impl UiState {
     pub(crate) async fn status(&self, actor: &Actor) -> Result<Arc<Status>, Error> {
         // The use case refuses an actor that may not; nothing known is for it either.
         authorize(actor, Action::ClusterRead, Resource::Any)?;
-        let (app, actor) = (Arc::clone(&self.app), *actor);
+        let (app, actor) = (Arc::clone(&self.app), actor.clone());
         self.status.get(async move { app.get_status(&actor).await }).await
     }
 
@@ -95,7 +95,7 @@ impl UiState {
     /// As [`App::list_members`].
     pub(crate) async fn members(&self, actor: &Actor) -> Result<Arc<Members>, Error> {
         authorize(actor, Action::ClusterRead, Resource::Any)?;
-        let (app, actor) = (Arc::clone(&self.app), *actor);
+        let (app, actor) = (Arc::clone(&self.app), actor.clone());
         self.members.get(async move { app.list_members(&actor).await }).await
     }
 
@@ -106,7 +106,7 @@ impl UiState {
     /// As [`App::list_queues`].
     pub(crate) async fn queues(&self, actor: &Actor) -> Result<Arc<QueuesRecord>, Error> {
         authorize(actor, Action::WorkersRead, Resource::Any)?;
-        let (app, actor) = (Arc::clone(&self.app), *actor);
+        let (app, actor) = (Arc::clone(&self.app), actor.clone());
         self.queues.get(async move { app.list_queues(&actor, first()).await }).await
     }
 
@@ -117,7 +117,7 @@ impl UiState {
     /// As [`App::list_workers`].
     pub(crate) async fn workers(&self, actor: &Actor) -> Result<Arc<WorkersRecord>, Error> {
         authorize(actor, Action::WorkersRead, Resource::Any)?;
-        let (app, actor) = (Arc::clone(&self.app), *actor);
+        let (app, actor) = (Arc::clone(&self.app), actor.clone());
         self.workers.get(async move { app.list_workers(&actor, first()).await }).await
     }
 }

@@ -159,7 +159,7 @@ impl<T: 'static, H: Handler<T, Arc<AppState>>> Handler<T, Arc<AppState>> for Aut
     fn call(self, request: Request, state: Arc<AppState>) -> Self::Future {
         Box::pin(async move {
             // `authenticate` has put the caller there.
-            let Some(caller) = request.extensions().get::<Caller>().copied() else {
+            let Some(caller) = request.extensions().get::<Caller>().cloned() else {
                 return Error::unauthorized().into_response();
             };
             let allowed = authorize(&Actor::from(caller), self.action, Resource::Any);

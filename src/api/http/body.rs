@@ -96,7 +96,7 @@ async fn collect(
     announced: Option<usize>,
     max: usize,
 ) -> Result<(Bytes, Hold), Error> {
-    let of = request.extensions().get().copied().map(Caller::principal);
+    let of = request.extensions().get().map(Caller::principal);
     let (mut permit, mut share) = (None, bodies.budget.share(of));
     let mut deadline = Instant::now() + WHOLE;
     let mut stream = request.into_body().into_data_stream();

@@ -126,7 +126,7 @@ impl FromRequestParts<Arc<AppState>> for RequestContext {
     async fn from_request_parts(parts: &mut Parts, _: &Arc<AppState>) -> Result<Self, Error> {
         let prefix = parts.extensions.get().copied().unwrap_or(RoutePrefix::Root);
         // Only routes behind `authenticate` take a `RequestContext`.
-        let caller: Caller = parts.extensions.get().copied().ok_or_else(Error::unauthorized)?;
+        let caller: Caller = parts.extensions.get().cloned().ok_or_else(Error::unauthorized)?;
         let actor = Actor::from(caller);
         Ok(Self { prefix, actor, parameters: known(parts.uri.query().unwrap_or_default()) })
     }

@@ -2,6 +2,7 @@
 //! HTTP itself. Every handler returns it, and every extractor rejects with it; `middleware` renders
 //! it in the casing of the request's prefix. It never carries a secret or a path of this machine.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -32,15 +33,32 @@ pub struct HttpError {
     code: &'static str,
     message: String,
     /// The whole message, where the short one is the original's.
-    detail: Option<&'static str>,
+    detail: Option<Cow<'static, str>>,
     /// Seconds.
     retry_after: Option<u64>,
+    /// A further `WWW-Authenticate`.
+    challenge: Option<&'static str>,
 }
 
 impl Error {
     fn http(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self::Http(HttpError { status, code, message, detail: None, retry_after: None })
+        let (detail, retry_after, challenge) = (None, None, None);
+        Self::Http(HttpError { status, code, message, detail, retry_after, challenge })
+    }
+
+    /// An error of credentials: a message that published clients know, and what it means here.
+    /// `challenge` is the `WWW-Authenticate` of the scheme that was used.
+    pub(crate) fn of_credentials(
+        status: StatusCode,
+        code: &'static str,
+        message: &str,
+        detail: String,
+        challenge: Option<&'static str>,
+    ) -> Self {
+        let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        let (message, detail) = (message.to_owned(), Some(detail.into()));
+        Self::Http(HttpError { status, code, message, detail, retry_after, challenge })
     }
 
     /// 400: the request cannot be understood.
@@ -61,9 +79,11 @@ impl Error {
             message: "unauthorized requests".to_owned(),
             detail: Some(
                 "unauthorized requests: send a client's key pair as the headers x-api-key and \
-                 x-secret-key, or, as an operator, Authorization: Basic with x-peer: cmd",
+                 x-secret-key, or, as an operator, Authorization: Basic with x-peer: cmd"
+                    .into(),
             ),
             retry_after: None,
+            challenge: None,
         })
     }
 
@@ -76,6 +96,7 @@ impl Error {
             message: message.to_owned(),
             detail: None,
             retry_after: Some(1),
+            challenge: None,
         })
     }
 
@@ -196,6 +217,22 @@ impl Error {
         }
     }
 
+    /// What `Bearer` tokens would need (RFC 6750, section 3), where the error is about one. The names
+    /// of scopes are tokens of a header.
+    fn challenge(&self) -> Option<HeaderValue> {
+        let scopes = self.missing_scopes();
+        match self {
+            Self::App(_) if scopes.is_empty() => None,
+            Self::App(_) => {
+                let names: Vec<_> = scopes.iter().map(Scope::name).collect();
+                let text =
+                    format!("Bearer error=\"insufficient_scope\", scope=\"{}\"", names.join(" "));
+                HeaderValue::from_str(&text).ok()
+            }
+            Self::Http(error) => error.challenge.map(HeaderValue::from_static),
+        }
+    }
+
     /// The body of the error without casing, and the seconds after which to try again.
     fn body(&self) -> (&str, Body<'_>, Option<u64>) {
         match self {
@@ -209,7 +246,7 @@ impl Error {
                 (error.message(), body, error.retry_after())
             }
             Self::Http(error) => {
-                let message = error.detail.unwrap_or(&error.message);
+                let message = error.detail.as_deref().unwrap_or(&error.message);
                 let code = error.code;
                 let body = Body { code, message, ..Body::default() };
                 (&error.message, body, error.retry_after)
@@ -236,13 +273,8 @@ impl Error {
             let scheme = "ApiKey realm=\"scheduler0\", headers=\"x-api-key x-secret-key\"";
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
         }
-        if !missing.is_empty() {
-            // RFC 6750, section 3.1; the names of scopes are tokens of a header.
-            let names: Vec<_> = missing.iter().map(Scope::name).collect();
-            let scheme =
-                format!("Bearer error=\"insufficient_scope\", scope=\"{}\"", names.join(" "));
-            headers
-                .extend(HeaderValue::from_str(&scheme).ok().map(|v| (header::WWW_AUTHENTICATE, v)));
+        if let Some(challenge) = self.challenge() {
+            headers.append(header::WWW_AUTHENTICATE, challenge);
         }
         if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));

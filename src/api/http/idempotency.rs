@@ -48,7 +48,7 @@ mod tests {
         assert!(one.key == other_body.key && one.body != other_body.body);
         for other in [
             of("k", client(2), "POST /jobs", "[]"),
-            of("k", operator, "POST /jobs", "[]"),
+            of("k", operator.clone(), "POST /jobs", "[]"),
             of("k", client(1), "POST /projects", "[]"),
             of("l", client(1), "POST /jobs", "[]"),
         ] {
@@ -60,7 +60,7 @@ mod tests {
         let client = begins(of("k", client(7), "POST /jobs", "[]"));
         assert_eq!(client.0, 0xf33a_b9e7_3245_7f17_u64.to_be_bytes());
         assert_eq!(client.1, 0x4f53_cda1_8c2b_aa0c_u64.to_be_bytes());
-        let operators = begins(of("k", operator, "POST /projects", "{}"));
+        let operators = begins(of("k", operator.clone(), "POST /projects", "{}"));
         assert_eq!(operators.0, 0xfa94_4871_eb35_f14d_u64.to_be_bytes());
         assert_eq!(key(&HeaderMap::new(), &operator, "", b"").unwrap(), None);
         assert!(key(&headers(""), &operator, "", b"").is_err());

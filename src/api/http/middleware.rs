@@ -87,7 +87,7 @@ pub(crate) async fn authenticate(
             if let Err(error) = query::check(request.method(), path, query) {
                 return error.into_response();
             }
-            request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(caller.clone());
             let mut response = next.run(request).await;
             // The answer is counted for its actor.
             response.extensions_mut().insert(Actor::from(caller));

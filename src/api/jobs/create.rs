@@ -36,9 +36,9 @@ pub(crate) async fn create_jobs(
     let app = &state.app;
     let (rules, kinds) = (app.job_rules(context.casing()), app.kinds_for_jobs());
     let whole = wants_jobs(&headers);
-    let actor = context.actor;
+    let (actor, asking) = (context.actor.clone(), context.actor.clone());
     let read = move |body: Bytes| {
-        let key = idempotency::key(&headers, &actor, ROUTE, &body)?;
+        let key = idempotency::key(&headers, &asking, ROUTE, &body)?;
         let mut batch = Batch::new(rules);
         let added = parse::each(&body, &kinds, &mut |_, job| Ok(batch.add(job)?));
         let jobs = added.and_then(|mut warnings| {

@@ -72,7 +72,8 @@ impl Answers {
         response: Response,
     ) -> Result<Response, Error> {
         let exact = response.body().size_hint().exact();
-        let Some(Actor { principal, .. }) = response.extensions().get().copied() else {
+        let asked = response.extensions().get::<Actor>().map(|actor| actor.principal);
+        let Some(principal) = asked else {
             return Ok(response);
         };
         if exact.is_none_or(|bytes| bytes <= UNCOUNTED as u64) {

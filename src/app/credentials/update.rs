@@ -1,6 +1,6 @@
 //! Changes of credentials: archived or not, terms, deletion, and the end of sessions.
 
-use crate::app::actor::Actor;
+use crate::app::actor::{Actor, ActorKind};
 use crate::app::authz::{Action, Resource, authorize};
 use crate::app::credentials::terms::{TermsInput, no_scopes};
 use crate::app::error::{Error, refused};
@@ -106,6 +106,10 @@ impl App {
     /// credential was archived meanwhile.
     pub async fn end_sessions(&self, actor: &Actor, credential: Option<u64>) -> Result<(), Error> {
         let credential = credential.or(actor.limit());
+        if credential.is_none() && matches!(actor.kind, ActorKind::Token(_)) {
+            let message = "credentialId is missing: an access token has no sessions of its own";
+            return Err(Error::invalid("credentialId", message));
+        }
         let is_own = credential == actor.limit();
         let action = if is_own { Action::OwnSessionsEnd } else { Action::CredentialsWrite };
         authorize(actor, action, Resource::Any)?;

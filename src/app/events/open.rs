@@ -47,6 +47,6 @@ impl App {
         if subscription.has_ended() {
             return Err(Error::unavailable("this node is stopping: ask another node"));
         }
-        Ok(EventStream::new(Arc::clone(self), (*actor, session), filter, subscription))
+        Ok(EventStream::new(Arc::clone(self), (actor.clone(), session), filter, subscription))
     }
 }

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep_until};
 
-use crate::app::actor::Actor;
+use crate::app::actor::{Actor, ActorKind};
 use crate::app::authz::{Action, Resource, authorize};
 use crate::app::events::executions::PendingAttempts;
 use crate::app::events::filter::{EventFilter, EventType};
@@ -300,10 +300,14 @@ impl EventStream {
     }
 
     /// Says whether the credential of the reader was neither archived nor deleted meanwhile, has not
-    /// expired, has all scopes that it had, and its session was not ended.
+    /// expired, has all scopes that it had, and its session was not ended; or whether its access
+    /// token has not expired.
     async fn may_go_on(&self) -> bool {
-        let (credential, scopes) = (self.actor.limit(), self.actor.scopes);
         let now = self.app.now();
+        if let ActorKind::Token(token) = &self.actor.kind {
+            return now < token.expires;
+        }
+        let (credential, scopes) = (self.actor.limit(), self.actor.scopes);
         let read = self.app.read(&self.actor, move |conn| {
             Ok(match credential {
                 None => Some(meta::operator_sessions_from(conn)?),

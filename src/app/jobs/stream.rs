@@ -26,7 +26,7 @@ pub struct JobsLeft {
 impl JobsLeft {
     /// The jobs of these ranges, shown to an actor as of `now`.
     pub(super) fn new(actor: &Actor, now: Millis, ranges: Vec<(JobId, u64)>) -> Self {
-        Self { actor: *actor, now, ranges }
+        Self { actor: actor.clone(), now, ranges }
     }
 
     /// Says whether no job is left.

@@ -28,8 +28,8 @@ pub(in crate::app) enum ReadPhase {
 impl ReadPhase {
     /// The longest time of a read in this phase, its waiting included.
     pub(in crate::app) fn timeout(self, actor: &Actor) -> Duration {
-        match (self, actor.kind) {
-            (Self::BeforeWrite, ActorKind::Client { .. }) => CLIENT_TIMEOUT,
+        match (self, &actor.kind) {
+            (Self::BeforeWrite, ActorKind::Client { .. } | ActorKind::Token(_)) => CLIENT_TIMEOUT,
             (Self::BeforeWrite, ActorKind::Operator) | (Self::AfterWrite, _) => OPERATOR_TIMEOUT,
         }
     }

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use crate::cluster::error::Error;
 use crate::cluster::inner::Inner;
 use crate::cluster::options::Options;
-use crate::command::{Command, Rejection, RejectionKind};
+use crate::command::{Command, Proposal, Rejection, RejectionKind};
 use crate::model::NodeId;
 use crate::raft::types::Member;
 
@@ -165,10 +165,10 @@ impl Inner {
         Err(Error::Refused(Rejection::new(RejectionKind::Conflict, message)))
     }
 
-    /// Admits a command to the log if the cluster has its level, or can have it. A command is never
-    /// weakened to an older one, since that would drop a condition or an authorization in it.
-    pub(in crate::cluster) async fn admit(&self, command: &Command) -> Result<(), Error> {
-        let needs = command.level();
+    /// Admits a proposal to the log if the cluster has its level, or can have it. A command is
+    /// never weakened to an older one, since that would drop a condition or an authorization in it.
+    pub(in crate::cluster) async fn admit(&self, proposal: &Proposal) -> Result<(), Error> {
+        let needs = proposal.level();
         if needs <= self.level().max(1) {
             return Ok(());
         }

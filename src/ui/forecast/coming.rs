@@ -27,7 +27,7 @@ impl Page {
         project: Option<ProjectId>,
         limit: usize,
     ) -> Option<Result<UpcomingFirings, Error>> {
-        let (app, actor) = (Arc::clone(&self.ui.app), self.actor);
+        let (app, actor) = (Arc::clone(&self.ui.app), self.actor.clone());
         let work =
             async move { app.upcoming_firings(&actor, project, limit, Freshness::Kept).await };
         self.within(part, work).await

@@ -82,7 +82,7 @@ async fn map(page: &Page, project: Option<ProjectId>) -> Option<Markup> {
     let until = begin + HOURS as Millis * HOUR;
     let buckets = usize::try_from((until - from) / MINUTE).unwrap_or(1).max(1);
     let span = Span { from, until, buckets };
-    let (app, actor) = (Arc::clone(&page.ui.app), page.actor);
+    let (app, actor) = (Arc::clone(&page.ui.app), page.actor.clone());
     let work = async move { app.forecast(&actor, project, span, Freshness::Kept).await };
     Some(match page.within("map", work).await? {
         Ok(found) => drawn(page, &found, begin),

@@ -37,7 +37,7 @@ pub(crate) async fn show_problems(
 ) -> Result<Response, PageError> {
     page.require(Action::HistoryRead)?;
     page.require(Action::DeadLettersRead)?;
-    let (app, actor) = (Arc::clone(&page.ui.app), page.actor);
+    let (app, actor) = (Arc::clone(&page.ui.app), page.actor.clone());
     let found = ui.problems.get(async move { app.list_problems(&actor).await }).await?;
     let filter =
         Filter { status: Some((JobStatus::Disabled, page.context.now)), ..Filter::default() };

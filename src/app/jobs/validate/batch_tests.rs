@@ -178,7 +178,9 @@ fn a_job_may_be_as_large_as_the_log_and_a_call_have_room() {
     let create = CreateJobs { request: u128::MAX, definitions, jobs, staged: false };
     let command = Box::new(Command::CreateJobs(create));
     let once = Command::Once { key: [255; 32], body: [255; 32], command };
-    let proposal = once.asked_by(ActorRef::Client { credential: u64::MAX });
+    // The actor with the longest names.
+    let [issuer, subject, name] = [512, 255, 128].map(|bytes| "x".repeat(bytes));
+    let proposal = once.asked_by(ActorRef::Token { issuer, subject, name });
     assert!(proposal.encode(LEVEL).unwrap().len() < MAX_COMMAND);
     let error = read(&sized(most + 1), rules()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
