@@ -175,10 +175,10 @@ impl Metrics {
         let auth_failures = Family::<Failure, Counter>::default();
         registry.register(
             "auth_failures",
-            "API requests refused for a wrong password or key, or for too many of them",
+            "API requests refused for a wrong password, key or token, or for too many of them",
             auth_failures.clone(),
         );
-        for kind in ["password", "key"] {
+        for kind in ["password", "key", "token"] {
             for result in ["wrong", "limited"] {
                 // Shown from the start, so that an alarm notices the first increase.
                 drop(auth_failures.get_or_create(&Failure { kind, result }));
@@ -306,7 +306,8 @@ impl Metrics {
         self.requests.get_or_create(&labels).inc();
     }
 
-    /// Counts a request that was refused for a wrong password or key, by the fault and the answer.
+    /// Counts a request that was refused for a wrong password, key or access token, by the fault
+    /// and the answer.
     pub fn auth_failure(&self, kind: &'static str, result: &'static str) {
         self.auth_failures.get_or_create(&Failure { kind, result }).inc();
     }

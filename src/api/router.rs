@@ -24,6 +24,7 @@ pub fn router(state: AppState) -> Router {
     let closed =
         closed_routes().into_router().route_layer(from_fn_with_state(state.clone(), authenticate));
     let mut open = Router::new()
+        .merge(admin::auth_config::router())
         .merge(admin::health::router())
         .merge(metrics)
         .merge(openapi::router())

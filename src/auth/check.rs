@@ -24,35 +24,16 @@ use crate::secret::Keys;
 use crate::store::{Page, ReadClass, credentials, meta};
 
 use super::caller::Caller;
+use super::check_error::AuthError;
 use super::limiter::{CredentialKind, Limiter, Source};
+use super::oidc::{Oidc, TokenError};
 use super::origin::Origin;
 use super::pairs::{Pair, Pairs, pairs_of};
+use super::presented::{Presented, presented};
 use super::uses::{self, Uses};
 
 /// The interval of log lines about failures.
 const REPORT_INTERVAL: Duration = Duration::from_mins(1);
-
-/// The longest header that is read, in bytes.
-const LONGEST: usize = 1_024;
-
-/// The reason why a request is not authenticated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuthError {
-    /// The request shows no credentials.
-    Missing,
-    /// The credentials are wrong.
-    Wrong(CredentialKind),
-    /// The network was wrong too often: its key is wrong again, or its password was not checked.
-    Limited(CredentialKind),
-}
-
-/// The credentials that a request presents.
-#[derive(Debug, PartialEq, Eq)]
-enum Presented<'a> {
-    KeyPair { key: &'a str, secret: &'a str },
-    Basic(&'a str),
-    Nothing,
-}
 
 /// The check of credentials. Cheap to clone.
 #[derive(Clone)]
@@ -61,6 +42,8 @@ pub struct Auth {
     cache: Arc<PairCache>,
     uses: Arc<Uses>,
     limiter: Arc<Limiter>,
+    /// The verifier of access tokens; `None` where no issuer is configured.
+    oidc: Option<Arc<Oidc>>,
 }
 
 struct PairCache {
@@ -84,7 +67,19 @@ impl Auth {
     pub fn new(keys: Arc<Keys>) -> Self {
         let (held, reading) = (RwLock::default(), tokio::sync::Mutex::default());
         let cache = PairCache { version: AtomicU64::new(1), held, reading };
-        Self { keys, cache: Arc::new(cache), uses: Arc::default(), limiter: Arc::default() }
+        let (uses, limiter) = (Arc::default(), Arc::default());
+        Self { keys, cache: Arc::new(cache), uses, limiter, oidc: None }
+    }
+
+    /// Accepts the access tokens that this verifier accepts.
+    #[must_use]
+    pub fn with_oidc(self, oidc: Arc<Oidc>) -> Self {
+        Self { oidc: Some(oidc), ..self }
+    }
+
+    /// The verifier of access tokens; `None` where no issuer is configured.
+    pub fn oidc(&self) -> Option<&Oidc> {
+        self.oidc.as_deref()
     }
 
     /// Follows the change feed until the cluster is gone, logs once a minute which networks were
@@ -140,7 +135,7 @@ impl Auth {
             tracing::warn!(
                 failures = report.failures,
                 from = %report,
-                "wrong passwords or keys within the last minute"
+                "wrong passwords, keys or access tokens within the last minute"
             );
         }
     }
@@ -162,7 +157,11 @@ impl Auth {
         cluster: &Cluster,
     ) -> Result<Result<Caller, AuthError>, cluster::Error> {
         let network = origin.network;
-        match presented(headers) {
+        let presented = match presented(headers) {
+            Ok(presented) => presented,
+            Err(error) => return Ok(Err(error)),
+        };
+        match presented {
             Presented::KeyPair { key, secret } => {
                 let pairs = self.pairs(cluster).await?;
                 let caller = self.check_pair(&pairs.by_key, (key, secret), origin);
@@ -172,8 +171,24 @@ impl Auth {
                 let source = network.map(|network| Source::of(network, is_forwarded(headers)));
                 Ok(self.check_password(encoded, source))
             }
+            Presented::Token(token) => Ok(self.check_token(token, network).await),
             Presented::Nothing => Ok(Err(AuthError::Missing)),
         }
+    }
+
+    async fn check_token(&self, token: &str, network: Option<IpAddr>) -> Result<Caller, AuthError> {
+        const NO_ISSUER: TokenError =
+            TokenError::Issuer("this node accepts no access tokens: OidcIssuers is not set");
+        let checked = match &self.oidc {
+            Some(oidc) => oidc.caller(token).await,
+            None => Err(NO_ISSUER),
+        };
+        if let (Err(error), Some(network)) = (&checked, network)
+            && *error != TokenError::Unavailable
+        {
+            self.limiter.wrong_token(network, Instant::now());
+        }
+        checked.map(Caller::Token).map_err(AuthError::Token)
     }
 
     fn wrong_key(&self, network: Option<IpAddr>) -> AuthError {
@@ -265,26 +280,6 @@ fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED)
 }
 
-fn presented(headers: &HeaderMap) -> Presented<'_> {
-    let text = |name: &str| {
-        let value = headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        if value.len() <= LONGEST { value } else { "" }
-    };
-    let (key, secret) = (text("x-api-key"), text("x-secret-key"));
-    if !key.is_empty() && !secret.is_empty() {
-        return Presented::KeyPair { key, secret };
-    }
-    if !matches!(text("x-peer"), "cmd" | "peer") {
-        return Presented::Nothing;
-    }
-    match text(header::AUTHORIZATION.as_str()).split_once(' ') {
-        Some((scheme, encoded)) if scheme.eq_ignore_ascii_case("basic") => {
-            Presented::Basic(encoded.trim())
-        }
-        _ => Presented::Nothing,
-    }
-}
-
 fn check_basic(keys: &Keys, encoded: &str) -> bool {
     let Ok(decoded) = BASE64.decode(encoded).map(Zeroizing::new) else { return false };
     match std::str::from_utf8(&decoded).ok().and_then(|text| text.split_once(':')) {
@@ -299,35 +294,6 @@ mod tests {
     use crate::command::Command;
     use crate::model::credential::{Credential, OldSecret};
     use crate::model::scope::Scopes;
-
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
-    }
-
-    #[test]
-    fn what_a_request_shows() {
-        let pair = Presented::KeyPair { key: "k", secret: "s" };
-        let long = "k".repeat(LONGEST + 1);
-        let table: &[(&[(&'static str, &str)], Presented<'_>)] = &[
-            (&[], Presented::Nothing),
-            (&[("x-api-key", "k"), ("x-secret-key", "s")], pair),
-            (&[("x-api-key", "k")], Presented::Nothing),
-            (&[("x-api-key", ""), ("x-secret-key", "s")], Presented::Nothing),
-            (&[("x-api-key", &long), ("x-secret-key", "s")], Presented::Nothing),
-            (&[("authorization", "Basic YTpi")], Presented::Nothing),
-            (&[("authorization", "Basic YTpi"), ("x-peer", "other")], Presented::Nothing),
-            (&[("authorization", "Basic YTpi"), ("x-peer", "cmd")], Presented::Basic("YTpi")),
-            (&[("authorization", "basic YTpi"), ("x-peer", "peer")], Presented::Basic("YTpi")),
-            (&[("authorization", "Bearer YTpi"), ("x-peer", "peer")], Presented::Nothing),
-            (
-                &[("x-api-key", "k"), ("authorization", "Basic YTpi"), ("x-peer", "cmd")],
-                Presented::Basic("YTpi"),
-            ),
-        ];
-        for (given, wanted) in table {
-            assert_eq!(&presented(&headers(given)), wanted, "{given:?}");
-        }
-    }
 
     #[test]
     fn a_key_pair_opens_only_when_both_parts_fit_and_it_is_not_archived() {

@@ -23,6 +23,8 @@
 //! hash, and a right one is accepted however many wrong ones came before it. The bucket only
 //! decides whether a wrong one is answered with 401 or 429. Keys have another bucket than
 //! passwords, so that a client with an old key keeps no operator out.
+//!
+//! A wrong *access token* is counted for the log and nothing else.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -54,6 +56,8 @@ pub enum CredentialKind {
     Password,
     /// The key and secret of a client.
     Key,
+    /// An access token.
+    Token,
 }
 
 impl CredentialKind {
@@ -62,6 +66,7 @@ impl CredentialKind {
         match self {
             Self::Password => "password",
             Self::Key => "key",
+            Self::Token => "token",
         }
     }
 }
@@ -277,6 +282,11 @@ impl Limiter {
         let entry = state.entry(network, now);
         entry.failures += 1;
         !entry.keys.take(KEY, now)
+    }
+
+    /// Notes that an access token was wrong. A signature cannot be guessed, so nothing is limited.
+    pub(super) fn wrong_token(&self, network: IpAddr, now: Instant) {
+        self.lock().entry(network, now).failures += 1;
     }
 
     /// The failures since the last call; `None` when there were none.

@@ -1,10 +1,13 @@
-//! Authentication of the API's callers: operators by username and password, clients by key pairs.
+//! Authentication of the API's callers: operators by username and password, clients by key pairs,
+//! people and programs by access tokens of an issuer.
 //! The API's middleware asks once a request; what a caller may do is decided where it is done.
 //!
 //! ```text
-//!   check ─┬─ pairs    the key pairs that are valid, and the client of each
-//!          ├─ uses     when each was used last
-//!          └─ limiter  the bound on wrong passwords and keys
+//!   check ─┬─ presented  which credentials a request shows
+//!          ├─ pairs      the key pairs that are valid, and the client of each
+//!          ├─ uses       when each was used last
+//!          ├─ oidc       access tokens, and the keys of their issuers
+//!          └─ limiter    the bound on wrong passwords and keys
 //!   sessions ─┬─ check  sessions of browsers, which are sealed cookies
 //!             ├─ site   which requests come from our own pages
 //!             └─ tries  the bound on sign-ins by name
@@ -12,17 +15,23 @@
 
 mod caller;
 mod check;
+mod check_error;
 mod limiter;
+mod oidc;
 mod origin;
 mod pairs;
+mod presented;
+mod scope_words;
 mod sessions;
 mod site;
 mod tries;
 mod uses;
 
 pub use caller::{Caller, TokenCaller};
-pub use check::{Auth, AuthError};
+pub use check::Auth;
+pub use check_error::AuthError;
 pub use limiter::CredentialKind;
+pub use oidc::{Oidc, TokenError};
 pub use origin::Origin;
 pub use sessions::{
     LINK_SECONDS, Login, SESSION_SECONDS, Session, SessionLife, Sessions, link_token,

@@ -16,7 +16,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use super::caller::Caller;
-use super::check::{Auth, AuthError};
+use super::check::Auth;
+use super::check_error::AuthError;
 use super::limiter::CredentialKind;
 use super::origin::Origin;
 use super::pairs::{Pair, Pairs};

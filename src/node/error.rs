@@ -29,6 +29,9 @@ pub enum Error {
     /// The HTTP client.
     #[error(transparent)]
     Executor(#[from] executor::Error),
+    /// The issuers of access tokens cannot be asked.
+    #[error("access tokens cannot be verified: {0}")]
+    Oidc(String),
     /// The system gives no threads.
     #[error("the node's threads cannot be started: {0}")]
     Runtime(std::io::Error),

@@ -19,7 +19,7 @@ use super::runtimes::Runtimes;
 use super::wiring::Wiring;
 use crate::api::{self, AppState};
 use crate::app::App;
-use crate::auth::Auth;
+use crate::auth::{Auth, Oidc};
 use crate::clock::{Clock, SchedulerTime, SystemClock};
 use crate::cluster::Cluster;
 use crate::config::Config;
@@ -97,6 +97,10 @@ impl Node {
             address: config.listen_address(),
             why: listen::Error::Bind(source.to_string()),
         })?;
+        let oidc = match &config.oidc_issuers[..] {
+            [] => None,
+            issuers => Some(Arc::new(Oidc::new(issuers, time.clone()).map_err(Error::Oidc)?)),
+        };
         let runtimes = Runtimes::start().map_err(Error::Runtime)?;
         let wiring = Wiring {
             config: config.clone(),
@@ -120,7 +124,12 @@ impl Node {
             .await
             .unwrap_or_else(|e| Err(Error::Runtime(std::io::Error::other(e))))?;
 
-        let auth = Auth::new(keys.clone());
+        let mut tasks = started.tasks;
+        let mut auth = Auth::new(keys.clone());
+        if let Some(oidc) = oidc {
+            tasks.push(tokio::spawn(Arc::clone(&oidc).follow()));
+            auth = auth.with_oidc(oidc);
+        }
         let following = tokio::spawn(auth.clone().follow(started.cluster.clone()));
         let admin = Arc::new(Admin { rpc: started.rpc.clone(), timing: started.timing });
         let bodies = Arc::new(api::Bodies::within(config.max_memory));
@@ -156,7 +165,6 @@ impl Node {
             };
             server::serve(api_listeners, router, server_options, stop).await;
         });
-        let mut tasks = started.tasks;
         tasks.extend([following, ready]);
         tracing::info!(node = config.node_id, %address, boot = identity.boot, "the node is up");
         Ok(Self {

@@ -83,7 +83,8 @@ pub(crate) async fn sign_in(
         AuthError::Wrong(kind) => {
             (Some(kind), "wrong", StatusCode::UNAUTHORIZED, "The name or the secret is wrong.")
         }
-        AuthError::Missing => {
+        // A form has no headers with other credentials.
+        AuthError::Missing | AuthError::Ambiguous | AuthError::Token(_) => {
             (None, "wrong", StatusCode::UNAUTHORIZED, "Enter a name and its secret.")
         }
     };

@@ -1,5 +1,6 @@
 //! The API for operators: the cluster and its members, backups, credentials, probes.
 
+pub(crate) mod auth_config;
 pub(crate) mod backups;
 pub(crate) mod cluster;
 mod credential_terms;

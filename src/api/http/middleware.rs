@@ -4,15 +4,15 @@
 use std::panic::AssertUnwindSafe;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::CONTENT_LENGTH;
-use axum::http::{HeaderMap, Method};
+use axum::http::header::{CONTENT_LENGTH, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 
 use crate::api::http::error::Error;
 use crate::api::http::route_prefix::RoutePrefix;
-use crate::api::http::{query, respond};
+use crate::api::http::{auth_error, query, respond};
 use crate::api::state::{ApiState, AppState};
 use crate::app::Actor;
 use crate::auth::{AuthError, Origin, Session};
@@ -34,6 +34,12 @@ pub(crate) async fn finish(State(state): ApiState, mut request: Request, next: N
     if let Some(error) = response.extensions_mut().remove::<Error>() {
         let path = route.as_ref().map_or("", MatchedPath::as_str);
         let mut rendered = error.narrow(narrower(path, prefix)).render(prefix.casing());
+        let accepts_tokens = state.app.auth.oidc().is_some();
+        let challenges = rendered.headers().get_all(WWW_AUTHENTICATE).iter().count();
+        if challenges == 1 && accepts_tokens && rendered.status() == StatusCode::UNAUTHORIZED {
+            let bearer = HeaderValue::from_static(auth_error::BEARER);
+            rendered.headers_mut().append(WWW_AUTHENTICATE, bearer);
+        }
         // The router sets some headers beside the status, such as `allow`.
         let given = std::mem::take(response.headers_mut());
         for (name, value) in &given {
@@ -94,11 +100,7 @@ pub(crate) async fn authenticate(
             response
         }
         Ok(Err(refused)) => {
-            let (error, counted) = match refused {
-                AuthError::Missing => (Error::unauthorized(), None),
-                AuthError::Wrong(kind) => (Error::unauthorized(), Some((kind, "wrong"))),
-                AuthError::Limited(kind) => (Error::too_many_attempts(), Some((kind, "limited"))),
-            };
+            let (error, counted) = auth_error::answer(refused);
             if let Some((kind, result)) = counted {
                 app.metrics.auth_failure(kind.name(), result);
             }

@@ -8,6 +8,7 @@
 //! ```
 
 pub(crate) mod action_router;
+pub(crate) mod auth_error;
 pub(crate) mod body;
 pub(crate) mod casing;
 pub(crate) mod context;

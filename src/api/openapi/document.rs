@@ -14,7 +14,8 @@ use crate::app::Action;
 
 /// The routes that need no credentials. Documents and the target for first steps are no part of
 /// the API.
-const OPEN: [&str; 6] = ["/", "/openapi.json", "/healthcheck", "/livez", "/readyz", "/metrics"];
+const OPEN: [&str; 7] =
+    ["/", "/openapi.json", "/auth/config", "/healthcheck", "/livez", "/readyz", "/metrics"];
 
 const ABOUT: &str = "\
 A cluster that calls URLs, publishes messages and hands out runs when they are due.
@@ -166,6 +167,7 @@ fn schemes() -> Value {
         "SecretKey": {"type": "apiKey", "in": "header", "name": "x-secret-key", "description": "The secret of that key pair."},
         "Operator": {"type": "http", "scheme": "basic", "description": "`AuthUsername` and `AuthPassword`."},
         "Peer": {"type": "apiKey", "in": "header", "name": "x-peer", "description": "`cmd`: it says that an operator asks, and no page in a browser."},
+        "AccessToken": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "The access token of an identity provider, see docs/oidc.md. It needs the scopes of the route. A key pair may be sent so, too: `Bearer KEY.SECRET`."},
         "Session": {"type": "apiKey", "in": "cookie", "name": "s0_…", "description": "The session of the web UI. Its name ends with digits of the cluster."},
     })
 }

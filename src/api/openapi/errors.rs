@@ -57,7 +57,7 @@ pub(super) fn schema() -> Value {
         "properties": {
             "data": {"type": "string", "description": "The message that the clients of the original know."},
             "success": {"const": false},
-            "missing_scopes": {"type": "array", "items": {"$ref": "#/components/schemas/Scope"}, "description": "With the code `missing_scopes`: the scopes that the key lacks. The name is the same in both casings."},
+            "missing_scopes": {"type": "array", "items": {"$ref": "#/components/schemas/Scope"}, "description": "With the code `missing_scopes`: the scopes that the caller lacks. The name is the same in both casings."},
             "error": {
                 "type": "object",
                 "required": ["code", "message"],

@@ -189,7 +189,7 @@ impl Described<'_> {
         let Some(action) = self.action else { return Vec::new() };
         let key_pair = json!({"ApiKey": [], "SecretKey": []});
         let operator = json!({"Operator": [], "Peer": []});
-        let mut all = vec![key_pair, operator, json!({"Session": []})];
+        let mut all = vec![key_pair, operator, json!({"AccessToken": []}), json!({"Session": []})];
         if is_for_operators(action) {
             all.swap(0, 1);
         }

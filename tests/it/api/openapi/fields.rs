@@ -10,6 +10,8 @@ use crate::harness::ApiFixture;
 /// Each type that answers are made of: its file below `src`, its name, and its schema. Several
 /// types may make one schema, since fields are flattened into it.
 const TYPES: &[(&str, &str, &str)] = &[
+    ("api/admin/auth_config.rs", "AuthConfigView", "AuthConfig"),
+    ("api/admin/auth_config.rs", "IssuerView", "AuthIssuer"),
     ("api/admin/backups.rs", "StoredBackupView", "StoredBackup"),
     ("api/admin/backups.rs", "ProgressView", "BackupProgress"),
     ("api/admin/credential_view.rs", "CredentialView", "Credential"),

@@ -1,0 +1,89 @@
+//! The answers to requests whose credentials are not accepted. `middleware` calls [`answer`]. The
+//! texts about tokens are those of Simple Scheduler, whose clients know them.
+
+use axum::http::StatusCode;
+
+use crate::api::http::error::Error;
+use crate::auth::{AuthError, CredentialKind, TokenError};
+
+/// The challenge of a request whose token is not accepted (RFC 6750 3.1).
+const INVALID_TOKEN: &str = "Bearer realm=\"scheduler0\", error=\"invalid_token\"";
+/// The challenge of a request whose header cannot be read, and of one without credentials.
+pub(super) const BEARER: &str = "Bearer realm=\"scheduler0\"";
+
+/// The answer, and what is counted: the kind of credentials, and the result.
+pub(super) fn answer(refused: AuthError) -> (Error, Option<(CredentialKind, &'static str)>) {
+    match refused {
+        AuthError::Missing => (Error::unauthorized(), None),
+        AuthError::Wrong(kind) => (Error::unauthorized(), Some((kind, "wrong"))),
+        AuthError::Limited(kind) => (Error::too_many_attempts(), Some((kind, "limited"))),
+        AuthError::Ambiguous => (ambiguous(), None),
+        AuthError::Token(TokenError::Unavailable) => (unavailable(), None),
+        AuthError::Token(error) => (of_token(error), Some((CredentialKind::Token, "wrong"))),
+    }
+}
+
+fn ambiguous() -> Error {
+    let message = "the request has several credentials: send either x-api-key and x-secret-key, or \
+                   one Authorization: Bearer";
+    let detail = message.to_owned();
+    Error::of_credentials(StatusCode::BAD_REQUEST, "ambiguous_credentials", message, detail, None)
+}
+
+/// The answer to a token whose issuer cannot be asked. Whoever has a key pair is not concerned.
+fn unavailable() -> Error {
+    let message = "the issuer of the access token cannot be asked for its keys: try again, or use \
+                   a key pair";
+    let detail = message.to_owned();
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    Error::of_credentials(status, "oidc_unavailable", message, detail, None)
+}
+
+fn of_token(error: TokenError) -> Error {
+    let of = |message: &str| format!("{message}: {error}");
+    match error {
+        TokenError::Format => {
+            let text = "Invalid authorization format";
+            let code = "authorization_invalid";
+            Error::of_credentials(StatusCode::UNAUTHORIZED, code, text, of(text), Some(BEARER))
+        }
+        TokenError::Missing => {
+            let text = "Access token is missing";
+            let code = "token_missing";
+            Error::of_credentials(StatusCode::UNAUTHORIZED, code, text, of(text), Some(BEARER))
+        }
+        TokenError::Invalid(_) | TokenError::Unavailable => {
+            let text = "Invalid access token";
+            let code = "token_invalid";
+            Error::of_credentials(
+                StatusCode::UNAUTHORIZED,
+                code,
+                text,
+                of(text),
+                Some(INVALID_TOKEN),
+            )
+        }
+        TokenError::Issuer(_) => {
+            let text = "Invalid issuer";
+            let code = "issuer_invalid";
+            Error::of_credentials(
+                StatusCode::UNAUTHORIZED,
+                code,
+                text,
+                of(text),
+                Some(INVALID_TOKEN),
+            )
+        }
+        TokenError::Claims(_) => {
+            let text = "Invalid claims";
+            let code = "claims_invalid";
+            Error::of_credentials(
+                StatusCode::UNAUTHORIZED,
+                code,
+                text,
+                of(text),
+                Some(INVALID_TOKEN),
+            )
+        }
+    }
+}
