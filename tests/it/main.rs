@@ -31,6 +31,7 @@ mod members;
 mod messages;
 mod metrics;
 mod model;
+mod oidc;
 mod raft_cluster;
 mod raft_storage;
 mod rates;

@@ -13,11 +13,11 @@ use scheduler0::app::cluster_admin::members::{Members as MemberList, Step};
 use scheduler0::app::cluster_admin::status::{Checksums, Failing, NodeStatus, Status};
 use scheduler0::app::cluster_admin::{ClusterAdmin, LagByMinute};
 use scheduler0::app::{App, Pressure};
-use scheduler0::auth::Auth;
+use scheduler0::auth::{Auth, Oidc};
 use scheduler0::clock::{Clock, SchedulerTime, SystemClock};
 use scheduler0::cluster::{Cluster, Options};
 use scheduler0::command::{Command, Outcome};
-use scheduler0::config::{Config, LoadOptions};
+use scheduler0::config::{Config, LoadOptions, OidcIssuer};
 use scheduler0::events::RateFeed;
 use scheduler0::gateway::{Gateway, OwnReplica};
 use scheduler0::metrics::{Metrics, PublishMetrics};
@@ -138,6 +138,15 @@ impl ApiFixture {
 
     /// Starts the node as a program of this level.
     pub(crate) async fn build_at_level(clock: Arc<dyn Clock>, level: u32) -> Self {
+        Self::build_with(clock, level, &[]).await
+    }
+
+    /// Starts the node as a program of this level that takes access tokens of these issuers.
+    pub(crate) async fn build_with(
+        clock: Arc<dyn Clock>,
+        level: u32,
+        issuers: &[OidcIssuer],
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let env = [("SCHEDULER0_HTTP_EXECUTOR_PAYLOAD_MAX_SIZE_MB", "1")];
         let env: BTreeMap<_, _> =
@@ -169,7 +178,12 @@ impl ApiFixture {
         })
         .await
         .unwrap();
-        let auth = Auth::new(keys.clone());
+        let mut auth = Auth::new(keys.clone());
+        if !issuers.is_empty() {
+            let oidc = Arc::new(Oidc::new(issuers, time.clone()).unwrap());
+            tokio::spawn(oidc.clone().follow());
+            auth = auth.with_oidc(oidc);
+        }
         tokio::spawn(auth.clone().follow(cluster.clone()));
         let pressure = Arc::new(Pressure::default());
         let mut leadership = cluster.leadership();
