@@ -293,11 +293,6 @@ impl Error {
         &self.fields
     }
 
-    /// The scopes that the actor lacks.
-    pub fn scopes(&self) -> Scopes {
-        self.scopes
-    }
-
     /// The seconds after which the same request may succeed.
     pub fn retry_after(&self) -> Option<u64> {
         self.kind.retry_after()

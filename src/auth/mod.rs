@@ -21,7 +21,6 @@ mod oidc;
 mod origin;
 mod pairs;
 mod presented;
-mod scope_words;
 mod sessions;
 mod site;
 mod tries;

@@ -93,13 +93,16 @@ mod tests {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
     }
 
+    /// Headers, and what they show.
+    type Row<'a> = (&'a [(&'static str, &'a str)], Result<Presented<'a>, AuthError>);
+
     #[test]
     fn what_a_request_shows() {
         const PAIR: [(&str, &str); 2] = [("x-api-key", "k"), ("x-secret-key", "s")];
         let pair = || Ok(Presented::KeyPair { key: "k", secret: "s" });
         let long = "k".repeat(LONGEST + 1);
         let token = format!("Bearer {long}");
-        let table: &[(&[(&'static str, &str)], Result<Presented<'_>, AuthError>)] = &[
+        let table: &[Row<'_>] = &[
             (&[], Ok(Presented::Nothing)),
             (&PAIR, pair()),
             (&[("x-api-key", "k")], Ok(Presented::Nothing)),

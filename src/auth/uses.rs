@@ -54,7 +54,9 @@ impl Uses {
     /// Notes the uses of a command again that the cluster could not be told of.
     pub(super) fn put_back(&self, command: Command) {
         if let Command::TouchCredentials(uses) = command {
-            uses.into_iter().for_each(|used| self.note(used));
+            for used in uses {
+                self.note(used);
+            }
         }
     }
 }

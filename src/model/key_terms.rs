@@ -80,13 +80,13 @@ impl KeyTerms {
     /// What they allow beyond the terms of the key that is to give or to change them (*no
     /// escalation*); `None` where they lie within.
     pub fn beyond(&self, giver: &Self) -> Option<Excess> {
-        let (own, given) = (self.scopes(), giver.scopes());
-        let missing = own.without(given);
+        let (own, of_giver) = (self.scopes(), giver.scopes());
+        let missing = own.without(of_giver);
         if !missing.is_empty() {
             return Some(Excess::Scopes(missing));
         }
         let of_cluster = own & Scopes::OF_CLUSTER;
-        if !of_cluster.is_empty() && !given.has(Scope::ClusterAdmin) {
+        if !of_cluster.is_empty() && !of_giver.has(Scope::ClusterAdmin) {
             return Some(Excess::ClusterScopes(of_cluster));
         }
         if let Some(end) = giver.expires

@@ -84,7 +84,7 @@ impl UiState {
     /// As [`App::get_lag`].
     pub(crate) async fn lag(&self, actor: &Actor) -> Result<Arc<LagByMinute>, Error> {
         authorize(actor, Action::ClusterRead, Resource::Any)?;
-        let (app, actor) = (Arc::clone(&self.app), *actor);
+        let (app, actor) = (Arc::clone(&self.app), actor.clone());
         self.lag.get(async move { app.get_lag(&actor).await }).await
     }
 

@@ -48,7 +48,7 @@ impl TermsInput {
     pub(super) fn apply_to(self, old: KeyTerms, now: Millis) -> Result<KeyTerms, Error> {
         Ok(KeyTerms {
             name: checked(self.name, check_name)?.apply_to(old.name),
-            scopes: checked(self.scopes, read_scopes)?.apply_to(old.scopes),
+            scopes: checked(self.scopes, |words| read_scopes(&words))?.apply_to(old.scopes),
             expires: checked(self.expires, |expiry| read_expiry(expiry, now))?
                 .apply_to(old.expires),
             allowed: checked(self.allowed, read_networks)?
@@ -84,7 +84,7 @@ fn check_name(name: String) -> Result<String, Error> {
     Ok(name)
 }
 
-fn read_scopes(words: Vec<String>) -> Result<Scopes, Error> {
+fn read_scopes(words: &[String]) -> Result<Scopes, Error> {
     if words.is_empty() || words.len() > MOST {
         let message = format!(
             "scopes must name 1 to {MOST} scopes: a key with none could do nothing. Leave it out for \
@@ -93,7 +93,7 @@ fn read_scopes(words: Vec<String>) -> Result<Scopes, Error> {
         return Err(Error::invalid("scopes", message));
     }
     let mut scopes = Scopes::NONE;
-    for word in &words {
+    for word in words {
         let Some(named) = Scopes::of_word(word) else {
             let known: Vec<_> = Scope::ALL.iter().map(|scope| scope.name()).collect();
             let message = format!(
@@ -117,14 +117,12 @@ fn read_expiry(expiry: Expiry, now: Millis) -> Result<Millis, Error> {
         }
         Expiry::In(seconds) => {
             let life = i64::try_from(seconds).ok().and_then(|seconds| seconds.checked_mul(1_000));
-            match life.filter(|life| (1..=LONGEST_LIFE).contains(life)) {
-                Some(life) => Ok(now.saturating_add(life)),
-                None => {
-                    let longest = LONGEST_LIFE / 1_000;
-                    let message = format!("expiresInSeconds must be from 1 to {longest}");
-                    Err(Error::invalid("expiresInSeconds", message))
-                }
-            }
+            let life = life.filter(|life| (1..=LONGEST_LIFE).contains(life)).ok_or_else(|| {
+                let longest = LONGEST_LIFE / 1_000;
+                let message = format!("expiresInSeconds must be from 1 to {longest}");
+                Error::invalid("expiresInSeconds", message)
+            })?;
+            Ok(now.saturating_add(life))
         }
     }
 }

@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 
 use super::error::TokenError;
 use crate::auth::caller::TokenCaller;
-use crate::auth::scope_words::{OF_CLUSTER, scopes_of};
 use crate::config::OidcIssuer;
 use crate::model::Millis;
 use crate::model::scope::Scopes;
@@ -42,7 +41,7 @@ pub(super) fn caller(
     };
     let mut scopes = scopes(claims, issuer)?;
     if !issuer.allow_cluster {
-        scopes = scopes.without(OF_CLUSTER.into_iter().collect());
+        scopes = scopes.without(Scopes::OF_CLUSTER);
     }
     Ok(TokenCaller {
         issuer: issuer.issuer.clone(),
@@ -142,6 +141,12 @@ fn scopes(claims: &Claims, issuer: &OidcIssuer) -> Result<Scopes, TokenError> {
         }
     }
     Ok(all)
+}
+
+/// The scopes of a word of a token. What is no such word grants nothing, nor does `*`, which stands
+/// for all that a key has.
+fn scopes_of(word: &str) -> Scopes {
+    if word == "*" { Scopes::NONE } else { Scopes::of_word(word).unwrap_or_default() }
 }
 
 /// The claim of a name, or at a path whose parts have dots between them. A name with dots in it (a

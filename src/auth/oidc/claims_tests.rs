@@ -13,6 +13,7 @@ fn issuer() -> OidcIssuer {
 }
 
 /// The claims of a good token, with these changed; `null` takes a claim off.
+#[expect(clippy::needless_pass_by_value, reason = "tests read better without a `&` a line")]
 fn claims(changes: Value) -> Claims {
     let mut claims = json!({
         "iss": "https://id.example.com", "sub": "f:1", "aud": ["account", "scheduler0"],

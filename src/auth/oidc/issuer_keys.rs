@@ -112,11 +112,10 @@ impl IssuerKeys {
             Found::OtherAlgorithm => {
                 Err(TokenError::Invalid("its alg is not that of the key (kid)"))
             }
-            Found::KnownAsUnknown => Err(UNKNOWN_KEY),
             Found::NoKeys => Err(TokenError::Unavailable),
             // The issuer may have a new key, and does not tell.
             Found::None if self.state().failed => Err(TokenError::Unavailable),
-            Found::None => Err(UNKNOWN_KEY),
+            Found::None | Found::KnownAsUnknown => Err(UNKNOWN_KEY),
         }
     }
 

@@ -54,16 +54,13 @@ impl KeySet {
 
     /// The keys that a token means: those of its `kid`, or the only one there is where it has none.
     pub(super) fn named(&self, id: Option<&str>) -> &[Arc<PublicKey>] {
-        match id {
-            Some(id) => self.by_id.get(id).map_or(&[][..], Vec::as_slice),
-            None => {
-                let mut all =
-                    self.by_id.values().chain([&self.nameless]).filter(|of| !of.is_empty());
-                match (all.next(), all.next()) {
-                    (Some(only), None) if only.len() == 1 => only.as_slice(),
-                    _ => &[],
-                }
-            }
+        if let Some(id) = id {
+            return self.by_id.get(id).map_or(&[][..], Vec::as_slice);
+        }
+        let mut all = self.by_id.values().chain([&self.nameless]).filter(|of| !of.is_empty());
+        match (all.next(), all.next()) {
+            (Some(only), None) if only.len() == 1 => only.as_slice(),
+            _ => &[],
         }
     }
 
@@ -153,7 +150,7 @@ mod tests {
     }
 
     /// The algorithm of the only key of a set of one entry.
-    fn algorithm(key: Value) -> Option<Algorithm> {
+    fn algorithm(key: &Value) -> Option<Algorithm> {
         let set = KeySet::read(json!({"keys": [key]}).to_string().as_bytes()).ok()?;
         set.named(None).first().map(|key| key.algorithm)
     }
@@ -193,7 +190,7 @@ mod tests {
             (json!({"k": point}), json!({}), None),
         ] {
             let key = with(key, fields);
-            assert_eq!(algorithm(key.clone()), wanted, "{key}");
+            assert_eq!(algorithm(&key), wanted, "{key}");
         }
     }
 
@@ -202,7 +199,7 @@ mod tests {
         let mut n = vec![0xff; 257];
         n[0] = 0;
         let key = with(rsa(2_048), json!({"n": URL_SAFE_NO_PAD.encode(n)}));
-        assert_eq!(algorithm(key), Some(Algorithm::Rs256));
+        assert_eq!(algorithm(&key), Some(Algorithm::Rs256));
     }
 
     #[test]

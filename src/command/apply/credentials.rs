@@ -174,8 +174,8 @@ impl Entry<'_, '_> {
     pub(super) fn touch_credentials(&mut self, uses: &[KeyUse]) -> Applied {
         let latest = self.stamp.div_euclid(HOUR_MS);
         for used in uses {
-            let used = KeyUse { hour: used.hour.min(latest), ..*used };
-            self.change.credentials |= credentials::touch(self.tx, &used)?;
+            let at_most = KeyUse { hour: used.hour.min(latest), ..*used };
+            self.change.credentials |= credentials::touch(self.tx, &at_most)?;
         }
         Ok(Outcome::Done)
     }

@@ -16,9 +16,9 @@ use crate::ui::parts::clipped;
 
 /// The fields of the terms. A box for each scope that the actor may give.
 pub(super) fn fields(page: &Page, terms: &KeyTerms) -> Markup {
-    let given = match page.actor.kind {
+    let given = match &page.actor.kind {
         ActorKind::Operator => Scopes::ALL,
-        ActorKind::Client { .. } => page.actor.scopes,
+        ActorKind::Client { .. } | ActorKind::Token(_) => page.actor.scopes,
     };
     // What the key has already stays where it is not taken away.
     let offered = given | terms.scopes.unwrap_or_default();

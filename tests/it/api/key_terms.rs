@@ -14,7 +14,7 @@ const NOW: i64 = 1_900_000_000_000;
 
 struct Key {
     id: u64,
-    key: String,
+    public: String,
     secret: String,
 }
 
@@ -24,7 +24,7 @@ impl Key {
         let data = &made.json["data"];
         let text = |name: &str| data[name].as_str().unwrap().to_owned();
         assert_eq!(data["plaintextSecret"], data["apiSecret"]);
-        Self { id: data["id"].as_u64().unwrap(), key: text("apiKey"), secret: text("apiSecret") }
+        Self { id: data["id"].as_u64().unwrap(), public: text("apiKey"), secret: text("apiSecret") }
     }
 
     async fn made(api: &ApiFixture, body: Value) -> Self {
@@ -32,7 +32,7 @@ impl Key {
     }
 
     async fn send(&self, api: &ApiFixture, method: &str, path: &str, body: Value) -> Answer {
-        let pair = [("x-api-key", self.key.as_str()), ("x-secret-key", self.secret.as_str())];
+        let pair = [("x-api-key", self.public.as_str()), ("x-secret-key", self.secret.as_str())];
         api.send_bare(method, &format!("/api/v1{path}"), &pair, body.to_string()).await
     }
 
@@ -55,7 +55,7 @@ async fn a_key_opens_nothing_from_its_end_on() {
     assert_eq!(key.status(&api).await, StatusCode::OK);
     clock.advance(Duration::from_millis(1));
     let expired = key.send(&api, "GET", "/jobs", json!(null)).await;
-    let unknown = Key { key: "s0_none".into(), secret: "none".into(), ..key };
+    let unknown = Key { public: "s0_none".into(), secret: "none".into(), ..key };
     let unknown = unknown.send(&api, "GET", "/jobs", json!(null)).await;
     assert_eq!((expired.status, &expired.body), (StatusCode::UNAUTHORIZED, &unknown.body));
     // An operator gives it more time.
@@ -77,7 +77,7 @@ async fn a_rotated_key_has_both_secrets_until_the_overlap_is_over() {
     let answer = rotate(json!({"overlap": "1h"}), &[]).await;
     assert_eq!(answer.header("cache-control"), "no-store");
     let second = Key::of(&answer);
-    assert!(second.key == first.key && second.secret != first.secret);
+    assert!(second.public == first.public && second.secret != first.secret);
     let shown = api.get("/api/v1/credentials/1").await;
     assert_eq!(shown.json["data"]["previousSecretUntil"], "2030-03-17T18:46:40Z");
     assert!(!String::from_utf8_lossy(&shown.body).contains(&second.secret));
@@ -168,8 +168,8 @@ async fn a_key_gives_and_changes_no_more_than_it_has() {
     let path = format!("/credentials/{}", below.id);
     let wider = narrow.send(&api, "PATCH", &path, json!({"scopes": ["execute"]})).await;
     assert_eq!(wider.status, StatusCode::FORBIDDEN);
-    let patch = json!({"scopes": ["jobs:read", "runs:write"]}).to_string();
-    assert_eq!(api.send("PATCH", &path, &[], patch).await.status, StatusCode::OK);
+    let more = json!({"scopes": ["jobs:read", "runs:write"]}).to_string();
+    assert_eq!(api.send("PATCH", &path, &[], more).await.status, StatusCode::OK);
     for (method, path) in
         [("POST", format!("{path}/rotate")), ("POST", format!("{path}/archive")), ("DELETE", path)]
     {
@@ -203,9 +203,9 @@ async fn a_key_is_wrong_from_where_it_may_not_be_used() {
     let mut answers = Vec::new();
     for allowed in ["127.0.0.0/8", "10.0.0.0/8"] {
         let body = json!({"scopes": ["jobs:read"], "allowedIps": [allowed]});
-        let (status, made) = make(body).await;
-        assert_eq!(status, 201, "{made}");
-        let text = |name: &str| made["data"][name].as_str().unwrap();
+        let (status, pair) = make(body).await;
+        assert_eq!(status, 201, "{pair}");
+        let text = |name: &str| pair["data"][name].as_str().unwrap();
         let client =
             client_of(&[("x-api-key", text("apiKey")), ("x-secret-key", text("apiSecret"))]);
         let answer = client.get(cluster.url(1, "/api/v1/jobs")).send().await.unwrap();

@@ -14,6 +14,9 @@ const INVALID: (u16, &str, &str) = (401, "token_invalid", "Invalid access token"
 const ISSUER: (u16, &str, &str) = (401, "issuer_invalid", "Invalid issuer");
 const CLAIMS: (u16, &str, &str) = (401, "claims_invalid", "Invalid claims");
 
+/// The headers of a request, and the status, code and message of its answer.
+type Case<'a> = (&'a [(&'a str, &'a str)], u16, &'a str, &'a str);
+
 fn authorization(value: &str) -> (&str, &str) {
     ("authorization", value)
 }
@@ -198,7 +201,7 @@ async fn the_header_of_a_token_has_one_form() {
     let wrong = format!("Bearer {key}.wrong");
     let (x_key, x_secret) = (("x-api-key", key.as_str()), ("x-secret-key", secret.as_str()));
     let spaced = token.replace("Bearer", "bearer ");
-    let cases: &[(&[(&str, &str)], u16, &str, &str)] = &[
+    let cases: &[Case<'_>] = &[
         (&[authorization(&token)], 200, "", ""),
         (&[authorization(&spaced)], 200, "", ""),
         (&[authorization(&token), ("x-peer", "cmd")], 200, "", ""),
