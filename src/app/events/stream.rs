@@ -299,8 +299,8 @@ impl EventStream {
         self.ready.push_back(StreamItem { id, item: Item::Beat { at } });
     }
 
-    /// Says whether the credential of the reader was neither archived nor deleted meanwhile, has not
-    /// expired, has all scopes that it had, and its session was not ended; or whether its access
+    /// Says whether the credential of the reader was neither archived nor deleted meanwhile, has
+    /// not expired, has all scopes that it had, and its session was not ended; or whether its access
     /// token has not expired.
     async fn may_go_on(&self) -> bool {
         let now = self.app.now();
