@@ -16,6 +16,7 @@ pub(crate) fn closed_routes() -> ActionRouter {
         .merge(jobs::preview::router())
         .merge(admin::credentials::router())
         .merge(admin::sessions::router())
+        .merge(admin::whoami::router())
         .merge(targets::executors::router())
         .merge(templates::router())
         .merge(history::executions::router())

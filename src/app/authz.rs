@@ -88,6 +88,8 @@ actions! {
     ClusterWrite => [ClusterAdmin],
     /// Makes and reads backups, which hold the jobs of all clients.
     ClusterBackup => [ClusterAdmin],
+    /// Asks who it is taken for. Every caller may.
+    Whoami => [],
     /// A route that this version does not have.
     Unsupported => [],
 }

@@ -34,6 +34,7 @@ mod state;
 pub(crate) mod targets;
 pub mod templates;
 pub mod warnings;
+pub mod whoami;
 pub mod workers;
 pub(crate) mod write;
 

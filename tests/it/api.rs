@@ -33,6 +33,7 @@ mod scopes;
 mod template_bounds;
 mod templates;
 mod warnings;
+mod whoami;
 mod workers;
 
 use axum::http::StatusCode;

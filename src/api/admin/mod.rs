@@ -1,4 +1,4 @@
-//! The API for operators: the cluster and its members, backups, credentials, probes.
+//! The API for operators: the cluster and its members, backups, credentials, probes, and who a caller is.
 
 pub(crate) mod auth_config;
 pub(crate) mod backups;
@@ -9,3 +9,4 @@ pub(crate) mod credentials;
 pub(crate) mod health;
 pub(crate) mod members;
 pub(crate) mod sessions;
+pub(crate) mod whoami;

@@ -50,6 +50,8 @@ const CLOSED: &[(&str, &str)] = &[
     ("POST", "/credentials/1/archive"),
     ("POST", "/api/v1/credentials/1/rotate"),
     ("POST", "/sessions/end"),
+    ("GET", "/whoami"),
+    ("GET", "/api/v1/whoami"),
     ("GET", "/executions"),
     ("GET", "/executions/1"),
     ("GET", "/runs"),

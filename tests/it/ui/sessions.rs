@@ -58,6 +58,9 @@ async fn a_client_signs_in_with_its_key_pair_and_is_out_when_it_is_archived() {
     let browser = Browser::signed_in(&api, key, secret).await;
     let page = browser.page("/ui/jobs").await;
     assert!(page.contains("key 1") && !page.contains("href=\"/ui/cluster\""), "no dead end");
+    let whoami = browser.get("/api/v1/whoami").await.json["data"].clone();
+    assert_eq!((&whoami["kind"], &whoami["apiKey"]), (&json!("key"), &json!(key)));
+    assert!(whoami["expiresAt"].as_str().unwrap().ends_with('Z'), "a session ends: {whoami}");
     let forbidden = browser.get("/ui/cluster").await;
     assert_eq!(forbidden.status, StatusCode::FORBIDDEN);
     assert!(text(&forbidden).contains("You may not do this"));

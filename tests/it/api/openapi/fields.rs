@@ -17,6 +17,7 @@ const TYPES: &[(&str, &str, &str)] = &[
     ("api/admin/credential_view.rs", "CredentialView", "Credential"),
     ("api/admin/health.rs", "Health", "Health"),
     ("api/admin/members.rs", "Node", "MemberStep"),
+    ("api/admin/whoami.rs", "WhoamiView", "Whoami"),
     ("api/forecast.rs", "ForecastView", "Forecast"),
     ("api/forecast.rs", "UpcomingView", "Upcoming"),
     ("api/forecast.rs", "FiringView", "UpcomingFiring"),
