@@ -1,5 +1,6 @@
 //! The HTTP client of the command line. It speaks to one node's API as its operator, by Basic auth
-//! and `x-peer: cmd`, or with a client's key pair. Used by the commands that need a running node.
+//! and `x-peer: cmd`, with a client's key pair, or with the access token of a session. `identity`
+//! chooses which. Used by the commands that need a running node.
 //! If a node takes no connection, the client goes on to the next node of the configuration; it
 //! never sends a request twice. A worker, which repeats its requests, asks nodes one by one by
 //! `post_to`.
@@ -9,9 +10,10 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
 use super::Failure;
+use super::client_login::ClientLogin;
+use super::http_cause::cause_of;
 use super::output::{say, show};
 use crate::secret::Keys;
 
@@ -37,34 +39,6 @@ pub(super) struct Client {
     /// Keeps silent about nodes that take no connection.
     quiet: bool,
     login: ClientLogin,
-}
-
-/// The credentials of a client.
-pub(super) enum ClientLogin {
-    /// The operator of the nodes.
-    Operator {
-        /// The name.
-        username: String,
-        /// The password.
-        password: Zeroizing<String>,
-    },
-    /// A client of the API.
-    Pair {
-        /// The key.
-        key: Zeroizing<String>,
-        /// Its secret.
-        secret: Zeroizing<String>,
-    },
-}
-
-impl ClientLogin {
-    /// The operator whose credentials these are.
-    pub(super) fn of(keys: &Keys) -> Self {
-        Self::Operator {
-            username: keys.username().to_owned(),
-            password: Zeroizing::new(keys.password().to_owned()),
-        }
-    }
 }
 
 /// The answer of a node to [`Client::post_to`], whatever its status.
@@ -164,20 +138,26 @@ impl Client {
 
     /// Sends a POST request to one node, by its place among the nodes, and to no other.
     ///
+    /// A session that is over counts as an answer of 401: repeating the request changes nothing.
+    ///
     /// # Errors
     ///
-    /// [`Failure::Unreachable`] where no whole answer comes in time.
+    /// [`Failure::Unreachable`] where no whole answer comes in time. Others where the session
+    /// cannot be refreshed at present.
     pub(super) async fn post_to(
         &self,
         place: usize,
         path: &str,
         body: &Value,
         timeout: Duration,
-    ) -> Result<NodeReply, Failure> {
+    ) -> anyhow::Result<NodeReply> {
         let node = self.nodes.get(place).unwrap_or(&self.nodes[0]);
         let unreachable = |error| unreachable(node, error);
         let request = self.http.post(format!("{node}{ROUTE_PREFIX}{path}"));
-        let request = self.signed_in(request).json(body).timeout(timeout);
+        let request = match self.login.sign(request).await {
+            Ok(request) => request.json(body).timeout(timeout),
+            Err(error) => return over(error),
+        };
         let response = request.send().await.map_err(unreachable)?;
         let retry_after = response.headers().get("retry-after");
         let retry_after = retry_after.and_then(|text| text.to_str().ok()?.parse().ok());
@@ -275,7 +255,7 @@ impl Client {
         ask: impl Fn() -> anyhow::Result<reqwest::RequestBuilder>,
     ) -> anyhow::Result<reqwest::Response> {
         loop {
-            let error = match ask()?.send().await {
+            let error = match self.login.sign(ask()?).await?.send().await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
@@ -297,18 +277,12 @@ impl Client {
         query: &[(&str, String)],
     ) -> anyhow::Result<reqwest::RequestBuilder> {
         let request = self.http.request(method, self.url(path, query)?);
-        Ok(self.signed_in(request).header("prefer", "return=representation"))
+        Ok(request.header("prefer", "return=representation"))
     }
 
-    fn signed_in(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
-        match &self.login {
-            ClientLogin::Operator { username, password } => {
-                request.basic_auth(username, Some(password.as_str())).header("x-peer", "cmd")
-            }
-            ClientLogin::Pair { key, secret } => {
-                request.header("x-api-key", key.as_str()).header("x-secret-key", secret.as_str())
-            }
-        }
+    /// The credentials that it shows, for people.
+    pub(super) fn login_words(&self) -> &'static str {
+        self.login.words()
     }
 
     /// The error for an answer without success.
@@ -321,11 +295,7 @@ impl Client {
         let envelope = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         let reply = NodeReply { status: status.as_u16(), envelope, retry_after: None };
         let mut message = reply.message();
-        if status.as_u16() == 401 {
-            message.push_str(
-                "; the node has another username or password than the .scheduler0 (or environment) used here",
-            );
-        }
+        message.push_str(&self.login.advice(status.as_u16()));
         if status.is_client_error() {
             return Failure::Refused { status: status.as_u16(), message }.into();
         }
@@ -345,14 +315,18 @@ impl Client {
     }
 }
 
-/// The error for a node without an answer. The innermost cause says it best ("connection refused").
+/// The error for a node without an answer.
 fn unreachable(node: &str, error: reqwest::Error) -> Failure {
-    let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(next) = cause.source() {
-        cause = next;
+    Failure::Unreachable { url: node.to_owned(), reason: cause_of(error) }
+}
+
+/// The answer in place of a request whose session is over; other errors stay errors.
+fn over(error: anyhow::Error) -> anyhow::Result<NodeReply> {
+    match error.downcast_ref() {
+        Some(Failure::SessionOver { .. }) => {
+            let envelope = json!({"data": error.to_string()});
+            Ok(NodeReply { status: 401, envelope, retry_after: None })
+        }
+        _ => Err(error),
     }
-    let reason =
-        if error.is_timeout() { "no answer in time".to_owned() } else { cause.to_string() };
-    Failure::Unreachable { url: node.to_owned(), reason }
 }

@@ -4,8 +4,8 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    Global, backup, bench, cluster, create, credential, explain, init, jobs, list, next, remove,
-    reset, runs, start, status, templates, ui, worker, workers,
+    Global, backup, bench, cluster, create, credential, explain, init, jobs, list, login, next,
+    remove, reset, runs, start, status, templates, ui, worker, workers,
 };
 
 const EXIT_CODES: &str = "\
@@ -14,7 +14,7 @@ Exit codes:
   1  failed, for a reason that the message gives
   2  wrong usage or configuration
   3  the node refused the request (4xx)
-  4  the node cannot be reached
+  4  the node, or the provider of a login, cannot be reached
   5  status: the cluster has no quorum, nothing fires
 
 Data goes to stdout, as tables or with --json as JSON. All else goes to stderr.";
@@ -68,6 +68,13 @@ pub enum Command {
     /// Runs of workers and receivers: lists, shows and cancels them
     #[command(subcommand)]
     Runs(runs::RunsCommand),
+    /// Begins a session at a node: by a provider of OpenID Connect, or with a key pair
+    Login(login::command::Login),
+    /// Ends the session, and revokes its tokens
+    Logout(login::logout::Logout),
+    /// Who the node takes this command line for
+    #[command(after_help = "Examples:\n  scheduler0 whoami\n  scheduler0 whoami --operator --json")]
+    Whoami,
     /// Leader, members, shards, leases, lag, queues, journals and clocks
     Status(status::Status),
     /// Opens the web UI in a browser, signed in as the operator

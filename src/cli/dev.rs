@@ -222,6 +222,7 @@ mod tests {
             server: None,
             output: None,
             json: false,
+            operator: false,
             insecure: false,
         };
         let (config, keys) = prepare(&global).unwrap();

@@ -1,6 +1,7 @@
 //! The errors of commands that have an exit code of their own. Commands return them inside an
 //! `anyhow::Error`; `run` turns them into the exit code at the end.
 
+use super::login::provider_error::ProviderError;
 use crate::config;
 use crate::secret;
 
@@ -17,6 +18,14 @@ pub enum Failure {
         status: u16,
         /// The message of the node.
         message: String,
+    },
+    /// Exit code 3.
+    #[error("{reason}: scheduler0 login --server {server}")]
+    SessionOver {
+        /// Why the session of `scheduler0 login` is over, and what to do.
+        reason: String,
+        /// The server that it was for.
+        server: String,
     },
     /// Exit code 5.
     #[error("the cluster has no quorum, or an election is under way: nothing fires")]
@@ -41,10 +50,11 @@ impl Failure {
     pub fn code(error: &anyhow::Error) -> u8 {
         match error.downcast_ref::<Failure>() {
             Some(Failure::Usage(_)) => 2,
-            Some(Failure::Refused { .. }) => 3,
+            Some(Failure::Refused { .. } | Failure::SessionOver { .. }) => 3,
             Some(Failure::Unreachable { .. }) => 4,
             Some(Failure::NoQuorum) => 5,
             None if error.is::<config::Error>() || error.is::<secret::Error>() => 2,
+            None if error.downcast_ref().is_some_and(ProviderError::is_passing) => 4,
             Some(Failure::Logged) | None => 1,
         }
     }

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::client::{Client, ClientLogin};
+use super::client::Client;
+use super::client_login::ClientLogin;
 use super::output::Format;
-use super::{Failure, unlock};
-use crate::config::{self, Config, LoadOptions};
+use super::{identity, unlock};
+use crate::config::{Config, LoadOptions};
 use crate::secret::{self, Keys};
 
 /// The data folder of `dev`, unless `DataDir` names another.
@@ -33,6 +34,9 @@ pub struct Global {
     /// The same as -o json
     #[arg(long, global = true, conflicts_with = "output")]
     pub json: bool,
+    /// Acts as the node's operator, by .scheduler0, whatever key pair or session there is
+    #[arg(long, global = true)]
+    pub operator: bool,
     /// Takes a .scheduler0 that other users of this machine may read
     #[arg(long, global = true)]
     pub insecure: bool,
@@ -76,43 +80,32 @@ impl Global {
 
     pub(super) fn client(&self) -> anyhow::Result<Client> {
         let config = self.load_for_client()?;
-        self.client_of(&config, &[&self.url(&config)], self.operator(&config)?)
+        self.client_of(&config, &[&self.url(&config)])
     }
 
-    /// The client of a worker. `--server` may name several nodes, with commas between them. A key
-    /// pair in the environment (`SCHEDULER0_API_KEY` and `SCHEDULER0_API_SECRET`, or files of them)
-    /// is used before the credentials of the node, so that a machine of workers needs no others.
+    /// The client of a worker. `--server` may name several nodes, with commas between them; the
+    /// session of the first is shown to all of them.
     pub(super) fn worker_client(&self) -> anyhow::Result<Client> {
         let config = self.load_for_client()?;
         let urls = self.url(&config);
         let urls: Vec<_> = urls.split(',').map(str::trim).collect();
-        let found = |variable| {
-            let found = config::from_environment(variable, |name| std::env::var(name).ok());
-            found.map_err(Failure::Usage)
-        };
-        let login = match (found("SCHEDULER0_API_KEY")?, found("SCHEDULER0_API_SECRET")?) {
-            (Some(key), Some(secret)) => ClientLogin::Pair { key, secret },
-            (None, None) => self.operator(&config)?,
-            _ => {
-                let message = "SCHEDULER0_API_KEY and SCHEDULER0_API_SECRET: set both, or neither";
-                return Err(Failure::Usage(message.to_owned()).into());
-            }
-        };
-        self.client_of(&config, &urls, login)
+        self.client_of(&config, &urls)
     }
 
-    fn operator(&self, config: &Config) -> anyhow::Result<ClientLogin> {
+    /// The credentials of a command that asks the node at `url`.
+    fn login(&self, config: &Config, url: &str) -> anyhow::Result<ClientLogin> {
+        let chosen = if self.operator { None } else { identity::choose(url)? };
+        chosen.map_or_else(|| self.operator_login(config), Ok)
+    }
+
+    fn operator_login(&self, config: &Config) -> anyhow::Result<ClientLogin> {
         let keys = self.keys(config).map_err(|e| unlock::advice(e, &self.url(config)))?;
         Ok(ClientLogin::of(&keys))
     }
 
-    /// A client for these nodes, and for the configured ones if no flag names a node.
-    fn client_of(
-        &self,
-        config: &Config,
-        urls: &[&str],
-        login: ClientLogin,
-    ) -> anyhow::Result<Client> {
+    /// A client for these nodes, at least one, and for the configured ones if no flag names a node.
+    fn client_of(&self, config: &Config, urls: &[&str]) -> anyhow::Result<Client> {
+        let login = self.login(config, urls[0])?;
         let others = config.replicas.iter().filter(|r| r.node_id != config.node_id);
         let others = others.map(|r| r.address.as_str()).filter(|_| self.server.is_none());
         let all: Vec<&str> = urls.iter().copied().chain(others).collect();

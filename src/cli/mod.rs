@@ -5,6 +5,7 @@
 //!   run ── clap ──> Command ──> init, credential, reset, restore, recover  (files of this node)
 //!                      │
 //!                      ├──────> create, list, runs, explain, remove, status ─> client ─HTTP─> node
+//!                      ├──────> login, logout ──HTTP──> a provider   (the user's session file)
 //!                      ├──────> start, dev ──> crate::node        (runs a node in this process)
 //!                      ├──────> worker ──HTTP──> a node           (runs a command for each run)
 //!                      └──────> next                              (needs no node)
@@ -17,7 +18,9 @@
 mod ask;
 mod backup;
 mod bench;
+mod browser;
 mod client;
+mod client_login;
 mod cluster;
 mod columns;
 mod commands;
@@ -28,10 +31,13 @@ mod explain;
 mod failure;
 mod global;
 mod hardening;
+mod http_cause;
+mod identity;
 mod init;
 mod job_edits;
 mod jobs;
 mod list;
+mod login;
 mod next;
 mod output;
 mod probe;
@@ -47,6 +53,7 @@ mod templates;
 mod ui;
 mod unlock;
 mod visible;
+mod whoami;
 mod worker;
 mod workers;
 

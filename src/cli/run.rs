@@ -8,8 +8,8 @@ use clap::Parser;
 use super::output::{self, Format, Output};
 use super::{
     Cli, Command, Failure, backup, bench, cluster, create, credential, explain, hardening, init,
-    jobs, list, next, probe, recover, remove, reset, runs, start, status, templates, ui, worker,
-    workers,
+    jobs, list, login, next, probe, recover, remove, reset, runs, start, status, templates, ui,
+    whoami, worker, workers,
 };
 use crate::disk::modes;
 use crate::telemetry;
@@ -55,6 +55,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Bench(flags) => bench::run(flags, global, output),
         Command::Restore(flags) => backup::restore(flags, global, output),
         Command::Version => version(output),
+        Command::Login(flags) => runtime()?.block_on(login::command::run(flags, global, output)),
+        Command::Logout(flags) => runtime()?.block_on(login::logout::run(flags, global)),
         Command::Status(status::Status { probe: Some(what), .. }) => {
             // It sends no password, and asks the node that starts with these variables.
             probe::run(*what, &global.url(&global.load_for_node()?))
@@ -66,8 +68,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
                 Command::Status(flags) if flags.wait.or(flags.watch).is_some() => client.quiet(),
                 _ => client,
             };
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(async {
+            runtime()?.block_on(async {
                 match command {
                     Command::Create(command) => create::run(command, &client, output).await,
                     Command::List(command) => list::run(command, &client, output).await,
@@ -83,11 +84,16 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
                     Command::Jobs(command) => jobs::run(command, &client, output).await,
                     Command::Runs(command) => runs::run(command, &client, output).await,
                     Command::Status(flags) => status::run(flags, &client, output).await,
+                    Command::Whoami => whoami::run(&client, output).await,
                     _ => Ok(()),
                 }
             })
         }
     }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 fn version(output: Output) -> anyhow::Result<()> {

@@ -148,6 +148,7 @@ mod tests {
             server: None,
             output: None,
             json: false,
+            operator: false,
             insecure: false,
         };
         let flags = StartFlags {

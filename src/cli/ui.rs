@@ -1,14 +1,12 @@
 //! `ui`: opens the web UI of a node, signed in as its operator. The link has a token that is made
 //! of the node's own secrets; the node is not asked.
 
-use std::env;
 use std::io::{self, IsTerminal as _};
-use std::process::{Command, Stdio};
 
 use clap::Args;
 
-use super::Global;
 use super::output::{Output, line, say};
+use super::{Global, browser};
 use crate::auth::{LINK_SECONDS, link_token};
 use crate::clock::{Clock as _, SystemClock};
 use crate::secret::Keys;
@@ -42,26 +40,12 @@ pub(super) fn run(flags: &Ui, global: &Global, output: Output) -> anyhow::Result
     } else {
         line(&link)?;
     }
-    if !flags.print && io::stderr().is_terminal() && opened(&link) {
+    if !flags.print && io::stderr().is_terminal() && browser::open(&link) {
         say("opened in the browser");
     } else {
         say(&format!("the link signs in as the operator, once, within {LINK_SECONDS} seconds"));
     }
     Ok(())
-}
-
-/// Asks the desktop to open a link; `false` where there is none.
-fn opened(link: &str) -> bool {
-    let is_mac = cfg!(target_os = "macos");
-    let has_display = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| env::var_os(name).is_some());
-    if !is_mac && !has_display {
-        return false;
-    }
-    let program = if is_mac { "open" } else { "xdg-open" };
-    let mut command = Command::new(program);
-    command.arg(link).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    // The browser may stay for hours: it is not waited for.
-    command.spawn().is_ok()
 }
 
 #[cfg(test)]

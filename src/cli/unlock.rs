@@ -19,7 +19,7 @@ pub(super) fn advice(error: secret::Error, url: &str) -> anyhow::Error {
     Failure::Usage(format!(
         "{key} is not set, but a node runs at {url}: use its credentials. Run the command in the \
          folder that it was started in (or the one above `scheduler0-dev`), copy its {} here, or set \
-         {variable} (looked in {places})",
+         {variable} (looked in {places}); as a client of it, `scheduler0 login`",
         secret::FILE
     ))
     .into()

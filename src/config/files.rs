@@ -14,7 +14,7 @@ pub(super) const SUFFIX: &str = "_FILE";
 const LONGEST: u64 = 16 * 1024;
 
 /// Reads a file without the line end that editors and `echo` leave. The error says what to do.
-pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, String> {
+pub fn read(path: &Path) -> Result<Zeroizing<String>, String> {
     let wrong = |what: &dyn std::fmt::Display| format!("{} cannot be used: {what}", path.display());
     let mut bytes = Zeroizing::new(Vec::new());
     let read = File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes));

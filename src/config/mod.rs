@@ -36,7 +36,7 @@ mod values;
 
 pub use egress::EgressProxy;
 pub use error::Error;
-pub use files::from_environment;
+pub use files::{from_environment, read as read_secret_file};
 pub use keys::environment_name;
 pub use oidc_issuer::OidcIssuer;
 pub use options::LoadOptions;

@@ -106,6 +106,11 @@ pub(crate) fn is_open(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.mode() & OTHERS != 0)
 }
 
+/// Returns whether a mode lets group or others do anything.
+pub(crate) fn is_open_mode(mode: u32) -> bool {
+    mode & OTHERS != 0
+}
+
 fn narrow_files(folder: &Path, done: &mut Narrowed) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,

@@ -7,6 +7,7 @@ mod dev;
 mod fake;
 mod first_steps;
 mod job_edits;
+mod login;
 mod next;
 mod requests;
 mod templates;

@@ -25,7 +25,8 @@ tried again as the job says. A line `progress 40 text` on its standard error is 
 run's progress.
 
 Without --server the nodes of the configuration are asked. A key pair is read from
-SCHEDULER0_API_KEY and SCHEDULER0_API_SECRET, else the credentials of the node are used.
+SCHEDULER0_API_KEY and SCHEDULER0_API_SECRET, else the session of `scheduler0 login` at the
+first node is shown, else the credentials of the node are used.
 
 SIGTERM: claims no more, and waits for what runs. A second one kills it.
 

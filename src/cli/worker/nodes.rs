@@ -70,7 +70,7 @@ impl Nodes {
                 let message = format!("the node says {}: {}", reply.status, reply.message());
                 (message, reply.retry_after)
             }
-            Err(failure) => (failure.to_string(), None),
+            Err(failure) => (format!("{failure:#}"), None),
         };
         let next = (place + 1) % self.count();
         // Another request may have gone on already.

@@ -52,6 +52,7 @@ fn a_key_pair_is_made_once_and_kept() {
         server: None,
         output: None,
         json: false,
+        operator: false,
         insecure: false,
     };
     let node = Node::start(answer);
@@ -79,6 +80,7 @@ fn a_node_that_may_not_call_itself_says_so_and_runs_on() {
         server: None,
         output: None,
         json: false,
+        operator: false,
         insecure: false,
     };
     let node = Node::start(|asked| match (asked.method.as_str(), asked.uri.path()) {

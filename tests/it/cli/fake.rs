@@ -59,12 +59,12 @@ pub(super) struct Asked {
 }
 
 /// The answer to each request: status and body.
-pub(super) type Answer = fn(&Asked) -> (u16, Value);
+type Answer = dyn Fn(&Asked) -> (u16, Value) + Send + Sync;
 
 #[derive(Clone)]
 struct Fake {
     asked: Arc<Mutex<Vec<Asked>>>,
-    answer: Answer,
+    answer: Arc<Answer>,
 }
 
 /// A node that answers as told; it ends with its runtime.
@@ -76,13 +76,13 @@ pub(super) struct Node {
 
 impl Node {
     /// Starts it on a free port.
-    pub(super) fn start(answer: Answer) -> Self {
+    pub(super) fn start(answer: impl Fn(&Asked) -> (u16, Value) + Send + Sync + 'static) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let fake = Fake { asked: Arc::default(), answer };
+        let fake = Fake { asked: Arc::default(), answer: Arc::new(answer) };
         let router = Router::new().fallback(take).with_state(fake.clone());
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

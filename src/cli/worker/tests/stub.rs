@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::cli::client::{Client, ClientLogin};
+use crate::cli::client::Client;
+use crate::cli::client_login::ClientLogin;
 use crate::cli::worker::event_lines::EventLines;
 use crate::cli::worker::serve::serve;
 use crate::cli::worker::state::WorkerOptions;
@@ -154,7 +155,7 @@ impl Fixture {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (stub, url) = Stub::start().await;
         stub.set(prepare);
-        let login = ClientLogin::Pair { key: "k".to_owned().into(), secret: "s".to_owned().into() };
+        let login = ClientLogin::pair("k", "s");
         let client = Client::with_login(&[others, &[&url]].concat(), login).unwrap();
         let talk = tempfile::tempfile().unwrap();
         let events = tempfile::tempfile().unwrap();

@@ -1,0 +1,11 @@
+//! `whoami`: who a node takes this command line for, and by which credentials.
+
+use super::client::Client;
+use super::output::{Output, say};
+
+/// Carries it out.
+pub(super) async fn run(client: &Client, output: Output) -> anyhow::Result<()> {
+    let told = client.get("/whoami", &[]).await?;
+    say(&format!("by {}", client.login_words()));
+    output.record(&told)
+}
