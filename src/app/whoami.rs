@@ -17,6 +17,8 @@ pub enum WhoamiKind {
     Operator,
     /// The key pair of a client, or a browser's session that was begun with it.
     Key,
+    /// An access token.
+    Token,
 }
 
 impl WhoamiKind {
@@ -25,6 +27,7 @@ impl WhoamiKind {
         match self {
             Self::Operator => "operator",
             Self::Key => "key",
+            Self::Token => "token",
         }
     }
 }
@@ -76,17 +79,34 @@ impl App {
             scopes: None,
             expires,
         };
-        match *caller {
+        match caller {
             Caller::Operator => {
                 Ok(Whoami { name: Some(self.keys.username().to_owned()), ..nobody })
             }
-            Caller::Client { id, .. } => {
+            Caller::Client { id, scopes, .. } => {
+                let id = *id;
                 let stored = self.read(actor, move |conn| credentials::get(conn, id)).await?;
                 let stored =
                     stored.ok_or_else(|| Error::not_found("credential cannot be found"))?;
-                let api_key = Some(stored.api_key);
-                Ok(Whoami { kind: WhoamiKind::Key, id: Some(id), api_key, ..nobody })
+                Ok(Whoami {
+                    kind: WhoamiKind::Key,
+                    id: Some(id),
+                    api_key: Some(stored.api_key),
+                    name: stored.terms.name,
+                    scopes: Some(*scopes),
+                    expires: expires.into_iter().chain(stored.terms.expires).min(),
+                    ..nobody
+                })
             }
+            Caller::Token(token) => Ok(Whoami {
+                kind: WhoamiKind::Token,
+                issuer: Some(token.issuer.clone()),
+                subject: Some(token.subject.clone()),
+                name: Some(token.name.clone()),
+                scopes: Some(token.scopes),
+                expires: Some(token.expires),
+                ..nobody
+            }),
         }
     }
 }

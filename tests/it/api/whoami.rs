@@ -2,6 +2,7 @@
 //! secrets.
 
 use axum::http::StatusCode;
+use scheduler0::model::scope::{Scope, Scopes};
 use serde_json::json;
 
 use crate::harness::ApiFixture;
@@ -18,10 +19,11 @@ async fn each_caller_is_told_who_it_is_and_nothing_secret() {
     let secret = made.json["data"]["api_secret"].as_str().unwrap();
     let pair = [("x-api-key", key), ("x-secret-key", secret)];
     let id = &made.json["data"]["id"];
+    let all: Vec<_> = Scopes::OF_KEYS.iter().map(Scope::name).collect();
     let camel = api.send_bare("GET", "/api/v1/whoami", &pair, "").await;
-    assert_eq!(camel.json["data"], json!({"kind": "key", "id": id, "apiKey": key}));
+    assert_eq!(camel.json["data"], json!({"kind": "key", "id": id, "apiKey": key, "scopes": all}));
     let snake = api.send_bare("GET", "/whoami", &pair, "").await;
-    assert_eq!(snake.json["data"], json!({"kind": "key", "id": id, "api_key": key}));
+    assert_eq!(snake.json["data"], json!({"kind": "key", "id": id, "api_key": key, "scopes": all}));
     for answer in [camel, snake] {
         assert!(!String::from_utf8(answer.body).unwrap().contains(secret));
     }

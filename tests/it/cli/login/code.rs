@@ -52,7 +52,7 @@ fn a_login_in_the_browser_makes_a_session_that_commands_show() {
     assert_eq!(listed.code, 0, "{}", listed.err);
     assert_eq!(
         (setup.shown("authorization"), setup.shown("x-peer")),
-        ("Bearer at-1".into(), "".into())
+        ("Bearer at-1".into(), String::new())
     );
     let whoami = setup.run(&["whoami", "--json"]);
     let told: Value = serde_json::from_str(&whoami.out).unwrap();

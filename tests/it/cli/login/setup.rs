@@ -166,7 +166,7 @@ impl Running {
         let mut out = String::new();
         self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
         let code = self.child.wait().unwrap().code().expect("it was not killed");
-        for line in self.lines.iter() {
+        for line in &self.lines {
             self.said.push_str(&line);
             self.said.push('\n');
         }
