@@ -89,12 +89,12 @@ fn bearer(value: &HeaderValue) -> Result<Presented<'_>, TokenError> {
 mod tests {
     use super::*;
 
+    /// The headers of a request, and what it presents.
+    type Row<'a> = (&'a [(&'static str, &'a str)], Result<Presented<'a>, AuthError>);
+
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
     }
-
-    /// Headers, and what they show.
-    type Row<'a> = (&'a [(&'static str, &'a str)], Result<Presented<'a>, AuthError>);
 
     #[test]
     fn what_a_request_shows() {

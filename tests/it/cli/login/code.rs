@@ -65,10 +65,10 @@ fn the_browser_of_the_desktop_is_opened_with_the_link() {
     let setup = Setup::new(Behavior::default());
     let folder = setup.home().join("bin");
     fs::create_dir(&folder).unwrap();
-    let opener = folder.join("xdg-open");
+    let program = folder.join("xdg-open");
     let script = "#!/bin/sh\nprintf %s \"$1\" > \"$HOME/opened.new\"\nmv \"$HOME/opened.new\" \"$HOME/opened\"\n";
-    fs::write(&opener, script).unwrap();
-    fs::set_permissions(&opener, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
     let path = format!("{}:/usr/bin:/bin", folder.display());
     let variables = [("PATH", path.as_str()), ("DISPLAY", ":0")];
     let mut login = setup.start(&["login", "--port", "0"], &variables, "");
