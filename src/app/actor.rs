@@ -29,7 +29,8 @@ pub struct Actor {
     /// The principal that its reads are counted by. All keys of a tree are one principal, and so
     /// are all operators.
     pub principal: Principal,
-    /// What a client's key or an access token may be used for. `authz` asks; an operator needs none.
+    /// What a client's key or an access token may be used for. `authz` asks; an operator needs
+    /// none.
     pub scopes: Scopes,
 }
 

@@ -1,6 +1,6 @@
 //! Who the command line is at a node, where no flag says it: the key pair of the environment, else
-//! the session of that node, else the node's operator by `.scheduler0`. Called by `global` for every
-//! command that talks to a node.
+//! the session of that node, else the node's operator by `.scheduler0`. Called by `global` for
+//! every command that talks to a node.
 
 use std::sync::Arc;
 

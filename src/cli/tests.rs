@@ -14,7 +14,12 @@ fn parse(line: &str) -> Result<Cli, clap::Error> {
 fn the_tree_is_sound() {
     Cli::command().debug_assert();
     let help = Cli::command().render_long_help().to_string();
-    for part in ["Exit codes:", "3  the node refused", "4  the node cannot be reached", "--json"] {
+    for part in [
+        "Exit codes:",
+        "3  the node refused",
+        "4  the node, or the provider of a login, cannot",
+        "--json",
+    ] {
         assert!(help.contains(part), "{part}");
     }
 }

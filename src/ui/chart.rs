@@ -22,7 +22,8 @@ pub(crate) struct Bar<const N: usize> {
 const HEIGHT: u32 = 120;
 const STEP: u32 = 10;
 
-/// Stacked bars with a legend; `words` shows a value. Bars with something in them lead to what they count.
+/// Stacked bars with a legend; `words` shows a value. Bars with something in them lead to what they
+/// count.
 pub(crate) fn bars<const N: usize>(
     title: &str,
     series: &[Series; N],

@@ -1,4 +1,5 @@
-//! The API for operators: the cluster and its members, backups, credentials, probes, and who a caller is.
+//! The API for operators: the cluster and its members, backups, credentials, probes, and who a
+//! caller is.
 
 pub(crate) mod auth_config;
 pub(crate) mod backups;

@@ -300,8 +300,8 @@ impl EventStream {
     }
 
     /// Says whether the credential of the reader was neither archived nor deleted meanwhile, has
-    /// not expired, has all scopes that it had, and its session was not ended; or whether its access
-    /// token has not expired.
+    /// not expired, has all scopes that it had, and its session was not ended; or whether its
+    /// access token has not expired.
     async fn may_go_on(&self) -> bool {
         let now = self.app.now();
         if let ActorKind::Token(token) = &self.actor.kind {

@@ -83,8 +83,8 @@ impl App {
     ) -> Result<RateReport, Error> {
         authorize(actor, Action::HistoryRead, Resource::of_project(project))?;
         let (first, count) = minutes(ends, self.now())?;
-        // What was dropped here is dropped everywhere: no node shows a part of a minute, and the sums
-        // of projects are of the minutes that are shown.
+        // What was dropped here is dropped everywhere: no node shows a part of a minute, and the
+        // sums of projects are of the minutes that are shown.
         let dropped = self.read(actor, meta::history_dropped).await?;
         let gone = dropped.map_or(0, |dropped| dropped.div_euclid(MINUTE) - first + 1);
         let gone = usize::try_from(gone).unwrap_or(0).min(count);

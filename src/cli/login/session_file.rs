@@ -304,6 +304,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_of_something_else_is_refused_and_never_quoted() {
         let home = tempfile::tempdir().unwrap();
+        fs::set_permissions(home.path(), Permissions::from_mode(0o700)).unwrap();
         let file = SessionFile { folder: home.path().to_owned() };
         for (text, wanted) in [
             ("{\"version\": 1, \"servers\": {\"a\": {\"kind\": \"hush\"}}}", "log in again"),

@@ -23,7 +23,7 @@ use crate::ui::words::length;
 /// The field by which a person says that an operation with lasting effects is meant.
 const MEANT: &str = "meant";
 /// The ends of paths whose operations change many records, or what cannot be had back.
-const LASTING: [&str; 14] = [
+const LASTING: [&str; 15] = [
     "archive",
     "cleanup-old-logs",
     "delete",
@@ -37,6 +37,7 @@ const LASTING: [&str; 14] = [
     "replay",
     "restore",
     "resume",
+    "rotate",
     "rotate-secret",
 ];
 

@@ -26,7 +26,11 @@ pub(crate) async fn show_projects(page: Page, headers: HeaderMap) -> Result<Resp
     let app = &page.ui.app;
     let listed = app.list_projects(&page.actor, order, Gather::new(ROWS)).await?;
     let ids = listed.records.iter().map(|one: &ProjectRecord| one.project.id).collect();
-    let jobs = app.count_project_jobs(&page.actor, ids).await?;
+    let jobs = if page.may(Action::JobsRead) {
+        Some(app.count_project_jobs(&page.actor, ids).await?)
+    } else {
+        None
+    };
     let new = html! {
         @if page.may(Action::ProjectsWrite) {
             a.button.primary href="/ui/projects/new" { (icon("plus")) "New project" }
@@ -38,7 +42,8 @@ pub(crate) async fn show_projects(page: Page, headers: HeaderMap) -> Result<Resp
         } @else {
             (table("Projects", HEAD, html! {
                 @for one in &listed.records {
-                    (row(&page, one, jobs.get(&one.project.id).copied().unwrap_or(0)))
+                    @let jobs = jobs.as_ref().map(|jobs| jobs.get(&one.project.id).copied().unwrap_or(0));
+                    (row(&page, one, jobs))
                 }
             }))
         }
@@ -62,14 +67,15 @@ pub(crate) async fn show_projects(page: Page, headers: HeaderMap) -> Result<Resp
     Ok(page.document(Place::Projects, "Projects", body))
 }
 
-fn row(page: &Page, one: &ProjectRecord, jobs: u64) -> Markup {
+/// A row of the list. Who may not read jobs is not told how many there are.
+fn row(page: &Page, one: &ProjectRecord, jobs: Option<u64>) -> Markup {
     let project = &one.project;
     let place = format!("/ui/projects/{}", project.id);
     html! {
         tr data-href=(place) {
             td.lead data-label="Project" { a href=(place) { (clipped(&project.name, 48)) } " " span.muted.num { "#" (project.id) } }
             td data-label="State" { (state(page, one)) }
-            td.num data-label="Jobs" { a.plain href=(jobs_of(project.id)) { (count(jobs)) } }
+            td.num data-label="Jobs" { @match jobs { Some(jobs) => a.plain href=(jobs_of(project.id)) { (count(jobs)) }, None => "–" } }
             td data-label="Description" { span.muted { (clipped(&project.description, 72)) } }
             td data-label="Changed" { (page.context.brief(project.modified.unwrap_or(project.created), None)) }
         }

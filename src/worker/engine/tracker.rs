@@ -177,8 +177,8 @@ impl Tracker {
         }
     }
 
-    /// Holds a due instant open for members that were left out of it, while they are under way under
-    /// a later one. If that comes to nothing, the next owner must still find them above the
+    /// Holds a due instant open for members that were left out of it, while they are under way
+    /// under a later one. If that comes to nothing, the next owner must still find them above the
     /// watermark. What else is under way there counts for nothing: it may be waiting for just this
     /// watermark.
     pub fn hold(&mut self, shard: ShardId, of: Instants, members: &Members) {

@@ -46,7 +46,8 @@ async fn scopes_that_are_missing_are_named() {
                 "missing_scopes": ["jobs:write"],
                 "error": {
                     "code": "missing_scopes",
-                    "message": "missing required scopes: jobs:write",
+                    "message": "missing required scopes: jobs:write: use an api key that has them, \
+                                or the node's username and password",
                 },
             })
         );
@@ -102,9 +103,13 @@ async fn a_token_makes_no_key_that_may_do_more_than_itself() {
         let refused = oidc.send(scope, "POST", "/credentials", &json!({})).await;
         assert_eq!(refused.json["error"]["code"], "missing_scopes", "{scope}");
     }
-    let made = oidc.send("admin", "POST", "/credentials", &json!({})).await;
+    let refused = oidc.send("admin", "POST", "/credentials", &json!({})).await;
+    assert_eq!(refused.json["missing_scopes"], json!(["cluster:read", "cluster:admin"]));
+    let open = Fixture::with(|terms| OidcIssuer { allow_cluster: true, ..terms }).await;
+    let all = "admin cluster:read cluster:admin";
+    let made = open.send(all, "POST", "/credentials", &json!({})).await;
     assert_eq!(made.status, 201, "{:?}", made.json);
-    let own = oidc.send("admin", "POST", "/sessions/end", &json!({})).await;
+    let own = open.send(all, "POST", "/sessions/end", &json!({})).await;
     assert_eq!((own.status.as_u16(), &own.json["error"]["field"]), (400, &json!("credential_id")));
 }
 
