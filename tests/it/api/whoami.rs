@@ -1,5 +1,5 @@
-//! `GET /whoami`: who the node takes a caller for, in the words of its credentials and without their
-//! secrets.
+//! `GET /whoami`: who the node takes a caller for, in the words of its credentials and without
+//! their secrets.
 
 use axum::http::StatusCode;
 use scheduler0::model::scope::{Scope, Scopes};

@@ -123,8 +123,10 @@ async fn a_preview_for_a_job_has_the_instants_that_it_fires_at() {
     let api = ApiFixture::build().await;
     api.project().await;
     for spec in ["H H * * *", "@every 7m"] {
-        let job = json!({"spec": spec, "timezone": "UTC", "callbackUrl": "http://a.example/"});
-        created(&api, job).await;
+        let job = json!({
+            "projectId": 1, "spec": spec, "timezone": "UTC", "callbackUrl": "http://a.example/",
+        });
+        assert_eq!(api.post("/api/v1/jobs", json!([job])).await.status, StatusCode::ACCEPTED);
     }
     let browser = Browser::operator(&api).await;
     for (id, spec) in [(1, "H+H+*+*+*"), (2, "%40every+7m")] {
