@@ -12,10 +12,10 @@
 //! | [`cli`] | the command line: start, dev, configuration, credentials, clients' commands, bench |
 //! | [`node`] | the process put together; start order and stop order |
 //! | [`server`], [`api`], [`ui`] | the API's port and its bounds; JSON; pages for people |
-//! | [`app`], [`auth`] | use cases, actors and their rights; the check of credentials |
+//! | [`app`], [`auth`] | use cases, actors and their rights; the check of keys and tokens |
 //! | [`coordinator`], [`worker`] | the duties of a leader; the duties of an owner of shards |
 //! | [`gateway`] | what worker processes speak to: their claims and heartbeats |
-//! | [`events`] | the newest facts of the log in a ring, and readers of it |
+//! | [`events`] | the newest facts of the log in a ring, results by the minute, and their readers |
 //! | [`cluster`] | propose, read, change feed, membership, leadership |
 //! | [`raft`], [`peer`] | openraft's log, state machine and snapshots; messages between nodes |
 //! | [`executor`] | kinds of target, each in a folder: how requests are written and sent |
