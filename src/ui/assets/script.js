@@ -150,7 +150,7 @@
     const name = part.dataset.part;
     if (busy.has(name) || inUse(part)) { due.add(name); return; }
     busy.add(name); due.delete(name);
-    let pause = 500;
+    let pause = 800;
     try {
       const url = new URL(here, location.href);
       url.searchParams.set("part", name); url.hash = "";
@@ -166,7 +166,7 @@
       if (inUse(part)) { due.add(name); return; }
       tags.set(name, tag);
       replace(part, text);
-    } catch { due.add(name); pause = Math.min((waits.get(name) || 500) * 2, 30000); waits.set(name, pause); } finally { setTimeout(() => busy.delete(name), pause); }
+    } catch { due.add(name); pause = Math.min((waits.get(name) || 500) * 2, 30000); waits.set(name, pause); } finally { setTimeout(() => { busy.delete(name); drain(); }, pause); }
   };
   // Keeps what is open, ticked and focused, and shows what changed. Rows do not move under the
   // pointer: those that are new wait behind a button then.
@@ -199,14 +199,18 @@
     if (again) again.focus();
     tell();
   };
+  const want = part => due.add(part.dataset.part);
   const mark = type => {
     // What stands for several changes of runs marks the parts of each.
     const marks = type === "runs_changed" ? ["run_accepted", "run_lost", "run_cancelled", "job_progress"] : [type];
-    for (const part of parts()) if (part.dataset.on.split(" ").some(one => marks.includes(one))) due.add(part.dataset.part);
+    for (const part of parts()) if (part.dataset.on.split(" ").some(one => marks.includes(one))) want(part);
+    setTimeout(drain);
   };
-  for (const part of $$("[data-late]")) due.add(part.dataset.part);
-  function refreshAll() { for (const part of parts()) due.add(part.dataset.part); }
-  setInterval(() => { if (!document.hidden && !paused) for (const part of parts()) if (due.has(part.dataset.part)) refresh(part); }, 500);
+  $$("[data-late]").forEach(want);
+  function refreshAll() { parts().forEach(want); }
+  // What an idle part waits for is fetched at once, and each part once a second at most.
+  function drain() { if (!document.hidden && !paused) for (const part of parts()) if (due.has(part.dataset.part)) refresh(part); }
+  setInterval(drain, 500);
 
   const notice = (id, kind, words, links) => {
     let box = $("#" + id);
