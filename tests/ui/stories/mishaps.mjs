@@ -12,8 +12,9 @@ export async function story(test) {
 
   // A secret that is shown once stays on the page, however often it is clicked.
   await page.goto(`/ui/projects/${project}`);
-  const rotate = page.locator(`form[action="/ui/projects/${project}/rotate"]`).first();
-  await rotate.evaluate((form) => form.requestSubmit());
+  // Found and sent in one step: the part may be fetched anew in between.
+  const rotate = `form[action="/ui/projects/${project}/rotate"]`;
+  await page.evaluate((form) => document.querySelector(form).requestSubmit(), rotate);
   const secret = page.locator("code[data-copy]").last();
   await secret.waitFor();
   const text = await secret.textContent();
