@@ -12,6 +12,7 @@
 //! | 5 | templates of jobs, `TerminateJob`, `EndSessions`, `ReshapeJobs`; schema 6 |
 //! |   | `{{template}}` in targets |
 //! | 6 | terms of credentials, their rotation and last use; actors by access tokens; schema 7 |
+//! | 7 | audit; reach, accounts and their limits; targets of projects; schema 8 |
 //!
 //! A new field of what travels as JSON is news, too: an older program drops it, and stores the
 //! rest.
@@ -31,11 +32,11 @@ use crate::model::result_code::ResultCode;
 use crate::model::target::{Executor, HttpTarget};
 
 /// The level of this program.
-pub const LEVEL: u32 = 6;
+pub const LEVEL: u32 = 7;
 
 /// The level that brought the newest schema step: only a node of that level can open a snapshot of
 /// this program's state.
-pub const SCHEMA_LEVEL: u32 = 6;
+pub const SCHEMA_LEVEL: u32 = 7;
 
 impl Proposal {
     /// The lowest level whose programs can decode and apply this proposal. An actor that older

@@ -10,12 +10,12 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::Error;
-use super::schema_steps::{V1, V2, V3, V4, V5, V6, V7};
+use super::schema_steps::{V1, V2, V3, V4, V5, V6, V7, V8};
 use crate::disk::spare;
 
 /// The steps of the schema, one a version, in order; `user_version` says how many were taken. A
 /// step is never changed.
-const STEPS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7];
+const STEPS: &[&str] = &[V1, V2, V3, V4, V5, V6, V7, V8];
 /// The newest version that this binary reads.
 pub(super) const KNOWN: i64 = STEPS.len() as i64;
 

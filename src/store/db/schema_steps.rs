@@ -294,3 +294,7 @@ ALTER TABLE credentials ADD COLUMN old_until INTEGER;
 ALTER TABLE credentials ADD COLUMN used INTEGER;
 ALTER TABLE credentials ADD COLUMN used_from TEXT;
 ";
+
+/// Who did what, and how far each reaches.
+pub(super) const V8: &str = "
+";
