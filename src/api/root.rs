@@ -1,18 +1,19 @@
-//! `GET /` and the prefixes themselves: links for a person who opens a node's address in a browser,
-//! and the documents of this very version. The routes need no credentials and tell nothing of the
-//! cluster.
+//! `GET /` and the prefixes themselves: links for a person who asks a node what it is, and the
+//! documents of this very version. A browser that opens the node's address is led to the web UI,
+//! where the node serves it. The routes need no credentials and tell nothing of the cluster.
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use serde::Serialize;
 
 use crate::api::http::respond;
 use crate::api::http::route_prefix::RoutePrefix;
-use crate::api::state::AppState;
+use crate::api::state::{ApiState, AppState};
 
 /// The documents by their paths in the repository, so that the links between them work.
 const DOCUMENTS: [(&str, &str); 5] = [
@@ -52,7 +53,15 @@ pub(crate) fn router() -> Router<Arc<AppState>> {
     router
 }
 
-async fn root(prefix: axum::Extension<RoutePrefix>) -> Response {
+async fn root(
+    State(state): ApiState,
+    prefix: Extension<RoutePrefix>,
+    headers: HeaderMap,
+) -> Response {
+    if state.app.config().ui && *prefix == RoutePrefix::Root && accepts_pages(&headers) {
+        let vary = (header::VARY, HeaderValue::from_static("accept"));
+        return ([vary], Redirect::to("/ui")).into_response();
+    }
     let root = Root {
         name: "scheduler0",
         version: env!("CARGO_PKG_VERSION"),
@@ -68,6 +77,12 @@ async fn root(prefix: axum::Extension<RoutePrefix>) -> Response {
         },
     };
     respond::ok(&root, prefix.casing())
+}
+
+/// Says whether a request is that of a browser. Programs do not ask for HTML.
+fn accepts_pages(headers: &HeaderMap) -> bool {
+    let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    accepts.is_some_and(|accepts| accepts.contains("text/html"))
 }
 
 fn document(text: &'static str) -> Response {

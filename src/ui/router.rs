@@ -4,10 +4,9 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Extension, Request};
-use axum::http::{Method, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::extract::Extension;
+use axum::middleware::from_fn_with_state;
+use axum::response::Redirect;
 use axum::routing::{get, post};
 
 use crate::ui::admin::{backups, events, keys, node};
@@ -28,7 +27,8 @@ use crate::ui::state::UiState;
 use crate::ui::templates;
 use crate::ui::workers::show_workers;
 
-/// The router of the API with the pages beside it. A browser that opens `/` is led to them.
+/// The router of the API with the pages beside it. No layer of theirs is around the API, since each
+/// costs every request of a client.
 pub fn router(api: Router, state: Arc<UiState>) -> Router {
     let pages = Router::new()
         .merge(records())
@@ -73,7 +73,7 @@ pub fn router(api: Router, state: Arc<UiState>) -> Router {
         .layer(Extension(InProcess(api.clone())))
         .layer(from_fn_with_state(state.clone(), enter))
         .with_state(state);
-    Router::new().merge(pages).merge(api).layer(from_fn(lead_browser))
+    Router::new().merge(pages).merge(api)
 }
 
 /// The pages of projects and executors.
@@ -131,17 +131,4 @@ fn of_operators() -> Router<Arc<UiState>> {
 
 async fn no_page() -> PageError {
     PageError::no_page()
-}
-
-/// Leads a browser from the address of the node to the pages. Programs get what the API has there.
-async fn lead_browser(request: Request, next: Next) -> Response {
-    let is_root = request.uri().path() == "/" && *request.method() == Method::GET;
-    let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    if is_root && accepts.is_some_and(|accepts| accepts.contains("text/html")) {
-        let mut response = Redirect::to("/ui").into_response();
-        let vary = axum::http::HeaderValue::from_static("accept");
-        response.headers_mut().insert(header::VARY, vary);
-        return response;
-    }
-    next.run(request).await
 }
