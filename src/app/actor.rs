@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::auth::{Caller, TokenCaller};
 use crate::listen::Principal;
 use crate::model::actor::ActorRef;
+use crate::model::reach::Reach;
 use crate::model::scope::Scopes;
 
 /// The kind of an actor, which decides what it may do and how far it reaches.
@@ -32,9 +33,23 @@ pub struct Actor {
     /// What a client's key or an access token may be used for. `authz` asks; an operator needs
     /// none.
     pub scopes: Scopes,
+    /// The records that exist for it. Only its caller says it, and what narrows it.
+    reach: Arc<Reach>,
 }
 
 impl Actor {
+    /// The records that exist for it: its reads find no others, and its writes change no others.
+    pub fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    /// The same actor, limited to what another reach has, too.
+    #[must_use]
+    pub fn within(mut self, reach: &Reach) -> Self {
+        self.reach = Arc::new(self.reach.intersect(reach));
+        self
+    }
+
     /// The credential that limits its reach; `None` for an operator and for a token, which reach
     /// all credentials as far as they may read or change any.
     pub(in crate::app) fn limit(&self) -> Option<u64> {
@@ -62,6 +77,7 @@ impl From<&Actor> for ActorRef {
 impl From<Caller> for Actor {
     fn from(caller: Caller) -> Self {
         let principal = caller.principal();
+        let reach = caller.reach();
         let (kind, scopes) = match caller {
             Caller::Operator => (ActorKind::Operator, Scopes::ALL),
             Caller::Client { id, scopes, .. } => (ActorKind::Client { credential: id }, scopes),
@@ -70,7 +86,7 @@ impl From<Caller> for Actor {
                 (ActorKind::Token(token), scopes)
             }
         };
-        Self { kind, principal, scopes }
+        Self { kind, principal, scopes, reach }
     }
 }
 
@@ -81,7 +97,7 @@ mod tests {
 
     #[test]
     fn the_log_names_the_credential_that_was_authenticated_and_not_the_root_of_its_tree() {
-        let client = Actor::from(Caller::Client { id: 7, root: 3, scopes: Scopes::NONE });
+        let client = Actor::from(Caller::client_of_all(7, 3, Scopes::NONE));
         assert_eq!(ActorRef::from(&client), ActorRef::Client { credential: 7 });
         let operator = Actor::from(Caller::Operator);
         assert_eq!(ActorRef::from(&operator), ActorRef::Operator);

@@ -145,7 +145,7 @@ mod tests {
     use crate::auth::{Caller, TokenCaller};
 
     fn client(scopes: Scopes) -> Actor {
-        Actor::from(Caller::Client { id: 1, root: 1, scopes })
+        Actor::from(Caller::client_of_all(1, 1, scopes))
     }
 
     #[test]

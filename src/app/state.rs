@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::app::actor::Actor;
+use crate::app::actor::{Actor, ActorKind};
 use crate::app::backups::slot::BackupSlot;
 use crate::app::cluster_admin::ClusterAdmin;
 use crate::app::error::Error;
@@ -208,6 +208,11 @@ impl App {
         if adds(&command) {
             self.admit_write()?;
         }
+        // A key's own reach is looked up where the command takes effect.
+        let command = match actor.kind {
+            ActorKind::Operator => command.within(actor.reach()),
+            ActorKind::Client { .. } | ActorKind::Token(_) => command,
+        };
         Ok(self.cluster.propose(command.asked_by(actor.into())).await?)
     }
 }

@@ -6,8 +6,8 @@ use crate::app::authz::{Action, Resource, authorize};
 use crate::app::error::Error;
 use crate::app::state::App;
 use crate::auth::{Caller, SessionLife};
-use crate::model::Millis;
 use crate::model::scope::Scopes;
+use crate::model::{Millis, ProjectId};
 use crate::store::credentials;
 
 /// The kind of credentials that a caller has shown.
@@ -49,6 +49,8 @@ pub struct Whoami {
     pub name: Option<String>,
     /// The scopes; `None` where the credentials are not limited by scopes.
     pub scopes: Option<Scopes>,
+    /// The projects that a key is bound to; `None` where it reaches all of its account.
+    pub projects: Option<Vec<ProjectId>>,
     /// The end of the session or of the credentials; `None` where they have none.
     pub expires: Option<Millis>,
 }
@@ -77,6 +79,7 @@ impl App {
             subject: None,
             name: None,
             scopes: None,
+            projects: None,
             expires,
         };
         match caller {
@@ -94,6 +97,7 @@ impl App {
                     api_key: Some(stored.api_key),
                     name: stored.terms.name,
                     scopes: Some(*scopes),
+                    projects: stored.terms.projects,
                     expires: expires.into_iter().chain(stored.terms.expires).min(),
                     ..nobody
                 })

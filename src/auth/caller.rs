@@ -5,8 +5,9 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use crate::listen::Principal;
-use crate::model::Millis;
+use crate::model::reach::Reach;
 use crate::model::scope::Scopes;
+use crate::model::{FIRST_ACCOUNT, Millis};
 
 /// A caller whose credentials were right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Caller {
         root: u64,
         /// What its key may be used for.
         scopes: Scopes,
+        /// The records that exist for it.
+        reach: Arc<Reach>,
     },
     /// A person or a program, by an access token of an issuer.
     Token(Arc<TokenCaller>),
@@ -60,6 +63,20 @@ impl TokenCaller {
 }
 
 impl Caller {
+    /// A client of the first account whose key reaches all projects.
+    pub fn client_of_all(id: u64, root: u64, scopes: Scopes) -> Self {
+        Self::Client { id, root, scopes, reach: Arc::new(Reach::of_account(FIRST_ACCOUNT)) }
+    }
+
+    /// The records that exist for this caller. An access token reaches all of the first account.
+    pub fn reach(&self) -> Arc<Reach> {
+        match self {
+            Self::Operator => Arc::new(Reach::all()),
+            Self::Client { reach, .. } => Arc::clone(reach),
+            Self::Token(_) => Arc::new(Reach::of_account(FIRST_ACCOUNT)),
+        }
+    }
+
     /// The principal by which connections and memory are counted for this caller. All keys of a
     /// tree are one principal: otherwise a key could make others and take a share for each.
     pub fn principal(&self) -> Principal {

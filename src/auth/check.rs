@@ -312,7 +312,7 @@ mod tests {
         let auth = Auth::new(keys.clone());
         let at = |now| Origin::new(now, None);
         let opens = |key, secret, now| auth.check_pair(&pairs, (key, secret), &at(now));
-        let client = |id| Some(Caller::Client { id, root: id, scopes: Scopes::OF_KEYS });
+        let client = |id| Some(Caller::client_of_all(id, id, Scopes::OF_KEYS));
         assert_eq!(opens("key1", "secret", 0), client(1));
         assert_eq!(opens("key1", "secre", 0), None);
         assert_eq!(opens("key2", "secret", 0), None);

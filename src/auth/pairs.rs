@@ -2,12 +2,14 @@
 //! credentials and keeps it. Nothing here checks a secret or reads the store.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::caller::Caller;
 use super::origin::Origin;
 use crate::model::Millis;
 use crate::model::credential::{Credential, HOUR_MS, KeyUse, OldSecret};
 use crate::model::key_terms::KeyTerms;
+use crate::model::reach::Reach;
 
 /// The valid pairs of a cluster, and which sessions are over.
 #[derive(Default)]
@@ -29,7 +31,6 @@ impl Pairs {
 }
 
 /// The credential behind a key.
-#[derive(Default)]
 pub(super) struct Pair {
     /// The id of the credential.
     pub(super) id: u64,
@@ -41,10 +42,29 @@ pub(super) struct Pair {
     pub(super) old_secret: Option<OldSecret>,
     /// What it may be used for, until when, and from where.
     pub(super) terms: KeyTerms,
+    /// The records that exist for its client.
+    pub(super) reach: Arc<Reach>,
     /// The hour of its last use that the cluster knows.
     pub(super) last_hour: Option<i64>,
     /// Sessions that were begun with it up to this instant are over.
     pub(super) sessions_from: Option<Millis>,
+}
+
+#[cfg(test)]
+impl Default for Pair {
+    fn default() -> Self {
+        let row = Credential::default();
+        Self {
+            id: 0,
+            root: 0,
+            verifier: Vec::new(),
+            old_secret: None,
+            reach: Arc::new(row.reach()),
+            terms: row.terms,
+            last_hour: None,
+            sessions_from: None,
+        }
+    }
 }
 
 impl Pair {
@@ -52,7 +72,7 @@ impl Pair {
     pub(super) fn caller(&self, origin: &Origin) -> Option<Caller> {
         let holds = self.terms.hold_at(origin.now) && self.terms.allow_from(origin.address);
         let (id, root, scopes) = (self.id, self.root, self.terms.scopes());
-        holds.then_some(Caller::Client { id, root, scopes })
+        holds.then(|| Caller::Client { id, root, scopes, reach: Arc::clone(&self.reach) })
     }
 
     /// The use of it by a request, if the cluster knows of none in that hour.
@@ -71,13 +91,16 @@ pub(super) fn pairs_of(
 ) -> HashMap<String, Pair> {
     let roots = roots(&rows);
     let open = rows.into_iter().filter(|row| !row.archived);
-    open.map(|Credential { id, api_key, verifier, old_secret, terms, last_use, .. }| {
+    open.map(|row| {
+        let reach = Arc::new(row.reach());
+        let Credential { id, api_key, verifier, old_secret, terms, last_use, .. } = row;
         let pair = Pair {
             id,
             root: roots.get(&id).copied().unwrap_or(id),
             verifier,
             old_secret,
             terms,
+            reach,
             last_hour: last_use.map(|used| used.hour),
             sessions_from: ended.get(&id).copied(),
         };
@@ -165,7 +188,7 @@ mod tests {
             let address = Some(address.parse().unwrap());
             pairs["7"].caller(&Origin { now, address, network: None })
         };
-        let client = Caller::Client { id: 7, root: 7, scopes: Scopes::one(Scope::JobsRead) };
+        let client = Caller::client_of_all(7, 7, Scopes::one(Scope::JobsRead));
         assert_eq!(caller(999, "10.1.1.1"), Some(client));
         assert_eq!(caller(1_000, "10.1.1.1"), None, "it has expired");
         assert_eq!(caller(999, "11.1.1.1"), None, "from elsewhere");

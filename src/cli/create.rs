@@ -51,6 +51,9 @@ pub struct Credential {
     /// The addresses and networks that it may be used from, such as 10.0.0.0/8
     #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
     allowed_ips: Vec<String>,
+    /// The numbers of the projects that it reaches, such as 1,2; without it all
+    #[arg(long, value_name = "PROJECT", value_delimiter = ',')]
+    projects: Vec<u64>,
 }
 
 /// Flags of `create project`.
@@ -160,6 +163,9 @@ async fn credential(flags: &Credential, client: &Client, output: Output) -> anyh
         if !texts.is_empty() {
             body.insert(field.to_owned(), texts.clone().into());
         }
+    }
+    if !flags.projects.is_empty() {
+        body.insert("projects".to_owned(), flags.projects.clone().into());
     }
     if let Some(text) = &flags.expires {
         body.extend([expiry(text)?]);

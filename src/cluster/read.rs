@@ -13,6 +13,7 @@ use tokio::time::Sleep;
 
 use super::error::Error;
 use super::handle::Cluster;
+use crate::model::reach::Reach;
 use crate::store::{self, ReadClass, ReadEnd, ReadLimit};
 
 /// The time after its deadline for which a client's read is waited for: SQLite is asked often, but
@@ -37,27 +38,40 @@ impl Cluster {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        found(self.inner.store.begin(class, None, read), std::future::pending()).await
+        let begun = self.inner.store.begin(class, None, Reach::all(), read);
+        found(begun, std::future::pending()).await
     }
 
-    /// The same for a client: within its limit, which is ended when this future is dropped, with
-    /// [`Error::Ended`]. The answer comes soon after the deadline at the latest.
-    pub async fn read_within<T, F>(&self, limit: Arc<ReadLimit>, read: F) -> Result<T, Error>
+    /// Says whether a read of a client has found that there is more than one account.
+    pub fn has_other_accounts(&self) -> bool {
+        self.inner.store.has_other_accounts()
+    }
+
+    /// The same for a client: within its reach, and within its limit, which is ended when this
+    /// future is dropped, with [`Error::Ended`]. The answer comes soon after the deadline at the
+    /// latest.
+    pub async fn read_within<T, F>(
+        &self,
+        limit: Arc<ReadLimit>,
+        reach: Reach,
+        read: F,
+    ) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.begin_within(limit, read).answer().await
+        self.begin_within(limit, reach, read).answer().await
     }
 
     /// Begins a client's read without waiting for its result: the queue of reads calls this from
     /// the thread whose read is over, so that no thread waits for a task in between.
-    pub fn begin_within<T, F>(&self, limit: Arc<ReadLimit>, read: F) -> BegunRead<T>
+    pub fn begin_within<T, F>(&self, limit: Arc<ReadLimit>, reach: Reach, read: F) -> BegunRead<T>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let begun = self.inner.store.begin(ReadClass::Client, Some(Arc::clone(&limit)), read);
+        let (class, held) = (ReadClass::Client, Some(Arc::clone(&limit)));
+        let begun = self.inner.store.begin(class, held, reach, read);
         BegunRead { limit: Limited(limit), begun }
     }
 }

@@ -19,6 +19,7 @@ use crate::model::key_terms::{KeyTerms, TermsEdit};
 use crate::model::members::Members;
 use crate::model::offer::{Offer, RunProgress, Taken};
 use crate::model::project::ProjectSettings;
+use crate::model::reach::Reach;
 use crate::model::result_code::ResultCode;
 use crate::model::run::{BeginRun, Occurrence, Phase, Report};
 use crate::model::run_report::{RunReport, Said};
@@ -127,6 +128,7 @@ fn samples() -> Vec<Command> {
         Command::ChangeCredential { id: 3, edit: Box::new(terms_edit()), by: by() },
         Command::RotateCredential { id: 3, verifier: vec![1, 255], overlap: 300 },
         Command::TouchCredentials(vec![KeyUse { id: 3, hour: 500_000, from: None }]),
+        Command::Tick.within(&Reach::of_projects(2, Some(&[7, 300]))),
     ]
 }
 
@@ -356,9 +358,12 @@ fn templates_and_their_instances_need_their_level() {
     let instance = JobDefinition { template: Some(of), ..JobDefinition::default() };
     let (request, jobs) = (1, vec![NewJob::default()]);
     let new = CreateJobs { request, definitions: vec![instance], jobs, staged: false };
-    // The last three samples are of level 6.
-    let last = samples().split_off(samples().len() - 6);
-    for command in last.into_iter().take(3).chain([Command::CreateJobs(new)]) {
+    let named =
+        ["put_template", "delete_template", "terminate_job", "end_sessions", "reshape_jobs"];
+    let of_level: Vec<_> =
+        samples().into_iter().filter(|command| named.contains(&command.name())).collect();
+    assert_eq!(of_level.len(), named.len());
+    for command in of_level.into_iter().chain([Command::CreateJobs(new)]) {
         assert_eq!(command.level(), 5, "{}", command.name());
     }
     let end = Command::TerminateJob { id: 5, reschedule: None, reason: None };

@@ -9,6 +9,7 @@ use super::payload::{
 use crate::model::attempt::JournalBatch;
 use crate::model::credential::{Credential, KeyUse};
 use crate::model::key_terms::TermsEdit;
+use crate::model::reach::Reach;
 use crate::model::run::{BeginRun, Occurrence, Report};
 use crate::model::run_report::RunReport;
 use crate::model::shard::Move;
@@ -301,6 +302,16 @@ pub enum Command {
     /// Notes uses of keys, as a node saw them. A use in an hour that is known is passed over, and
     /// so is a credential that does not exist. Since 0.1.
     TouchCredentials(#[serde(with = "crate::model::text")] Vec<KeyUse>),
+    /// Carries out a command within a reach that is less than its actor's, as an operator's who
+    /// acts for an account. What it creates is of the account of the reach. A client's key is
+    /// limited to its own reach in any case. Since 0.1.
+    Within {
+        /// The reach.
+        #[serde(with = "crate::model::text")]
+        reach: Reach,
+        /// The command.
+        command: Box<Command>,
+    },
 }
 
 impl Command {
@@ -319,7 +330,16 @@ impl Command {
         }
     }
 
-    /// Limits the command to the reach of a client, if a client asks and not an operator.
+    /// Limits the command to a reach, unless that is everything.
+    #[must_use]
+    pub fn within(self, reach: &Reach) -> Self {
+        if reach.is_all() {
+            return self;
+        }
+        Self::Within { reach: reach.clone(), command: Box::new(self) }
+    }
+
+    /// Limits the command to the credentials of a client, if a client asks and not an operator.
     #[must_use]
     pub fn by_client(self, client: Option<u64>) -> Self {
         match client {

@@ -12,7 +12,8 @@
 //! | 5 | templates of jobs, `TerminateJob`, `EndSessions`, `ReshapeJobs`; schema 6 |
 //! |   | `{{template}}` in targets |
 //! | 6 | terms of credentials, their rotation and last use; actors by access tokens; schema 7 |
-//! | 7 | audit; reach, accounts and their limits; targets of projects; schema 8 |
+//! | 7 | audit; projects of credentials, `Within`; accounts and their limits; targets of projects;
+//! |   | schema 8 |
 //!
 //! A new field of what travels as JSON is news, too: an older program drops it, and stores the
 //! rest.
@@ -28,11 +29,15 @@ use crate::model::actor::ActorRef;
 use crate::model::attempt::{AttemptRecord, JournalEntry, SkipReason, Verdict};
 use crate::model::delivery::Overlap;
 use crate::model::job::JobDefinition;
+use crate::model::key_terms::KeyTerms;
 use crate::model::result_code::ResultCode;
 use crate::model::target::{Executor, HttpTarget};
 
 /// The level of this program.
 pub const LEVEL: u32 = 7;
+
+/// The level that brought reaches: below it each key reaches all there is.
+pub const REACH_LEVEL: u32 = 7;
 
 /// The level that brought the newest schema step: only a node of that level can open a snapshot of
 /// this program's state.
@@ -93,7 +98,7 @@ impl Command {
                 if new.terms.are_default() {
                     1
                 } else {
-                    6
+                    of_terms(&new.terms)
                 }
             }
             Self::Once { command, .. } => command.level(),
@@ -107,11 +112,17 @@ impl Command {
             | Self::DeleteTemplate { .. }
             | Self::TerminateJob { .. }
             | Self::EndSessions { .. } => 5,
-            Self::ChangeCredential { .. }
-            | Self::RotateCredential { .. }
-            | Self::TouchCredentials(_) => 6,
+            Self::ChangeCredential { edit, .. } => of_terms(&edit.to).max(of_terms(&edit.from)),
+            Self::RotateCredential { .. } | Self::TouchCredentials(_) => 6,
+            Self::Within { command, .. } => command.level().max(REACH_LEVEL),
         }
     }
+}
+
+/// The level of a key's terms: an older program would drop its projects, and make a key that
+/// reaches all.
+fn of_terms(terms: &KeyTerms) -> u32 {
+    if terms.projects.is_some() { REACH_LEVEL } else { 6 }
 }
 
 /// The level of a journal's entry. A node that makes results of a newer kind does so only in a
@@ -195,7 +206,8 @@ mod tests {
     use super::*;
     use crate::command::CreateJobs;
     use crate::model::credential::Credential;
-    use crate::model::key_terms::KeyTerms;
+    use crate::model::key_terms::TermsEdit;
+    use crate::model::reach::Reach;
 
     fn once(command: Command) -> Command {
         Command::Once { key: [1; 32], body: [2; 32], command: Box::new(command) }
@@ -220,6 +232,16 @@ mod tests {
         assert_eq!(new(KeyTerms::default()).level(), 1);
         assert_eq!(new(named.clone()).level(), 6);
         assert_eq!(once(new(named).by_client(Some(7))).level(), 6);
+        let bound = KeyTerms { projects: Some(vec![1]), ..KeyTerms::default() };
+        assert_eq!(new(bound.clone()).level(), 7);
+        let edit = |from, to| {
+            let edit = Box::new(TermsEdit { from, to, archived: None });
+            Command::ChangeCredential { id: 1, edit, by: None }.level()
+        };
+        let any = KeyTerms::default;
+        assert_eq!([edit(any(), any()), edit(bound.clone(), any()), edit(any(), bound)], [6, 7, 7]);
+        assert_eq!(Command::Tick.within(&Reach::all()).level(), 1);
+        assert_eq!(Command::Tick.within(&Reach::of_account(2)).level(), 7);
         let rotate = Command::RotateCredential { id: 1, verifier: Vec::new(), overlap: 0 };
         assert_eq!((rotate.level(), Command::TouchCredentials(Vec::new()).level()), (6, 6));
     }

@@ -30,7 +30,7 @@ pub use apply::{Reopened, RestorePolicy, anchor_after, apply, reopen};
 pub use change_events::ChangeEvents;
 pub use codec::{ACTOR_LEVEL, Error, VERSION};
 pub use commands::Command;
-pub use level::{LEVEL, SCHEMA_LEVEL};
+pub use level::{LEVEL, REACH_LEVEL, SCHEMA_LEVEL};
 pub use minute_counts::{COUNTED_FOR, MinuteCounts, NO_PROJECT};
 pub use outcome::{Change, Outcome, Rejection, RejectionKind, Reported, Reshaped};
 pub use payload::{

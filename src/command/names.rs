@@ -52,6 +52,7 @@ impl Command {
             Self::ChangeCredential { .. } => "change_credential",
             Self::RotateCredential { .. } => "rotate_credential",
             Self::TouchCredentials(..) => "touch_credentials",
+            Self::Within { .. } => "within",
         }
     }
 
@@ -60,7 +61,8 @@ impl Command {
         match self {
             Self::Once { command, .. }
             | Self::ForVersion { command, .. }
-            | Self::ByClient { command, .. } => Some(command),
+            | Self::ByClient { command, .. }
+            | Self::Within { command, .. } => Some(command),
             _ => None,
         }
     }

@@ -14,11 +14,11 @@ use super::replica::{Advice, KnownQueue, Reading, Replica};
 use crate::cluster::Cluster;
 use crate::command::{Change, Command, Outcome, RejectionKind, Reported};
 use crate::delivery::registry::Registry;
-use crate::model::NodeId;
 use crate::model::run::Occurrence;
 use crate::model::run_id::RunName;
 use crate::model::run_report::RunReport;
 use crate::model::shard::SHARDS;
+use crate::model::{AccountId, NodeId};
 use crate::store::{ReadClass, executors, meta, shards};
 
 /// The most runs that one read looks up.
@@ -91,10 +91,14 @@ impl Replica for OwnReplica {
         .boxed()
     }
 
-    fn queue(&self, name: &str) -> Reading<Option<KnownQueue>> {
+    fn queue(&self, account: Option<AccountId>, name: &str) -> Reading<Option<KnownQueue>> {
         let (name, executors) = (name.to_owned(), self.executors.clone());
         self.read(move |conn| {
-            let Some(id) = executors::id_by_name(conn, &name)? else { return Ok(None) };
+            let id = match account {
+                Some(account) => executors::id_in_account(conn, account, &name)?,
+                None => executors::id_by_name(conn, &name)?,
+            };
+            let Some(id) = id else { return Ok(None) };
             let executor = executors::get(conn, id)?;
             Ok(executor.and_then(|it| bus_of(&executors, &it)).map(|bus| KnownQueue { id, bus }))
         })

@@ -7,12 +7,12 @@ use futures_util::future::BoxFuture;
 use tokio::sync::broadcast;
 
 use crate::command::Change;
-use crate::model::NodeId;
 use crate::model::claim::{ClaimRequest, ClaimedRun};
 use crate::model::run::Occurrence;
 use crate::model::run_id::RunName;
 use crate::model::run_report::{RunReport, Said};
 use crate::model::run_terms::BusKind;
+use crate::model::{AccountId, NodeId};
 
 /// What a worker is to do with a run that it has, as far as the store says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +51,9 @@ pub trait Replica: Send + Sync + 'static {
     /// The advice to a worker on runs and their attempts, in their order.
     fn advise(&self, worker: &str, runs: Vec<(Occurrence, u32)>) -> Reading<Vec<Advice>>;
 
-    /// The queue with a name; `None` where no queue has it.
-    fn queue(&self, name: &str) -> Reading<Option<KnownQueue>>;
+    /// The queue of an account with a name, or of any account for `None`; `None` where no queue has
+    /// it.
+    fn queue(&self, account: Option<AccountId>, name: &str) -> Reading<Option<KnownQueue>>;
 
     /// The occurrences that names mean, in their order; `None` for a manual run that the store
     /// does not have.

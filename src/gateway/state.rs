@@ -17,11 +17,11 @@ use super::seen::SeenWorkers;
 use super::supervisors::Supervisors;
 use super::watch::Watches;
 use crate::clock::Clock;
-use crate::model::NodeId;
 use crate::model::claim::{ClaimRequest, ClaimedRun, WorkerHeartbeat};
 use crate::model::run::Occurrence;
 use crate::model::run_id::RunName;
 use crate::model::shard::shard_of;
+use crate::model::{AccountId, NodeId};
 
 /// The bounds of the claims to a node.
 const CLAIMS: Bounds<ClaimRequest> = Bounds { weight: |_| 1, in_call: MOST_CLAIMS, waiting: 8_192 };
@@ -60,7 +60,7 @@ pub(super) struct Inner {
     seen: Mutex<SeenWorkers>,
     pub(super) cluster_id: Cached<u128>,
     pub(super) owners: Cached<Arc<Vec<NodeId>>>,
-    pub(super) queues: Cached<HashMap<String, KnownQueue>>,
+    pub(super) queues: Cached<HashMap<(Option<AccountId>, String), KnownQueue>>,
     /// Wakes the task: there are notices, or wants to be told.
     pub(super) work: Notify,
     stops: watch::Sender<bool>,
@@ -128,19 +128,24 @@ impl Gateway {
     /// # Errors
     ///
     /// The reason why the store cannot be read, for the log.
-    pub async fn queue(&self, name: &str) -> Result<Option<KnownQueue>, String> {
+    pub async fn queue(
+        &self,
+        account: Option<AccountId>,
+        name: &str,
+    ) -> Result<Option<KnownQueue>, String> {
         let cached = &self.0.queues;
-        if let Some(known) = cached.look(|known| known.get(name).copied()).flatten() {
+        let key = (account, name.to_owned());
+        if let Some(known) = cached.look(|known| known.get(&key).copied()).flatten() {
             return Ok(Some(known));
         }
         let changes = cached.changes();
-        let found = self.0.replica.queue(name).await?;
+        let found = self.0.replica.queue(account, name).await?;
         // That there is none is not kept: one may have been made a moment ago.
         let Some(queue) = found else { return Ok(None) };
         cached.put(changes, |known| {
             let known = known.get_or_insert_default();
             if known.len() < QUEUE_NAMES {
-                known.insert(name.to_owned(), queue);
+                known.insert(key, queue);
             }
         });
         Ok(found)

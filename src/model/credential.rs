@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Millis;
 use super::key_terms::KeyTerms;
+use super::reach::Reach;
+use super::{AccountId, FIRST_ACCOUNT, Millis};
 
 /// A credential as stored: the secret itself is never here, only a keyed hash of it.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credential {
     /// The credential's number.
     pub id: u64,
@@ -40,6 +41,40 @@ pub struct Credential {
     /// The last use that is known to the cluster.
     #[serde(skip)]
     pub last_use: Option<LastUse>,
+    /// The account that it belongs to. Known when it is made, as its parent is.
+    #[serde(skip, default = "first_account")]
+    pub account: AccountId,
+}
+
+const fn first_account() -> AccountId {
+    FIRST_ACCOUNT
+}
+
+impl Default for Credential {
+    fn default() -> Self {
+        Self {
+            id: 0,
+            api_key: String::new(),
+            verifier: Vec::new(),
+            archived: false,
+            created: 0,
+            modified: None,
+            created_by: None,
+            archived_by: None,
+            terms: KeyTerms::default(),
+            parent: None,
+            old_secret: None,
+            last_use: None,
+            account: FIRST_ACCOUNT,
+        }
+    }
+}
+
+impl Credential {
+    /// The reach of its key.
+    pub fn reach(&self) -> Reach {
+        Reach::of_projects(self.account, self.terms.projects.as_deref())
+    }
 }
 
 /// A secret that was replaced, and opens until the end of the overlap.

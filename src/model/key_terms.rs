@@ -6,10 +6,11 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Millis;
 use super::network::Network;
+use super::reach::Listed;
 use super::scope::{Scope, Scopes};
 use super::time::rfc3339;
+use super::{Millis, ProjectId};
 
 /// The terms of a key. A key without any has those of every key before there were terms.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,10 @@ pub struct KeyTerms {
     /// The networks that it may be used from; none for all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allowed: Vec<Network>,
+    /// The projects that it reaches, ascending and each once; `None` for all of its account. Since
+    /// level 7.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub projects: Option<Vec<ProjectId>>,
 }
 
 /// What terms allow that those of the key do not that would give them.
@@ -40,6 +45,10 @@ pub enum Excess {
     Expiry(Millis),
     /// Use from other networks than the giver's own.
     Networks(Vec<Network>),
+    /// Projects beyond the giver's own, which are these.
+    Projects(Vec<ProjectId>),
+    /// Scopes on the cluster, which only a key that reaches all projects has.
+    ClusterOfProjects(Scopes),
 }
 
 /// The change of the terms of a key: from what they were when the change was made.
@@ -96,7 +105,21 @@ impl KeyTerms {
         }
         let within = |own| giver.allowed.iter().any(|network| network.includes(own));
         let wider = self.allowed.is_empty() || !self.allowed.iter().all(within);
-        (!giver.allowed.is_empty() && wider).then(|| Excess::Networks(giver.allowed.clone()))
+        if !giver.allowed.is_empty() && wider {
+            return Some(Excess::Networks(giver.allowed.clone()));
+        }
+        let of_giver = giver.projects.as_ref()?;
+        let within = |ids: &Vec<ProjectId>| ids.iter().all(|id| of_giver.contains(id));
+        let wider = !self.projects.as_ref().is_some_and(within);
+        wider.then(|| Excess::Projects(of_giver.clone()))
+    }
+
+    /// What they allow that no key may have, whoever gives it: the cluster is beyond a key that is
+    /// bound to projects.
+    pub fn at_odds(&self) -> Option<Excess> {
+        let of_cluster = self.scopes() & Scopes::OF_CLUSTER;
+        let bound = self.projects.is_some() && !of_cluster.is_empty();
+        bound.then_some(Excess::ClusterOfProjects(of_cluster))
     }
 }
 
@@ -116,6 +139,14 @@ impl fmt::Display for Excess {
                 let own: Vec<_> = own.iter().map(ToString::to_string).collect();
                 write!(f, "allowedIps must lie within its own: {}", own.join(", "))
             }
+            Self::Projects(own) => {
+                write!(f, "projects must be among its own: {}", Listed(own))
+            }
+            Self::ClusterOfProjects(scopes) => write!(
+                f,
+                "a key that is bound to projects cannot have the scopes {scopes}: leave out \
+                 projects, or these scopes"
+            ),
         }
     }
 }
@@ -132,6 +163,7 @@ mod tests {
             scopes: (!words.is_empty()).then_some(scopes),
             expires,
             allowed: allowed.iter().map(|text| text.parse().unwrap()).collect(),
+            projects: None,
         }
     }
 
@@ -195,6 +227,29 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_key_gives_projects_that_it_has_itself() {
+        let bound =
+            |ids: &[ProjectId]| KeyTerms { projects: Some(ids.to_vec()), ..KeyTerms::default() };
+        let any = KeyTerms::default();
+        for (giver, given, within) in [
+            (any.clone(), bound(&[1]), true),
+            (bound(&[1, 2]), bound(&[2]), true),
+            (bound(&[1, 2]), bound(&[1, 2]), true),
+            (bound(&[1, 2]), bound(&[3]), false),
+            (bound(&[1, 2]), bound(&[1, 3]), false),
+            (bound(&[1, 2]), any, false),
+        ] {
+            let excess = given.beyond(&giver).map(|excess| excess.to_string());
+            let wanted = (!within).then(|| "projects must be among its own: projects 1, 2".into());
+            assert_eq!(excess, wanted, "{giver:?} {given:?}");
+        }
+        let scopes = Scopes::of_word("cluster:read");
+        let odd = KeyTerms { scopes, ..bound(&[1]) }.at_odds().unwrap().to_string();
+        assert!(odd.contains("cannot have the scopes cluster:read"), "{odd}");
+        assert_eq!((bound(&[1]).at_odds(), KeyTerms::default().at_odds()), (None, None));
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub mod on_offer;
 pub mod postponement;
 pub mod process;
 pub mod project;
+pub mod reach;
 pub mod result_code;
 pub mod run;
 pub mod run_id;
@@ -46,6 +47,10 @@ pub use time::Millis;
 
 /// A node's number, as configured by `NodeId`; unique in the cluster, 1 or more.
 pub type NodeId = u64;
+/// An account's number, from 1, never reused.
+pub type AccountId = u64;
+/// The account that owned everything before there were others.
+pub const FIRST_ACCOUNT: AccountId = 1;
 /// A project's number, from 1, never reused.
 pub type ProjectId = u64;
 /// A job's number, from 1, never reused.

@@ -38,7 +38,8 @@ pub use catalog::{
     staged, tasks, template_jobs, templates,
 };
 pub use db::{
-    Error, FILE, Label, ReadClass, ReadEnd, ReadLimit, Staged, Store, Tx, Writer, is_hashed,
+    Error, FILE, Label, ReadClass, ReadEnd, ReadLimit, Staged, Store, Tx, Writer, in_force,
+    is_hashed,
 };
 pub use history::{
     attempts, counters, cursors, dead_letters, ends, executions, explain, ledger, open_runs,

@@ -96,6 +96,16 @@ impl<O> Page<O> {
     }
 }
 
+/// The ids of all rows of a table, ascending.
+pub(in crate::store) fn all_ids(
+    conn: &Connection,
+    table: &'static str,
+) -> rusqlite::Result<Vec<u64>> {
+    conn.prepare_cached(&format!("SELECT id FROM {table} ORDER BY id"))?
+        .query_map([], |row| id_at(row, 0))?
+        .collect()
+}
+
 /// The number of rows of a table.
 pub(in crate::store) fn count(conn: &Connection, table: &'static str) -> rusqlite::Result<u64> {
     conn.prepare_cached(&format!("SELECT COUNT(*) FROM {table}"))?

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::app::Error;
+use crate::model::reach::Reach;
 
 /// The age up to which a value is shown again.
 const FRESH: Duration = Duration::from_secs(2);
@@ -13,8 +14,12 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// The age from which on a value is not shown any more.
 const STALE: Duration = Duration::from_secs(30);
 
-/// A value that is kept for a moment.
-pub(crate) struct Cached<T>(Arc<Slot<T>>);
+/// A value that is kept for a moment, for each reach by itself: what one finds may be out of reach
+/// of another.
+pub(crate) struct Cached<T>(Mutex<Vec<(Reach, Arc<Slot<T>>)>>);
+
+/// The most reaches for each of which a value is kept.
+const MOST: usize = 32;
 
 struct Slot<T> {
     known: Mutex<Option<(Instant, Arc<T>)>>,
@@ -24,7 +29,7 @@ struct Slot<T> {
 
 impl<T> Default for Cached<T> {
     fn default() -> Self {
-        Self(Arc::new(Slot { known: Mutex::default(), asking: tokio::sync::Mutex::default() }))
+        Self(Mutex::default())
     }
 }
 
@@ -36,6 +41,22 @@ impl<T> Slot<T> {
 }
 
 impl<T: Send + Sync + 'static> Cached<T> {
+    /// The slot of a reach, which is the last one from now on.
+    fn slot(&self, reach: &Reach) -> Arc<Slot<T>> {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = slots.iter().position(|(of, _)| of == reach).map(|place| slots.remove(place));
+        let new = || {
+            let slot = Slot { known: Mutex::default(), asking: tokio::sync::Mutex::default() };
+            (reach.clone(), Arc::new(slot))
+        };
+        let (of, slot) = known.unwrap_or_else(new);
+        if slots.len() >= MOST {
+            slots.remove(0);
+        }
+        slots.push((of, Arc::clone(&slot)));
+        slot
+    }
+
     /// The value, by `ask` where none is fresh. While an older one is there, no caller waits long;
     /// the answer is kept for the next one then.
     ///
@@ -44,12 +65,14 @@ impl<T: Send + Sync + 'static> Cached<T> {
     /// Those of `ask`. They are not kept.
     pub(crate) async fn get(
         &self,
+        reach: &Reach,
         ask: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<Arc<T>, Error> {
-        if let Some(fresh) = self.0.known(FRESH) {
+        let own = self.slot(reach);
+        if let Some(fresh) = own.known(FRESH) {
             return Ok(fresh);
         }
-        let slot = Arc::clone(&self.0);
+        let slot = Arc::clone(&own);
         let task = tokio::spawn(async move {
             let _asking = slot.asking.lock().await;
             // Another one may have asked while this one waited.
@@ -61,7 +84,7 @@ impl<T: Send + Sync + 'static> Cached<T> {
             *known = Some((Instant::now(), Arc::clone(&found)));
             Ok(found)
         });
-        let done = match self.0.known(STALE) {
+        let done = match own.known(STALE) {
             None => task.await,
             Some(older) => match tokio::time::timeout(PATIENCE, task).await {
                 Ok(done) => done,
@@ -82,6 +105,7 @@ mod tests {
     #[tokio::test]
     async fn all_that_wait_get_the_answer_to_one_question_and_an_error_is_not_kept() {
         let (cached, asked) = (Cached::default(), Arc::new(AtomicUsize::new(0)));
+        let (all, bound) = (Reach::all(), Reach::of_projects(1, Some(&[1])));
         let ask = |answer: Result<u64, Error>| {
             let asked = Arc::clone(&asked);
             async move {
@@ -90,11 +114,13 @@ mod tests {
                 answer
             }
         };
-        assert!(cached.get(ask(Err(Error::internal()))).await.is_err());
-        let all = (0..20).map(|n| cached.get(ask(Ok(n))));
-        let found = futures_util::future::join_all(all).await;
+        assert!(cached.get(&all, ask(Err(Error::internal()))).await.is_err());
+        let asks = (0..20).map(|n| cached.get(&all, ask(Ok(n))));
+        let found = futures_util::future::join_all(asks).await;
         let first = found[0].as_ref().unwrap();
         assert!(found.iter().all(|one| Arc::ptr_eq(one.as_ref().unwrap(), first)));
         assert_eq!(asked.load(Ordering::SeqCst), 2, "once for all of them");
+        let other = cached.get(&bound, ask(Ok(99))).await.unwrap();
+        assert_eq!((*other, asked.load(Ordering::SeqCst)), (99, 3), "not what others see");
     }
 }

@@ -124,7 +124,7 @@ impl Page {
             let listed = app.list_dead_letters(&actor, all, one, Gather::new(1)).await?;
             Ok(listed.total.count)
         };
-        self.ui.letters.get(count).await.map(|count| *count)
+        self.ui.letters.get(self.actor.reach(), count).await.map(|count| *count)
     }
 
     /// Reads the name of one project.

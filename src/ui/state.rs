@@ -13,6 +13,7 @@ use crate::app::page::Page;
 use crate::app::workers::{QueuesRecord, WorkersRecord};
 use crate::app::{Action, Actor, App, Error, Resource, authorize};
 use crate::auth::{Sessions, Site};
+use crate::model::reach::Reach;
 use crate::ui::cached::Cached;
 
 /// The shared state as a page takes it.
@@ -74,7 +75,7 @@ impl UiState {
         // The use case refuses an actor that may not; nothing known is for it either.
         authorize(actor, Action::ClusterRead, Resource::Any)?;
         let (app, actor) = (Arc::clone(&self.app), actor.clone());
-        self.status.get(async move { app.get_status(&actor).await }).await
+        self.status.get(&Reach::all(), async move { app.get_status(&actor).await }).await
     }
 
     /// The delays of firings by the minute, as old as [`UiState::status`].
@@ -85,7 +86,7 @@ impl UiState {
     pub(crate) async fn lag(&self, actor: &Actor) -> Result<Arc<LagByMinute>, Error> {
         authorize(actor, Action::ClusterRead, Resource::Any)?;
         let (app, actor) = (Arc::clone(&self.app), actor.clone());
-        self.lag.get(async move { app.get_lag(&actor).await }).await
+        self.lag.get(&Reach::all(), async move { app.get_lag(&actor).await }).await
     }
 
     /// The members of the cluster, as old as [`UiState::status`].
@@ -96,7 +97,7 @@ impl UiState {
     pub(crate) async fn members(&self, actor: &Actor) -> Result<Arc<Members>, Error> {
         authorize(actor, Action::ClusterRead, Resource::Any)?;
         let (app, actor) = (Arc::clone(&self.app), actor.clone());
-        self.members.get(async move { app.list_members(&actor).await }).await
+        self.members.get(&Reach::all(), async move { app.list_members(&actor).await }).await
     }
 
     /// The first queues by name, with what the nodes know of them, as old as [`UiState::status`].
@@ -106,8 +107,8 @@ impl UiState {
     /// As [`App::list_queues`].
     pub(crate) async fn queues(&self, actor: &Actor) -> Result<Arc<QueuesRecord>, Error> {
         authorize(actor, Action::WorkersRead, Resource::Any)?;
-        let (app, actor) = (Arc::clone(&self.app), actor.clone());
-        self.queues.get(async move { app.list_queues(&actor, first()).await }).await
+        let (app, own) = (Arc::clone(&self.app), actor.clone());
+        self.queues.get(actor.reach(), async move { app.list_queues(&own, first()).await }).await
     }
 
     /// The first workers, as old as [`UiState::status`].
@@ -117,8 +118,8 @@ impl UiState {
     /// As [`App::list_workers`].
     pub(crate) async fn workers(&self, actor: &Actor) -> Result<Arc<WorkersRecord>, Error> {
         authorize(actor, Action::WorkersRead, Resource::Any)?;
-        let (app, actor) = (Arc::clone(&self.app), actor.clone());
-        self.workers.get(async move { app.list_workers(&actor, first()).await }).await
+        let (app, own) = (Arc::clone(&self.app), actor.clone());
+        self.workers.get(actor.reach(), async move { app.list_workers(&own, first()).await }).await
     }
 }
 

@@ -319,7 +319,7 @@ async fn a_node_short_of_memory_or_disk_refuses_writes_and_goes_on_reading() {
 async fn use_cases_of_the_cluster_refuse_a_client_whoever_calls_them() {
     let api = ApiFixture::build().await;
     let scopes = Scopes::OF_KEYS;
-    let (app, client) = (&api.app, Actor::from(Caller::Client { id: 1, root: 1, scopes }));
+    let (app, client) = (&api.app, Actor::from(Caller::client_of_all(1, 1, scopes)));
     let step = Step::Transfer(None);
     let refused: [(&str, Option<Error>); 8] = [
         ("status", app.get_status(&client).await.err()),

@@ -1,6 +1,7 @@
 //! The event stream: the same ids on all nodes, readers that go on at another node, resets, limits,
 //! and readers that take nothing.
 
+mod of_reach;
 mod of_template;
 mod reader;
 

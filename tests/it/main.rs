@@ -25,6 +25,7 @@ mod history_checker;
 mod hostile;
 mod identity;
 mod index;
+mod isolation;
 mod levels;
 mod linearizable;
 mod members;

@@ -11,11 +11,13 @@ use crate::app::patch::Patch;
 /// The longest text in a list, in bytes: longer than any scope and any network.
 const LONGEST_WORD: usize = 64;
 
-/// Reads `{name?, scopes?, expiresInSeconds? | expiresAt?, allowedIps?}`. Null clears a field.
+/// Reads `{name?, scopes?, expiresInSeconds? | expiresAt?, allowedIps?, projects?}`. Null clears a
+/// field.
 pub(super) fn read_terms(fields: &mut Fields) -> Result<TermsInput, Error> {
     let name = fields.patch("name", |fields, name| fields.text(name, LONGEST_NAME))?;
     let scopes = fields.patch("scopes", texts)?;
     let allowed = fields.patch("allowedIps", texts)?;
+    let projects = fields.patch("projects", ids)?;
     let life = fields.patch("expiresInSeconds", Fields::number)?;
     let expires = match (fields.patch("expiresAt", Fields::instant)?, life) {
         (at, Patch::Keep) => map(at, Expiry::At),
@@ -25,15 +27,15 @@ pub(super) fn read_terms(fields: &mut Fields) -> Result<TermsInput, Error> {
             return Err(Error::invalid("expiresInSeconds", message));
         }
     };
-    Ok(TermsInput { name, scopes, expires, allowed })
+    Ok(TermsInput { name, scopes, expires, allowed, projects })
 }
 
 /// Refuses fields by which a client means to bound a key and that do nothing here: the key would be
 /// open to more than was meant.
 pub(super) fn refuse_bounds(fields: &mut Fields) -> Result<(), Error> {
     const UNKNOWN: [(&str, &str); 8] = [
-        ("projects", "a key cannot be bound to projects"),
-        ("projectIds", "a key cannot be bound to projects"),
+        ("projectId", "name projects, a list"),
+        ("projectIds", "name projects, a list"),
         ("ratePerSecond", "a key has no rate of its own"),
         ("rateLimit", "a key has no rate of its own"),
         ("scope", "name scopes, a list"),
@@ -86,6 +88,18 @@ fn texts(fields: &mut Fields, name: &'static str) -> Result<Option<Vec<String>>,
     values.into_iter().map(text).collect::<Option<Vec<_>>>().map(Some).ok_or_else(wrong)
 }
 
+/// A list of ids.
+fn ids(fields: &mut Fields, name: &'static str) -> Result<Option<Vec<u64>>, Error> {
+    let Some(value) = fields.take(name) else { return Ok(None) };
+    let wrong = || {
+        let message = format!("{name} must be a list of ids of projects, such as [1, 2]");
+        Error::invalid(name, message)
+    };
+    let Value::Array(values) = value else { return Err(wrong()) };
+    let id = |value: Value| value.as_u64().filter(|id| (1..=i64::MAX.cast_unsigned()).contains(id));
+    values.into_iter().map(id).collect::<Option<Vec<_>>>().map(Some).ok_or_else(wrong)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +115,8 @@ mod tests {
         assert_eq!(terms.allowed, Patch::Set(vec!["10.0.0.0/8".to_owned()]));
         assert_eq!(terms.expires, Patch::Set(Expiry::In(60)));
         assert_eq!((terms.scopes, terms.name), (Patch::Clear, Patch::Keep));
+        assert_eq!(read(r#"{"projects":[2,1]}"#).unwrap().projects, Patch::Set(vec![2, 1]));
+        assert_eq!(read(r#"{"projects":null}"#).unwrap().projects, Patch::Clear);
         let terms = read(r#"{"expiresAt":"2030-01-01","name":"ci"}"#).unwrap();
         assert_eq!(terms.expires, Patch::Set(Expiry::At(1_893_456_000_000)));
         assert_eq!(read(r#"{"expiresAt":null}"#).unwrap().expires, Patch::Clear);
@@ -114,6 +130,11 @@ mod tests {
             r#"{"scopes":"jobs:read"}"#,
             r#"{"scopes":[1]}"#,
             r#"{"allowedIps":{}}"#,
+            r#"{"projects":1}"#,
+            r#"{"projects":["a"]}"#,
+            r#"{"projects":[0]}"#,
+            r#"{"projects":[1.5]}"#,
+            r#"{"projects":[9223372036854775808]}"#,
             r#"{"expiresAt":"tomorrow"}"#,
             r#"{"expiresInSeconds":-1}"#,
             r#"{"expiresInSeconds":1,"expiresAt":"2030-01-01"}"#,
@@ -122,7 +143,7 @@ mod tests {
         ] {
             assert_eq!(read(body).unwrap_err().status(), 400, "{body}");
         }
-        for name in ["projects", "rate_per_second", "scope", "permissions", "expires"] {
+        for name in ["project_ids", "rate_per_second", "scope", "permissions", "expires"] {
             let mut fields = Fields::parse(format!(r#"{{"{name}":[1]}}"#).as_bytes()).unwrap();
             assert_eq!(refuse_bounds(&mut fields).unwrap_err().status(), 400, "{name}");
         }

@@ -32,6 +32,9 @@ pub(super) struct CredentialView {
     expires_at: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     allowed_ips: Vec<String>,
+    /// Absent where the key reaches all projects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    projects: Option<Vec<u64>>,
     archived: bool,
     date_created: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,7 +59,7 @@ pub(super) struct CredentialView {
 impl CredentialView {
     /// A key pair without its secret.
     pub(super) fn new(credential: Credential, now: Millis) -> Self {
-        let KeyTerms { name, scopes, expires, allowed } = credential.terms;
+        let KeyTerms { name, scopes, expires, allowed, projects } = credential.terms;
         let old = credential.old_secret.filter(|old| now < old.until);
         Self {
             id: credential.id,
@@ -67,6 +70,7 @@ impl CredentialView {
             scopes: scopes.map(|scopes| scopes.iter().map(Scope::name).collect()),
             expires_at: expires.map(rfc3339),
             allowed_ips: allowed.iter().map(ToString::to_string).collect(),
+            projects,
             archived: credential.archived,
             date_created: rfc3339(credential.created),
             date_modified: credential.modified.map(rfc3339),

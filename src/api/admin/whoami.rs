@@ -34,6 +34,8 @@ struct WhoamiView {
     #[serde(skip_serializing_if = "Option::is_none")]
     scopes: Option<Vec<&'static str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    projects: Option<Vec<u64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<String>,
 }
 
@@ -47,6 +49,7 @@ impl From<Whoami> for WhoamiView {
             subject: whoami.subject,
             name: whoami.name,
             scopes: whoami.scopes.map(|scopes| scopes.iter().map(Scope::name).collect()),
+            projects: whoami.projects,
             expires_at: whoami.expires.map(rfc3339),
         }
     }

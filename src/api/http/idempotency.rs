@@ -37,7 +37,7 @@ mod tests {
     fn keys_of_different_callers_routes_and_bodies_differ() {
         let headers =
             |key: &str| HeaderMap::from_iter([(HEADER.parse().unwrap(), key.parse().unwrap())]);
-        let client = |id| Actor::from(Caller::Client { id, root: 1, scopes: Scopes::NONE });
+        let client = |id| Actor::from(Caller::client_of_all(id, 1, Scopes::NONE));
         let operator = Actor::from(Caller::Operator);
         let of = |given: &str, actor: Actor, route, body: &str| {
             key(&headers(given), &actor, route, body.as_bytes()).unwrap().unwrap()

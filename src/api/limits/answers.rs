@@ -107,7 +107,7 @@ mod tests {
     fn one_client_has_half_of_the_budget_until_its_bytes_are_gone() {
         let answers = Answers::default();
         let scopes = Scopes::NONE;
-        let client = |root| Caller::Client { id: root, root, scopes }.principal();
+        let client = |root| Caller::client_of_all(root, root, scopes).principal();
         let (a, b, c) = (client(1), client(2), Caller::Operator.principal());
         let piece = Bytes::from(vec![0; TOTAL / 4]);
         let hold = |reader| answers.hold(reader, piece.clone(), false);

@@ -49,6 +49,7 @@ impl App {
         input: CredentialInput,
     ) -> Result<CreatedCredential, Error> {
         authorize(actor, Action::CredentialsWrite, Resource::Any)?;
+        self.projects_exist(actor, &input.terms.projects).await?;
         let terms = input.terms.apply_to(KeyTerms::default(), self.now())?;
         if self.config.require_key_scopes && terms.scopes.is_none() {
             return Err(no_scopes());

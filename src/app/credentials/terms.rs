@@ -1,12 +1,16 @@
 //! The terms of a key as a request gives them: texts are read, and checked by the rules of values.
 //! Who may give them is judged in `command::apply`.
 
+use crate::app::actor::Actor;
 use crate::app::error::Error;
 use crate::app::patch::Patch;
-use crate::model::Millis;
+use crate::app::state::App;
 use crate::model::key_terms::KeyTerms;
 use crate::model::network::Network;
+use crate::model::reach::{MOST_PROJECTS, sorted};
 use crate::model::scope::{Scope, Scopes};
+use crate::model::{Millis, ProjectId};
+use crate::store::projects;
 
 /// The longest `createdBy` and `archivedBy`, in bytes.
 pub const LONGEST_BY: usize = 256;
@@ -14,6 +18,8 @@ pub const LONGEST_BY: usize = 256;
 pub const LONGEST_NAME: usize = 128;
 /// The longest life of a key that is given in seconds: ten years.
 const LONGEST_LIFE: Millis = 10 * 366 * 86_400_000;
+/// The field of the projects that a key reaches.
+const PROJECTS: &str = "projects";
 /// The most words for scopes, and the most networks, of one key.
 const MOST: usize = 64;
 
@@ -37,6 +43,8 @@ pub struct TermsInput {
     pub expires: Patch<Expiry>,
     /// Addresses and networks that it may be used from.
     pub allowed: Patch<Vec<String>>,
+    /// The projects that it reaches.
+    pub projects: Patch<Vec<ProjectId>>,
 }
 
 impl TermsInput {
@@ -46,7 +54,7 @@ impl TermsInput {
     ///
     /// `Invalid`, which names the field.
     pub(super) fn apply_to(self, old: KeyTerms, now: Millis) -> Result<KeyTerms, Error> {
-        Ok(KeyTerms {
+        let terms = KeyTerms {
             name: checked(self.name, check_name)?.apply_to(old.name),
             scopes: checked(self.scopes, |words| read_scopes(&words))?.apply_to(old.scopes),
             expires: checked(self.expires, |expiry| read_expiry(expiry, now))?
@@ -54,7 +62,41 @@ impl TermsInput {
             allowed: checked(self.allowed, read_networks)?
                 .apply_to(Some(old.allowed))
                 .unwrap_or_default(),
-        })
+            projects: checked(self.projects, read_projects)?.apply_to(old.projects),
+        };
+        match terms.at_odds() {
+            Some(excess) => Err(Error::invalid(PROJECTS, excess.to_string())),
+            None => Ok(terms),
+        }
+    }
+}
+
+impl App {
+    /// Refuses projects that do not exist. Those out of the actor's reach are not looked for: to
+    /// give them is refused whether or not they are there.
+    pub(super) async fn projects_exist(
+        &self,
+        actor: &Actor,
+        projects: &Patch<Vec<ProjectId>>,
+    ) -> Result<(), Error> {
+        let Patch::Set(ids) = projects else { return Ok(()) };
+        let named = |id: &ProjectId| actor.reach().names_project(*id);
+        let ids: Vec<_> = ids.iter().copied().filter(named).collect();
+        let missing = self.read(actor, move |conn| {
+            for id in ids {
+                if !projects::exists(conn, id)? {
+                    return Ok(Some(id));
+                }
+            }
+            Ok(None)
+        });
+        match missing.await? {
+            None => Ok(()),
+            Some(id) => {
+                let message = format!("{PROJECTS}: project with id {id} does not exist");
+                Err(Error::invalid(PROJECTS, message))
+            }
+        }
     }
 }
 
@@ -147,6 +189,17 @@ fn read_networks(texts: Vec<String>) -> Result<Vec<Network>, Error> {
     Ok(networks)
 }
 
+fn read_projects(ids: Vec<ProjectId>) -> Result<Vec<ProjectId>, Error> {
+    if ids.is_empty() || ids.len() > MOST_PROJECTS {
+        let message = format!(
+            "{PROJECTS} must name 1 to {MOST_PROJECTS} projects: a key with none would reach \
+             nothing. Leave it out to reach all"
+        );
+        return Err(Error::invalid(PROJECTS, message));
+    }
+    Ok(sorted(ids))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,6 +233,11 @@ mod tests {
         };
         let named =
             |name: &str| TermsInput { name: Patch::Set(name.to_owned()), ..TermsInput::default() };
+        let bound = |ids: &[u64]| TermsInput {
+            projects: Patch::Set(ids.to_vec()),
+            ..TermsInput::default()
+        };
+        let cluster = TermsInput { projects: Patch::Set(vec![1]), ..scopes(&["cluster:read"]) };
         let many = vec!["10.0.0.1"; MOST + 1];
         for (input, field, part) in [
             (scopes(&[]), "scopes", "could do nothing"),
@@ -193,6 +251,9 @@ mod tests {
             (from(&["10.0.0.1", "10.0.0.1/8"]), "allowedIps", "within the network 10.0.0.0/8"),
             (from(&["localhost"]), "allowedIps", "neither an address nor a network"),
             (named(" "), "name", "must not be empty"),
+            (bound(&[]), "projects", "would reach nothing"),
+            (bound(&(1..=65).collect::<Vec<_>>()), "projects", "1 to 64"),
+            (cluster, "projects", "cannot have the scopes cluster:read"),
         ] {
             let error = applied(input).unwrap_err();
             assert_eq!(error.field_name(), Some(field));
@@ -200,6 +261,7 @@ mod tests {
         }
         assert_eq!(applied(at(Expiry::In(60))).unwrap().expires, Some(NOW + 60_000));
         assert_eq!(applied(from(&["::1", "::1"])).unwrap().allowed.len(), 1);
+        assert_eq!(applied(bound(&[3, 1, 3])).unwrap().projects, Some(vec![1, 3]));
     }
 
     #[test]
@@ -209,6 +271,7 @@ mod tests {
             scopes: Some(Scopes::one(Scope::JobsRead)),
             expires: Some(NOW - 1),
             allowed: vec!["10.0.0.1".parse().unwrap()],
+            projects: Some(vec![4]),
         };
         let kept = TermsInput::default().apply_to(old.clone(), NOW).unwrap();
         assert_eq!(kept, old, "an end that has passed is no reason to refuse another change");
@@ -217,6 +280,7 @@ mod tests {
             scopes: Patch::Clear,
             expires: Patch::Clear,
             allowed: Patch::Clear,
+            projects: Patch::Clear,
         };
         assert_eq!(clear.apply_to(old, NOW).unwrap(), KeyTerms::default());
     }

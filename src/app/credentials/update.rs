@@ -68,6 +68,7 @@ impl App {
         if self.config.require_key_scopes && patch.terms.scopes == Patch::Clear {
             return Err(no_scopes());
         }
+        self.projects_exist(actor, &patch.terms.projects).await?;
         let mut tried = 1;
         loop {
             self.linearize().await?;

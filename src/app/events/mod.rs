@@ -7,6 +7,7 @@ mod executions;
 mod filter;
 mod items;
 mod open;
+mod reached;
 mod stream;
 mod sums;
 

@@ -14,6 +14,7 @@ use crate::app::authz::{Action, Resource, authorize};
 use crate::app::events::executions::PendingAttempts;
 use crate::app::events::filter::{EventFilter, EventType};
 use crate::app::events::items::{Hello, HelloCluster, Item, JobNews, ResetReason, StreamItem};
+use crate::app::events::reached::ReachedRecords;
 use crate::app::events::sums::PendingSums;
 use crate::app::reads::ReadPhase;
 use crate::app::state::App;
@@ -23,6 +24,7 @@ use crate::events::{EventId, Position, Read, Subscription};
 use crate::model::credential::Credential;
 use crate::model::event::{ChangeEvent, Fact, JobChange};
 use crate::model::execution_id::occurrence_id;
+use crate::model::reach::Reach;
 use crate::model::scope::Scopes;
 use crate::model::{JobId, Millis, NodeId};
 use crate::store::{credentials, jobs, meta, template_jobs};
@@ -41,6 +43,7 @@ pub struct EventStream {
     /// The session by which the actor reads, if it is one.
     session: Option<SessionLife>,
     filter: EventFilter,
+    reached: ReachedRecords,
     /// The reader may read the status of the cluster.
     sees_cluster: bool,
     subscription: Subscription,
@@ -90,6 +93,7 @@ impl EventStream {
             actor,
             session,
             filter,
+            reached: ReachedRecords::default(),
             sees_cluster,
             subscription,
             leadership,
@@ -160,6 +164,7 @@ impl EventStream {
         // What has gathered lies before the gap, which the reader has to read anew anyway.
         self.sums.clear();
         self.attempts.clear();
+        self.reached.forget();
         self.ahead_since = None;
         self.app.metrics.event_resets.inc();
         let id = Some(self.subscription.id());
@@ -175,6 +180,12 @@ impl EventStream {
     async fn take(&mut self, event: Arc<ChangeEvent>) {
         let lineage = self.subscription.id().lineage;
         let id = EventId { lineage, position: Position::of(&event) };
+        let event = match self.reached.part(&self.app, &self.actor, event).await {
+            Ok(Some(event)) => event,
+            Ok(None) => return,
+            // Whether it may be shown is not known: the reader has to look for itself.
+            Err(_) => return self.reset(ResetReason::Expired, id),
+        };
         if let Fact::Executions(sums) = &event.fact {
             if !self.filter.wants(EventType::Executions) {
                 return;
@@ -308,11 +319,12 @@ impl EventStream {
             return now < token.expires;
         }
         let (credential, scopes) = (self.actor.limit(), self.actor.scopes);
+        let reach = self.actor.reach().clone();
         let read = self.app.read(&self.actor, move |conn| {
             Ok(match credential {
                 None => Some(meta::operator_sessions_from(conn)?),
                 Some(id) => match credentials::get(conn, id)? {
-                    Some(found) if is_as_it_was(&found, scopes, now) => {
+                    Some(found) if is_as_it_was(&found, (scopes, &reach), now) => {
                         Some(credentials::sessions_end(conn, id)?)
                     }
                     _ => None,
@@ -376,8 +388,9 @@ fn members(app: &App) -> Vec<(NodeId, String)> {
     app.cluster.members().into_iter().map(|(id, member)| (id, member.address)).collect()
 }
 
-/// True where a credential opens what it opened with these scopes.
-fn is_as_it_was(found: &Credential, scopes: Scopes, now: Millis) -> bool {
+/// True where a credential opens what it opened with these scopes and this reach.
+fn is_as_it_was(found: &Credential, (scopes, reach): (Scopes, &Reach), now: Millis) -> bool {
     let terms = &found.terms;
-    !found.archived && terms.hold_at(now) && scopes.without(terms.scopes()).is_empty()
+    let holds = !found.archived && terms.hold_at(now) && reach.is_within(&found.reach());
+    holds && scopes.without(terms.scopes()).is_empty()
 }

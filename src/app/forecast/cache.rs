@@ -9,6 +9,7 @@ use tokio::time::{Duration, Instant, timeout};
 
 use super::reckon::KnownClasses;
 use crate::model::ProjectId;
+use crate::model::reach::Reach;
 
 /// The most that are kept.
 const MOST: usize = 8;
@@ -30,6 +31,8 @@ pub(in crate::app) struct ForecastCache {
 
 #[derive(Debug)]
 struct Kept {
+    /// Whose jobs they are of: those within a reach.
+    reach: Reach,
     project: Option<ProjectId>,
     fresh_until: Instant,
     until: Instant,
@@ -46,6 +49,15 @@ pub(super) struct Found {
     pub(super) renew: bool,
 }
 
+/// The jobs that classes are of: those within a reach, and of one project, if one is named.
+type Of<'a> = (&'a Reach, Option<ProjectId>);
+
+impl Kept {
+    fn is_of(&self, (reach, project): Of<'_>) -> bool {
+        self.project == project && self.reach == *reach
+    }
+}
+
 impl ForecastCache {
     /// Waits for the turn to reckon; `None` when it does not come within the patience.
     pub(super) async fn turn(&self, patience: Duration) -> Option<OwnedMutexGuard<()>> {
@@ -53,10 +65,10 @@ impl ForecastCache {
     }
 
     /// Finds what is kept and not too old `now`.
-    pub(super) fn get(&self, project: Option<ProjectId>, now: Instant) -> Option<Found> {
+    pub(super) fn get(&self, of: Of<'_>, now: Instant) -> Option<Found> {
         let mut kept = self.kept();
         kept.retain(|one| one.until > now);
-        let one = kept.iter_mut().find(|one| one.project == project)?;
+        let one = kept.iter_mut().find(|one| one.is_of(of))?;
         let renew = one.fresh_until <= now && !one.renewing;
         one.renewing |= renew;
         Some(Found { known: Arc::clone(&one.known), renew })
@@ -65,24 +77,24 @@ impl ForecastCache {
     /// Keeps what was read from `begun` until `now`, in place of the oldest.
     pub(super) fn put(
         &self,
-        project: Option<ProjectId>,
+        (reach, project): (Reach, Option<ProjectId>),
         known: Arc<KnownClasses>,
         (begun, now): (Instant, Instant),
     ) {
         let took = now.saturating_duration_since(begun);
         let fresh_until = now + took.saturating_mul(TIMES).min(FRESH);
         let mut kept = self.kept();
-        kept.retain(|one| one.project != project);
+        kept.retain(|one| !one.is_of((&reach, project)));
         if kept.len() >= MOST {
             kept.remove(0);
         }
         let until = now + LONGEST;
-        kept.push(Kept { project, fresh_until, until, known, renewing: false });
+        kept.push(Kept { reach, project, fresh_until, until, known, renewing: false });
     }
 
     /// Notes that classes could not be read anew: the next one who asks may try.
-    pub(super) fn not_renewed(&self, project: Option<ProjectId>) {
-        for one in self.kept().iter_mut().filter(|one| one.project == project) {
+    pub(super) fn not_renewed(&self, of: Of<'_>) {
+        for one in self.kept().iter_mut().filter(|one| one.is_of(of)) {
             one.renewing = false;
         }
     }
@@ -98,23 +110,25 @@ mod tests {
 
     #[test]
     fn what_is_old_is_shown_while_one_caller_reads_it_anew() {
-        let cache = ForecastCache::default();
-        let renews = |now| cache.get(None, now).map(|found| found.renew);
+        let (cache, all) = (ForecastCache::default(), Reach::all());
+        let renews = |now| cache.get((&all, None), now).map(|found| found.renew);
         let begun = Instant::now();
         assert_eq!(renews(begun), None);
         let read = begun + Duration::from_millis(100);
-        cache.put(None, Arc::default(), (begun, read));
+        cache.put((Reach::all(), None), Arc::default(), (begun, read));
         assert_eq!(renews(read + Duration::from_secs(1)), Some(false));
         let old = read + Duration::from_secs(2);
         assert_eq!((renews(old), renews(old)), (Some(true), Some(false)));
-        cache.not_renewed(Some(1));
+        cache.not_renewed((&all, Some(1)));
         assert_eq!(renews(old), Some(false), "another project");
-        cache.not_renewed(None);
+        cache.not_renewed((&all, None));
         assert_eq!(renews(old), Some(true));
-        cache.put(None, Arc::default(), (begun, old + Duration::from_secs(20)));
+        cache.put((Reach::all(), None), Arc::default(), (begun, old + Duration::from_secs(20)));
         let read = old + Duration::from_secs(20);
         assert_eq!(renews(read + FRESH / 2), Some(false));
         assert_eq!(renews(read + FRESH), Some(true));
+        let bound = Reach::of_projects(1, Some(&[1]));
+        assert!(cache.get((&bound, None), read).is_none(), "those of another reach");
         assert_eq!(renews(read + LONGEST), None, "too old to be shown");
     }
 }

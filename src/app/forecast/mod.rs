@@ -111,7 +111,7 @@ impl App {
             Error::busy("this node reckons other forecasts: try again, or ask another node")
         })?;
         if freshness == Freshness::Kept
-            && let Some(found) = self.forecasts.get(project, Instant::now())
+            && let Some(found) = self.forecasts.get((actor.reach(), project), Instant::now())
         {
             if found.renew {
                 self.renew_classes(actor, project);
@@ -124,7 +124,8 @@ impl App {
             self.read(actor, move |conn| Ok((KnownClasses::read(conn, project, span)?, turn)));
         let (known, turn) = read.await?;
         let known = Arc::new(known);
-        self.forecasts.put(project, Arc::clone(&known), (begun, Instant::now()));
+        let of = (actor.reach().clone(), project);
+        self.forecasts.put(of, Arc::clone(&known), (begun, Instant::now()));
         Ok((known, turn))
     }
 
@@ -132,15 +133,18 @@ impl App {
     fn renew_classes(&self, actor: &Actor, project: Option<ProjectId>) {
         let (reads, cluster) = (self.reads.clone(), self.cluster.clone());
         let (metrics, forecasts) = (Arc::clone(&self.metrics), Arc::clone(&self.forecasts));
-        let (principal, span) = (actor.principal, reckoned(self.now()));
+        let (reach, span) = (actor.reach().clone(), reckoned(self.now()));
+        let who = (actor.principal, reach.clone());
         let timeout = ReadPhase::BeforeWrite.timeout(actor);
         tokio::spawn(async move {
             let begun = Instant::now();
             let read = move |conn: &Connection| KnownClasses::read(conn, project, span);
-            match reads.run(&cluster, &metrics, principal, timeout, read).await {
-                Ok(known) => forecasts.put(project, Arc::new(known), (begun, Instant::now())),
+            match reads.run(&cluster, &metrics, who, timeout, read).await {
+                Ok(known) => {
+                    forecasts.put((reach, project), Arc::new(known), (begun, Instant::now()));
+                }
                 // Whoever asks when they are too old gets the error.
-                Err(_) => forecasts.not_renewed(project),
+                Err(_) => forecasts.not_renewed((&reach, project)),
             }
         });
     }

@@ -7,7 +7,7 @@ use crate::app::authz::{Action, Resource, authorize};
 use crate::app::error::Error;
 use crate::app::history::time_range::TimeRange;
 use crate::app::state::App;
-use crate::events::{KindCounts, RATE_MINUTES, RateAnswer, Rates};
+use crate::events::{KindCounts, MAX_RATE_PROJECTS, RATE_MINUTES, RateAnswer, Rates};
 use crate::model::{Millis, ProjectId};
 use crate::store::counters::{self, MINUTE};
 use crate::store::meta;
@@ -15,6 +15,8 @@ use crate::store::meta;
 /// The time that is shown unless the caller names another: 180 minutes, with the one that is not
 /// over.
 const SPAN: Millis = (RATE_MINUTES as Millis - 2) * MINUTE;
+/// The id of a project that never was.
+const NEVER: ProjectId = i64::MAX.cast_unsigned();
 /// The most records that are summed up for a project that is not told apart: about a tenth of a
 /// second of work.
 const MOST_RECORDS: u64 = 100_000;
@@ -89,19 +91,67 @@ impl App {
         let gone = dropped.map_or(0, |dropped| dropped.div_euclid(MINUTE) - first + 1);
         let gone = usize::try_from(gone).unwrap_or(0).min(count);
         let (known, left) = (first + gone as i64, count - gone);
-        let unknown = Rates { first: known, minutes: vec![None; left], projects: None };
-        let answer = match left {
-            0 => RateAnswer::NotRead,
-            left => self.rates.show(project, known, left),
-        };
-        let mut rates = match (answer, project) {
-            (RateAnswer::Rates(rates), _) => rates,
-            (RateAnswer::NotApart, Some(project)) => self.sum_up(actor, project, unknown).await?,
-            (RateAnswer::NotRead | RateAnswer::NotApart, _) => unknown,
+        let reached = self.reached_projects(actor).await?;
+        let mut rates = match (reached, project) {
+            (None, _) => self.rates_of(actor, project, (known, left)).await?,
+            (Some(reached), Some(project)) => {
+                let project = if reached.contains(&project) { project } else { NEVER };
+                self.rates_of(actor, Some(project), (known, left)).await?
+            }
+            (Some(reached), None) => self.rates_of_all(actor, reached, (known, left)).await?,
         };
         rates.first = first;
         rates.minutes.splice(0..0, std::iter::repeat_n(None, gone));
         Ok(report(rates, project))
+    }
+
+    /// The results of so many minutes from one on, of one project or of all.
+    async fn rates_of(
+        &self,
+        actor: &Actor,
+        project: Option<ProjectId>,
+        (first, count): (i64, usize),
+    ) -> Result<Rates, Error> {
+        let unknown = Rates { first, minutes: vec![None; count], projects: None };
+        let answer = match count {
+            0 => RateAnswer::NotRead,
+            count => self.rates.show(project, first, count),
+        };
+        match (answer, project) {
+            (RateAnswer::Rates(rates), _) => Ok(rates),
+            (RateAnswer::NotApart, Some(project)) => self.sum_up(actor, project, unknown).await,
+            (RateAnswer::NotRead | RateAnswer::NotApart, _) => Ok(unknown),
+        }
+    }
+
+    /// The results of all these projects together, and of each.
+    async fn rates_of_all(
+        &self,
+        actor: &Actor,
+        projects: Vec<ProjectId>,
+        (first, count): (i64, usize),
+    ) -> Result<Rates, Error> {
+        let mut all = vec![Some(KindCounts::default()); count];
+        let mut named = Vec::new();
+        for project in projects {
+            let one = self.rates_of(actor, Some(project), (first, count)).await?;
+            let mut sum = KindCounts::default();
+            for (all, own) in all.iter_mut().zip(&one.minutes) {
+                match (all.as_mut(), own) {
+                    (Some(all), Some(own)) => {
+                        all.join(own);
+                        sum.join(own);
+                    }
+                    _ => *all = None,
+                }
+            }
+            if sum.all() > 0 {
+                named.push((project, sum));
+            }
+        }
+        named.sort_by_key(|(project, sum)| (std::cmp::Reverse(sum.all()), *project));
+        named.truncate(MAX_RATE_PROJECTS);
+        Ok(Rates { first, minutes: all, projects: Some(named) })
     }
 
     /// Sums up the minutes of a project that is not told apart from its records. They stay unknown

@@ -1,5 +1,7 @@
-//! The reads of use cases, through the node's read queue. Every use case reads this way.
+//! The reads of use cases, through the node's read queue. Every use case reads this way, and so
+//! within the reach of its actor: the connection that it is given has nothing else.
 
+pub(in crate::app) mod limits;
 pub(crate) mod permits;
 pub(crate) mod queue;
 
@@ -36,7 +38,8 @@ impl ReadPhase {
 }
 
 impl App {
-    /// Reads this node's state for an actor, before anything is written.
+    /// Reads this node's state for an actor, before anything is written. The read finds what the
+    /// actor reaches, and nothing else.
     ///
     /// # Errors
     ///
@@ -60,8 +63,8 @@ impl App {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        let principal = actor.principal;
-        self.reads.run(&self.cluster, &self.metrics, principal, phase.timeout(actor), read).await
+        let who = (actor.principal, actor.reach().clone());
+        self.reads.run(&self.cluster, &self.metrics, who, phase.timeout(actor), read).await
     }
 
     /// Computes on a thread for an actor, with a read's permit.

@@ -25,6 +25,7 @@ use crate::app::error::Error;
 use crate::cluster::{self, Cluster};
 use crate::listen::Principal;
 use crate::metrics::Metrics;
+use crate::model::reach::Reach;
 use crate::store::{ReadClass, ReadEnd, ReadLimit};
 
 /// Reads of clients at a time: as many as there are connections for them.
@@ -46,7 +47,7 @@ impl Default for ReadQueue {
 }
 
 impl ReadQueue {
-    /// Reads when it is this principal's turn.
+    /// Reads when it is this principal's turn, within a reach.
     ///
     /// # Errors
     ///
@@ -56,7 +57,7 @@ impl ReadQueue {
         &self,
         cluster: &Cluster,
         metrics: &Metrics,
-        principal: Principal,
+        (principal, reach): (Principal, Reach),
         timeout: Duration,
         read: F,
     ) -> Result<T, Error>
@@ -74,7 +75,7 @@ impl ReadQueue {
                 read(conn)
             };
             // The client may have gone: then the read ends.
-            let _ = begun.send(cluster.begin_within(limit, held));
+            let _ = begun.send(cluster.begin_within(limit, reach, held));
         };
         let queued = self.0.enqueue(Some(principal), Box::new(start));
         // One timer serves the wait for the permit and then the read itself.

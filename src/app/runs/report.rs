@@ -246,7 +246,7 @@ impl App {
         }
         if let Some(gateway) = self.gateway().filter(|_| !notices.is_empty()) {
             // Its worker is alive, whatever becomes of its words.
-            gateway.note_reports(notices).await;
+            gateway.note_reports(self.reached_notices(actor, notices).await).await;
         }
         let told = self.tell(actor, proven).await;
         answers.extend(told.into_iter().map(|(at, told)| {
@@ -382,7 +382,7 @@ impl App {
         }
         if let Some(gateway) = self.gateway().filter(|_| !notices.is_empty()) {
             // A sign of life for the supervisor, whatever becomes of it.
-            gateway.note_reports(notices).await;
+            gateway.note_reports(self.reached_notices(actor, notices).await).await;
         }
         if reports.is_empty() {
             return answers;

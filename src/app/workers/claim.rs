@@ -4,6 +4,7 @@ use crate::app::actor::Actor;
 use crate::app::authz::{Action, Resource, authorize};
 use crate::app::error::Error;
 use crate::app::fields::check_text;
+use crate::app::reads::limits::reaches_all_projects;
 use crate::app::state::App;
 use crate::app::workers::names::{check_worker, read};
 use crate::gateway::WORKERS_LEVEL;
@@ -63,13 +64,15 @@ impl App {
     /// where too many wait.
     pub async fn claim_runs(&self, actor: &Actor, input: ClaimInput) -> Result<Claimed, Error> {
         authorize(actor, Action::RunsWork, Resource::Any)?;
+        reaches_all_projects(actor, "claim runs of queues, which have those of all projects")?;
         let longest = self.longest_wait();
         let max = check(&input, longest)?;
         let gateway = self.workers_gateway()?;
         self.check_level()?;
         let mut queues = Vec::with_capacity(input.queues.len());
         for name in &input.queues {
-            let queue = read(gateway.queue(name).await)?.ok_or_else(|| no_queue(name))?;
+            let queue = read(gateway.queue(actor.reach().account(), name).await)?
+                .ok_or_else(|| no_queue(name))?;
             if queue.bus != BusKind::Embedded {
                 let message = format!(
                     "the runs of queue {name} come to workers by their broker: consume them there, \

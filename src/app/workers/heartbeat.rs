@@ -1,11 +1,12 @@
 //! Heartbeats: a worker says that it and its runs are alive, and hears what it is to stop.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use crate::app::actor::Actor;
 use crate::app::authz::{Action, Resource, authorize};
 use crate::app::error::Error;
+use crate::app::reads::limits::reaches_all_projects;
 use crate::app::runs::ids::{Meant, meant};
 use crate::app::state::App;
 use crate::app::workers::names::{check_worker, read};
@@ -66,6 +67,7 @@ impl App {
         input: HeartbeatInput,
     ) -> Result<HeartbeatRecord, Error> {
         authorize(actor, Action::RunsWork, Resource::Any)?;
+        reaches_all_projects(actor, "work on runs of queues, which have those of all projects")?;
         let longest = self.longest_wait();
         check(&input, longest)?;
         let gateway = self.workers_gateway()?;
@@ -95,6 +97,10 @@ impl App {
                 None => record.unknown.push(run.id),
             }
         }
+        if self.is_limited(actor) {
+            let all = listed.runs.iter().map(|run| run.occurrence).collect();
+            record.gone.extend(listed.keep(&self.reached_occurrences(actor, all).await?));
+        }
         let wait = input.wait.unwrap_or(0).cast_unsigned();
         // What is gone, or was not heard, is told at once.
         let wait = if record.gone.is_empty() && record.unknown.is_empty() { wait } else { 0 };
@@ -120,6 +126,16 @@ struct Listed {
 }
 
 impl Listed {
+    /// Keeps these runs; the ids of the others.
+    fn keep(&mut self, kept: &HashSet<Occurrence>) -> Vec<String> {
+        let others = std::mem::take(&mut self.runs).into_iter();
+        let (kept, others): (Vec<_>, Vec<_>) =
+            others.partition(|run| kept.contains(&run.occurrence));
+        self.runs = kept;
+        let ids = others.iter().filter_map(|run| self.ids.remove(&run.occurrence));
+        ids.flat_map(|(_, ids)| ids).collect()
+    }
+
     /// Adds an entry. Of several attempts of a run the last one counts: a worker that has it must
     /// not be told that the run is gone because of an attempt before.
     fn add(&mut self, occurrence: Occurrence, run: RunAlive) {

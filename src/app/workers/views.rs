@@ -7,7 +7,7 @@ use crate::app::authz::{Action, Resource, authorize};
 use crate::app::error::Error;
 use crate::app::page::Page;
 use crate::app::state::App;
-use crate::gateway::{QueueTotals, bus_of};
+use crate::gateway::{QueueTotals, WorkerAtNode, bus_of};
 use crate::model::run_terms::BusKind;
 use crate::model::target::Executor;
 use crate::model::{Millis, NodeId};
@@ -80,8 +80,14 @@ impl App {
         let names: BTreeMap<u64, String> =
             names.into_iter().map(|(queue, _)| (queue.id, queue.name)).collect();
         let now = self.now();
-        let total = view.workers.len() as u64;
-        let workers = part(view.workers.into_values().collect(), page)
+        let is_limited = self.is_limited(actor);
+        // Workers of another account have claimed from queues that this actor does not reach.
+        let seen = |at: &WorkerAtNode| {
+            !is_limited || at.worker.queues.iter().any(|id| names.contains_key(id))
+        };
+        let workers: Vec<_> = view.workers.into_values().filter(seen).collect();
+        let total = workers.len() as u64;
+        let workers = part(workers, page)
             .map(|at| WorkerRecord {
                 node: at.node,
                 queues: at.worker.queues.iter().filter_map(|id| names.get(id).cloned()).collect(),
@@ -104,9 +110,11 @@ impl App {
         let view = self.workers_gateway()?.cluster_view(false).await;
         let queues = self.queues(actor).await?;
         let total = queues.len() as u64;
+        // They are of the runs of all projects.
+        let sees_numbers = actor.reach().reaches_all_projects();
         let queues = part(queues, page)
             .map(|(executor, bus)| QueueRecord {
-                totals: view.queues.get(&executor.id).copied(),
+                totals: view.queues.get(&executor.id).copied().filter(|_| sees_numbers),
                 id: executor.id,
                 name: executor.name,
                 bus,

@@ -106,7 +106,8 @@ impl Entry<'_, '_> {
             return Err(refuse(RejectionKind::Conflict, "credential with this key already exists"));
         }
         let id = self.tx.take(Sequence::Credential, 1)?;
-        let new = Credential { created: self.stamp, parent, ..new.clone() };
+        let account = self.reach.account_of_new();
+        let new = Credential { created: self.stamp, parent, account, ..new.clone() };
         credentials::insert(self.tx, id, &new)?;
         self.change.credentials = true;
         Ok(Outcome::Created(id))
@@ -226,6 +227,7 @@ fn within(terms: &KeyTerms, giver: &Credential) -> Result<(), Refusal> {
     Err(refuse(RejectionKind::Forbidden, message))
 }
 
-fn missing() -> Refusal {
+/// The refusal of a credential that does not exist.
+pub(super) fn missing() -> Refusal {
     refuse(RejectionKind::NotFound, "credential cannot be found")
 }

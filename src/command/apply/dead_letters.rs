@@ -16,7 +16,14 @@ impl Entry<'_, '_> {
     pub(super) fn replay_dead_letters(&mut self, letters: &[(u64, Millis)]) -> Applied {
         let mut done = 0;
         for (id, at) in letters {
+            if !self.reaches_letter(*id)? {
+                continue;
+            }
             let Some(letter) = dead_letters::get(self.tx, *id)? else { continue };
+            // A job that has moved away runs where its key does not reach.
+            if !self.reaches_members(&letter.members)? {
+                continue;
+            }
             dead_letters::delete(self.tx, *id)?;
             let next_at = (*at).clamp(self.stamp, LAST_ATTEMPT);
             self.add_row(letter.row(next_at))?;
@@ -30,7 +37,8 @@ impl Entry<'_, '_> {
     pub(super) fn purge_dead_letters(&mut self, letters: &[u64]) -> Applied {
         let mut done = 0;
         for id in letters {
-            done += u32::from(dead_letters::delete(self.tx, *id)?);
+            let in_reach = self.reaches_letter(*id)?;
+            done += u32::from(in_reach && dead_letters::delete(self.tx, *id)?);
         }
         self.change.events.add_letters(LettersChange::Purged, done.into());
         Ok(Outcome::Changed(done))

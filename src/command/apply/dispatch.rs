@@ -2,6 +2,7 @@
 //! the commands that wrap others come back to `execute`.
 
 use super::entry::{Applied, Entry, Refusal, expected};
+use super::reach::reach_of;
 use crate::command::codec::Error;
 use crate::command::commands::Command;
 use crate::command::outcome::{Change, Outcome};
@@ -25,7 +26,11 @@ pub fn apply(
     change.index = index;
     change.stamp = stamp;
     change.events.begin(index, stamp);
-    let done = Entry { tx, index, stamp, actor, change: &mut *change }.execute(command);
+    let reach = match reach_of(tx, actor)? {
+        Ok(reach) => reach,
+        Err(rejection) => return Ok(Outcome::Rejected(rejection)),
+    };
+    let done = Entry { tx, index, stamp, actor, reach, change: &mut *change }.execute(command);
     match done {
         Ok(outcome) => Ok(outcome),
         Err(Refusal::Rejected(rejection)) => {
@@ -39,6 +44,7 @@ pub fn apply(
 impl Entry<'_, '_> {
     /// Carries out a command, also one that another command wraps.
     pub(super) fn execute(&mut self, command: &Command) -> Applied {
+        self.has_the_reach(command)?;
         match command {
             Command::Init { cluster } => self.init(*cluster),
             Command::Tick => self.tick(),
@@ -119,6 +125,7 @@ impl Entry<'_, '_> {
             Command::TerminateJob { id, reschedule, reason } => {
                 self.terminate_job(*id, *reschedule, reason.as_deref())
             }
+            Command::Within { reach, command } => self.within(reach, command),
             Command::ForVersion { job, version, command } => {
                 expected("job", Some(*version), self.job(*job)?.version)?;
                 self.execute(command)

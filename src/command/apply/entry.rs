@@ -7,6 +7,7 @@ use crate::model::Millis;
 use crate::model::actor::ActorRef;
 use crate::model::event::{Fact, Noun, RecordChange};
 use crate::model::job::Pending;
+use crate::model::reach::Reach;
 use crate::model::shard::ShardId;
 use crate::store::Tx;
 
@@ -20,6 +21,8 @@ pub(super) struct Entry<'a, 't> {
     pub(super) stamp: Millis,
     /// The actor that asked for it, where the entry names one.
     pub(super) actor: Option<&'a ActorRef>,
+    /// The records that exist for that actor.
+    pub(super) reach: Reach,
     /// The change that the chunk publishes.
     pub(super) change: &'a mut Change,
 }

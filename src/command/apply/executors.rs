@@ -2,20 +2,23 @@
 //! callable.
 
 use super::entry::{Applied, Entry, Refusal, expected, refuse};
+use super::reach::no_executor;
 use crate::command::{Outcome, RejectionKind};
 use crate::model::event::{Noun, RecordChange};
 use crate::model::job::JobDefinition;
 use crate::model::target::{Executor, is_queue, takes_messages};
+use crate::model::{AccountId, FIRST_ACCOUNT};
 use crate::store::meta::Sequence;
-use crate::store::{executors, templates};
+use crate::store::{executors, projects, templates};
 
 impl Entry<'_, '_> {
     pub(super) fn create_executor(&mut self, new: &Executor) -> Applied {
-        self.executor_name_is_free(&new.name, None)?;
+        let account = self.reach.account_of_new();
+        self.executor_name_is_free(account, &new.name, None)?;
         let id = self.tx.take(Sequence::Executor, 1)?;
         let executor =
             Executor { id, created: self.stamp, modified: None, version: 1, ..new.clone() };
-        executors::insert(self.tx, &executor)?;
+        executors::insert(self.tx, account, &executor)?;
         self.record_changed(Noun::Executor, id, RecordChange::Created);
         self.change.targets = true;
         Ok(Outcome::Created(id))
@@ -29,7 +32,8 @@ impl Entry<'_, '_> {
     ) -> Applied {
         let old = self.executor(id)?;
         expected("executor", expect, old.version)?;
-        self.executor_name_is_free(&new.name, Some(id))?;
+        let account = executors::account(self.tx, id)?.unwrap_or(FIRST_ACCOUNT);
+        self.executor_name_is_free(account, &new.name, Some(id))?;
         self.jobs_can_still_go_there(&old, new)?;
         let executor = Executor {
             id,
@@ -115,9 +119,14 @@ impl Entry<'_, '_> {
         let Some(id) = definition.executor else { return Ok(()) };
         let wrong =
             |what: &str| refuse(RejectionKind::Invalid, format!("executor with id {id} {what}"));
-        let Some(executor) = executors::get(self.tx, id)? else {
+        let in_reach = self.reaches_executor(id)?;
+        let found = if in_reach { executors::get(self.tx, id)? } else { None };
+        let Some(executor) = found else {
             return Err(wrong("does not exist"));
         };
+        if executors::account(self.tx, id)? != projects::account(self.tx, definition.project)? {
+            return Err(wrong("is of another account than the project"));
+        }
         if !executor.takes_jobs() {
             return Err(wrong("cannot be called: use one of type webhook_url"));
         }
@@ -139,12 +148,16 @@ impl Entry<'_, '_> {
     }
 
     fn executor(&self, id: u64) -> Result<Executor, Refusal> {
-        executors::get(self.tx, id)?
-            .ok_or_else(|| refuse(RejectionKind::NotFound, "executor does not exist"))
+        executors::get(self.tx, id)?.ok_or_else(no_executor)
     }
 
-    fn executor_name_is_free(&self, name: &str, but: Option<u64>) -> Result<(), Refusal> {
-        match executors::id_by_name(self.tx, name)? {
+    fn executor_name_is_free(
+        &self,
+        account: AccountId,
+        name: &str,
+        but: Option<u64>,
+    ) -> Result<(), Refusal> {
+        match executors::id_in_account(self.tx, account, name)? {
             Some(id) if Some(id) != but => {
                 Err(refuse(RejectionKind::Conflict, "executor with this name already exists"))
             }

@@ -37,6 +37,9 @@ impl Entry<'_, '_> {
         let mut changed = 0;
         for (first, n) in runs {
             for id in jobs::ids_between(self.tx, *first, *n)? {
+                if !self.reaches_job(id)? {
+                    continue;
+                }
                 // The end of another one may have dropped it.
                 let Some(old) = jobs::get_in(self.tx, id)? else { continue };
                 let done = match action {
@@ -259,7 +262,7 @@ impl Entry<'_, '_> {
 
     /// A job by its id; refused when there is none.
     pub(super) fn job(&mut self, id: JobId) -> Result<Job, Refusal> {
-        jobs::get_in(self.tx, id)?
-            .ok_or_else(|| refuse(RejectionKind::NotFound, "job cannot be found"))
+        let found = if self.reaches_job(id)? { jobs::get_in(self.tx, id)? } else { None };
+        found.ok_or_else(|| refuse(RejectionKind::NotFound, "job cannot be found"))
     }
 }

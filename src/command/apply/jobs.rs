@@ -85,7 +85,8 @@ impl Entry<'_, '_> {
             jobs: vec![(first, n)],
             created: stamp,
         };
-        tasks::insert(self.tx, &task, 0)?;
+        let projects = self.kept_projects(new, &uses)?;
+        tasks::insert(self.tx, &task, 0, projects.as_deref())?;
         let named = new.definitions.iter().zip(&uses).filter(|(_, uses)| **uses > 0);
         let project = one_of(named.clone().map(|(definition, _)| definition.project));
         let template = one_of(named.map(|(definition, _)| TemplateMark::of(definition)));
@@ -342,6 +343,10 @@ impl Entry<'_, '_> {
         external_id: &str,
         but: Option<JobId>,
     ) -> Result<(), Refusal> {
+        // Of a project out of reach nothing is told, and it is refused for that.
+        if !self.reaches_project(project)? {
+            return Ok(());
+        }
         match jobs::id_by_external_id(self.tx, project, external_id)? {
             Some(id) if Some(id) != but => Err(external_id_taken(project, external_id)),
             _ => Ok(()),

@@ -41,7 +41,12 @@
 //! | `DeleteTemplate` | `templates` | `NotFound`, `Stale`, `Conflict` |
 //! | `TerminateJob` | `terminate` | `NotFound`, `Conflict` |
 //! | `ForVersion` | `dispatch` | `NotFound`, `Stale`, those of the other |
+//! | `Within` | `reach` | `Forbidden`, those of the other |
 //! | `Checksum`, `Conclude` | `dispatch` | |
+//!
+//! A command of a client is limited to what its key reaches (`reach`): what is out of reach is
+//! refused as `NotFound` or `Invalid`, and what needs more than a part of an account as
+//! `Forbidden`.
 //!
 //! Three files hold rules that several of these share: `plan_intervals` (when a job fires by which
 //! schedule), `occurrences` (what can happen to an occurrence) and `over` (the end of one-offs).
@@ -61,6 +66,7 @@ mod over;
 mod ownership;
 mod plan_intervals;
 mod projects;
+mod reach;
 mod record;
 mod reports;
 mod reshape;

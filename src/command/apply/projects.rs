@@ -2,16 +2,16 @@
 
 use super::entry::{Applied, Entry, Refusal, expected, refuse};
 use crate::command::{NewProject, Outcome, ProjectAction, ProjectEdit, RejectionKind};
-use crate::model::ProjectId;
 use crate::model::event::{JobChange, Noun, RecordChange, TemplateMark};
 use crate::model::project::Project;
 use crate::model::target::ProjectPause;
+use crate::model::{AccountId, FIRST_ACCOUNT, ProjectId};
 use crate::store::meta::Sequence;
 use crate::store::{jobs, plans, projects, runs, templates};
 
 impl Entry<'_, '_> {
     pub(super) fn create_project(&mut self, new: &NewProject) -> Applied {
-        self.name_is_free(&new.name, None)?;
+        self.name_is_free(self.reach.account_of_new(), &new.name, None)?;
         self.may_pause(new.action)?;
         let id = self.tx.take(Sequence::Project, 1)?;
         let project = Project {
@@ -25,7 +25,7 @@ impl Entry<'_, '_> {
             settings: new.settings.clone(),
             version: 1,
         };
-        projects::insert(self.tx, &project)?;
+        projects::insert(self.tx, self.reach.account_of_new(), &project)?;
         self.set_pause(id, new.action)?;
         self.record_changed(Noun::Project, id, RecordChange::Created);
         Ok(Outcome::Created(id))
@@ -37,7 +37,8 @@ impl Entry<'_, '_> {
         self.may_pause(edit.action)?;
         let old = project.clone();
         if let Some(name) = &edit.name {
-            self.name_is_free(name, Some(edit.id))?;
+            let account = projects::account(self.tx, edit.id)?.unwrap_or(FIRST_ACCOUNT);
+            self.name_is_free(account, name, Some(edit.id))?;
             project.name.clone_from(name);
         }
         if let Some(description) = &edit.description {
@@ -138,12 +139,17 @@ impl Entry<'_, '_> {
     }
 
     fn project(&self, id: ProjectId) -> Result<Project, Refusal> {
-        projects::get(self.tx, id)?
-            .ok_or_else(|| refuse(RejectionKind::NotFound, "project does not exist"))
+        let found = if self.reaches_project(id)? { projects::get(self.tx, id)? } else { None };
+        found.ok_or_else(|| refuse(RejectionKind::NotFound, "project does not exist"))
     }
 
-    fn name_is_free(&self, name: &str, but: Option<ProjectId>) -> Result<(), Refusal> {
-        match projects::id_by_name(self.tx, name)? {
+    fn name_is_free(
+        &self,
+        account: AccountId,
+        name: &str,
+        but: Option<ProjectId>,
+    ) -> Result<(), Refusal> {
+        match projects::id_in_account(self.tx, account, name)? {
             Some(id) if Some(id) != but => {
                 Err(refuse(RejectionKind::Conflict, "project with this name already exists"))
             }
@@ -151,9 +157,9 @@ impl Entry<'_, '_> {
         }
     }
 
-    /// Refuses the id of a project that does not exist.
+    /// Refuses the id of a project that does not exist in reach.
     pub(super) fn project_exists(&self, id: ProjectId) -> Result<(), Refusal> {
-        if projects::exists(self.tx, id)? {
+        if self.reaches_project(id)? && projects::exists(self.tx, id)? {
             return Ok(());
         }
         Err(refuse(RejectionKind::Invalid, format!("project with id {id} does not exist")))

@@ -29,6 +29,9 @@ const SEARCHED: Millis = 60_000;
 impl Entry<'_, '_> {
     /// Carries out a report on an occurrence.
     pub(super) fn report_run(&mut self, of: Occurrence, report: &Report) -> Applied {
+        if !self.reaches_occurrence(of)? {
+            return Err(no_run());
+        }
         let run = runs::get(self.tx, of)?;
         let by_worker = match run.as_ref().filter(|run| run.accepted) {
             Some(run) => run.worker.is_some(),
@@ -100,11 +103,7 @@ impl Entry<'_, '_> {
             // A repetition, because the answer to the first report was lost.
             Some((Verdict::Delivered, _)) if *report == Report::Complete => Ok(Outcome::Done),
             Some((verdict, origin)) => Err(refuse(RejectionKind::Conflict, over(verdict, origin))),
-            None => Err(refuse(
-                RejectionKind::NotFound,
-                "no run of this id is under way: check the id; of one that was accepted this \
-                 moment, report again in a second",
-            )),
+            None => Err(no_run()),
         }
     }
 
@@ -193,4 +192,13 @@ pub(super) fn over(verdict: Verdict, origin: ResultOrigin) -> String {
         }
         _ => "this run is over: it was given up".into(),
     }
+}
+
+/// The refusal of a run that nothing is known of.
+fn no_run() -> Refusal {
+    refuse(
+        RejectionKind::NotFound,
+        "no run of this id is under way: check the id; of one that was accepted this moment, \
+         report again in a second",
+    )
 }

@@ -17,6 +17,9 @@ impl Entry<'_, '_> {
         let mut done = Reshaped::default();
         for (first, n) in &reshape.jobs {
             for id in jobs::ids_between(self.tx, *first, *n)? {
+                if !self.reaches_job(id)? {
+                    continue;
+                }
                 // The end of another one may have dropped it.
                 let Some(old) = jobs::get_in(self.tx, id)? else { continue };
                 let same = |edit: &&DefinitionEdit| edit.from == old.definition_id;

@@ -23,6 +23,7 @@ use crate::command::{Change, Error};
 use crate::model::attempt::{AttemptRecord, Occurrences, ResultOrigin, SkipReason, Verdict};
 use crate::model::job::{JobDefinition, JobStatus};
 use crate::model::members::Members;
+use crate::model::reach::Reach;
 use crate::model::shard::{SHARDS, Shard, ShardId};
 use crate::model::{JobId, Millis, ProjectId};
 use crate::store::jobs::JobRow;
@@ -58,7 +59,8 @@ pub struct Reopened {
 pub fn reopen(tx: &mut Tx<'_>, stamp: Millis, choice: RestorePolicy) -> Result<Reopened, Error> {
     let stamp = tx.advance_log_time(stamp)?;
     let mut change = Change::default();
-    let mut entry = Entry { tx, index: 0, stamp, actor: None, change: &mut change };
+    let mut entry =
+        Entry { tx, index: 0, stamp, actor: None, reach: Reach::all(), change: &mut change };
     match entry.reopen(choice) {
         Ok(reopened) => Ok(reopened),
         Err(Refusal::Failed(error)) => Err(error),

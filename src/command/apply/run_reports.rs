@@ -56,6 +56,9 @@ impl Entry<'_, '_> {
     /// Carries out one report.
     pub(super) fn report(&mut self, report: &RunReport) -> Answer {
         let of = report.occurrence;
+        if !self.reaches_occurrence(of)? {
+            return refused(None, UNKNOWN, NOT_YET);
+        }
         let run = runs::get(self.tx, of)?;
         if let Some(run) = run.as_ref().filter(|run| run.accepted) {
             return self.report_on_run(run, report);

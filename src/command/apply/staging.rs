@@ -8,12 +8,13 @@ use super::jobs::{external_id_taken, one_of};
 use super::plan_intervals::{
     OneOffInstant, PlanInterval, delay, lapses_at, next_whole_second, plan_state, whole_seconds,
 };
-use crate::command::{CreateJobs, Outcome, RejectionKind};
+use crate::command::{CreateJobs, Outcome, REACH_LEVEL, RejectionKind};
 use crate::model::event::TemplateMark;
+use crate::model::reach::sorted;
 use crate::model::task::{Task, TaskState};
 use crate::model::{JobId, Millis, ProjectId};
 use crate::store::jobs::JobRow;
-use crate::store::meta::Sequence;
+use crate::store::meta::{self, Sequence};
 use crate::store::staged::StagedRow;
 use crate::store::{projects, staged, tasks};
 
@@ -34,14 +35,16 @@ impl Entry<'_, '_> {
         }
         let uses = self.checked_uses(new, known.as_ref().map(|task| task.id))?;
         let definition_ids = self.acquire_definitions(new, &uses)?;
+        let projects = self.kept_projects(new, &uses)?;
         let (task, before) = if let Some(task) = known {
+            self.add_projects(task.id, projects)?;
             (task.id, tasks::staged(self.tx, task.id)?)
         } else {
             let id = self.tx.take(Sequence::Task, 1)?;
             let state = TaskState::InProgress;
             let request = new.request;
             let task = Task { id, request, state, jobs: Vec::new(), created: self.stamp };
-            tasks::insert(self.tx, &task, 0)?;
+            tasks::insert(self.tx, &task, 0, projects.as_deref())?;
             (id, 0)
         };
         let rows = new.jobs.iter().zip(before..).map(|(job, seq)| {
@@ -65,6 +68,32 @@ impl Entry<'_, '_> {
         staged::insert(self.tx, task, rows)?;
         tasks::set_staged(self.tx, task, before + new.jobs.len() as u64)?;
         Ok(Outcome::Jobs { request: new.request, jobs: Vec::new() })
+    }
+
+    /// The projects of new jobs, ascending, as their task keeps them; `None` below the level that
+    /// does.
+    pub(super) fn kept_projects(
+        &self,
+        new: &CreateJobs,
+        uses: &[u64],
+    ) -> Result<Option<Vec<ProjectId>>, Refusal> {
+        if meta::level(self.tx)? < REACH_LEVEL {
+            return Ok(None);
+        }
+        let named = new.definitions.iter().zip(uses).filter(|(_, uses)| **uses > 0);
+        Ok(Some(sorted(named.map(|(definition, _)| definition.project).collect())))
+    }
+
+    /// Adds to the projects that a task keeps.
+    fn add_projects(&mut self, task: u64, more: Option<Vec<ProjectId>>) -> Result<(), Refusal> {
+        let (Some(more), Some(mut all)) = (more, tasks::projects(self.tx, task)?) else {
+            return Ok(());
+        };
+        if more.iter().any(|id| !all.contains(id)) {
+            all.extend(more);
+            tasks::set_projects(self.tx, task, &sorted(all))?;
+        }
+        Ok(())
     }
 
     /// Turns a task's staged jobs into jobs, created at the stamp. A repetition has the same

@@ -211,7 +211,8 @@ impl Entry<'_, '_> {
     }
 
     fn template(&self, id: u64) -> Result<Template, Refusal> {
-        templates::get(self.tx, id)?
-            .ok_or_else(|| refuse(RejectionKind::NotFound, "template does not exist"))
+        let missing = || refuse(RejectionKind::NotFound, "template does not exist");
+        let found = templates::get(self.tx, id)?.ok_or_else(missing)?;
+        if self.reaches_project(found.project)? { Ok(found) } else { Err(missing()) }
     }
 }

@@ -9,12 +9,12 @@ use tokio::sync::broadcast;
 use super::fakes::{NODES, Ports, QUEUE};
 use crate::command::Change;
 use crate::gateway::replica::{Advice, KnownQueue, Reading, Replica};
-use crate::model::NodeId;
 use crate::model::run::Occurrence;
 use crate::model::run_id::RunName;
 use crate::model::run_report::RunReport;
 use crate::model::run_terms::BusKind;
 use crate::model::shard::SHARDS;
+use crate::model::{AccountId, NodeId};
 
 impl Replica for Ports {
     fn changes(&self) -> broadcast::Receiver<Arc<Change>> {
@@ -42,7 +42,7 @@ impl Replica for Ports {
         .boxed()
     }
 
-    fn queue(&self, name: &str) -> Reading<Option<KnownQueue>> {
+    fn queue(&self, _: Option<AccountId>, name: &str) -> Reading<Option<KnownQueue>> {
         let found = (name == "emails").then_some(KnownQueue { id: QUEUE, bus: BusKind::Embedded });
         async move { Ok(found) }.boxed()
     }

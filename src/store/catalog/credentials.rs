@@ -6,15 +6,16 @@ use std::collections::HashMap;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::model::Millis;
 use crate::model::credential::{Credential, KeyUse, LastUse, OldSecret};
 use crate::model::key_terms::KeyTerms;
+use crate::model::reach::Reach;
+use crate::model::{AccountId, Millis};
 use crate::store::db::Tx;
 use crate::store::page::Page;
 use crate::store::row::id_at;
 
 const COLUMNS: &str = "id, api_key, verifier, archived, created, modified, created_by, archived_by,
-    parent, terms, old_verifier, old_until, used, used_from";
+    parent, terms, old_verifier, old_until, used, used_from, account";
 
 /// The ids of a credential (?1) and of all below it: made with its key, or with keys that were.
 const WITHIN: &str = "WITH RECURSIVE within (id) AS (
@@ -38,6 +39,23 @@ pub enum Order {
 pub fn get(conn: &Connection, id: u64) -> rusqlite::Result<Option<Credential>> {
     conn.prepare_cached(&format!("SELECT {COLUMNS} FROM credentials WHERE id = ?1"))?
         .query_row([id as i64], read)
+        .optional()
+}
+
+/// The reach of a key by the id of its credential; `None` where there is no such credential.
+pub fn reach(conn: &Connection, id: u64) -> rusqlite::Result<Option<Reach>> {
+    conn.prepare_cached("SELECT account, terms FROM credentials WHERE id = ?1")?
+        .query_row([id as i64], |row| {
+            let terms = terms_at(row, 1)?;
+            Ok(Reach::of_projects(id_at(row, 0)?, terms.projects.as_deref()))
+        })
+        .optional()
+}
+
+/// The account of a credential.
+pub fn account(conn: &Connection, id: u64) -> rusqlite::Result<Option<AccountId>> {
+    conn.prepare_cached("SELECT account FROM credentials WHERE id = ?1")?
+        .query_row([id as i64], |row| id_at(row, 0))
         .optional()
 }
 
@@ -82,8 +100,8 @@ pub fn list(
 pub fn insert(tx: &Tx<'_>, id: u64, credential: &Credential) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO credentials (id, api_key, verifier, archived, created, modified, created_by,
-             archived_by, parent, terms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+             archived_by, parent, terms, account)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?
     .execute(params![
         id as i64,
@@ -96,6 +114,7 @@ pub fn insert(tx: &Tx<'_>, id: u64, credential: &Credential) -> rusqlite::Result
         credential.archived_by,
         credential.parent.map(|id| id as i64),
         terms_text(&credential.terms)?,
+        credential.account as i64,
     ])?;
     Ok(())
 }
@@ -234,6 +253,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Credential> {
             _ => None,
         },
         last_use: last_use_at(row, (12, 13))?,
+        account: id_at(row, 14)?,
     })
 }
 

@@ -3,6 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use crate::model::AccountId;
 use crate::model::target::Executor;
 use crate::store::db::Tx;
 use crate::store::page::{self, Page};
@@ -30,9 +31,27 @@ pub fn name(conn: &Connection, id: u64) -> rusqlite::Result<String> {
     Ok(get(conn, id)?.map_or_else(|| format!("executor {id}"), |found| found.name))
 }
 
-/// The id of the executor with a name.
+/// The account of an executor.
+pub fn account(conn: &Connection, id: u64) -> rusqlite::Result<Option<AccountId>> {
+    conn.prepare_cached("SELECT account FROM executors WHERE id = ?1")?
+        .query_row([id as i64], |row| id_at(row, 0))
+        .optional()
+}
+
+/// The id of the executor of an account with a name.
+pub fn id_in_account(
+    conn: &Connection,
+    account: AccountId,
+    name: &str,
+) -> rusqlite::Result<Option<u64>> {
+    conn.prepare_cached("SELECT id FROM executors WHERE account = ?1 AND name = ?2")?
+        .query_row(params![account as i64, name], |row| id_at(row, 0))
+        .optional()
+}
+
+/// The id of the executor with a name; of several accounts that have one, the first.
 pub fn id_by_name(conn: &Connection, name: &str) -> rusqlite::Result<Option<u64>> {
-    conn.prepare_cached("SELECT id FROM executors WHERE name = ?1")?
+    conn.prepare_cached("SELECT id FROM executors WHERE name = ?1 ORDER BY account LIMIT 1")?
         .query_row([name], |row| id_at(row, 0))
         .optional()
 }
@@ -40,6 +59,11 @@ pub fn id_by_name(conn: &Connection, name: &str) -> rusqlite::Result<Option<u64>
 /// The number of executors.
 pub fn count(conn: &Connection) -> rusqlite::Result<u64> {
     page::count(conn, "executors")
+}
+
+/// The ids of all executors, ascending.
+pub fn ids(conn: &Connection) -> rusqlite::Result<Vec<u64>> {
+    page::all_ids(conn, "executors")
 }
 
 /// Reads the executors of a page one by one, until `f` returns `false`.
@@ -55,10 +79,10 @@ pub fn each(
     page.each(conn, ("executors", column), get, f)
 }
 
-/// Adds an executor.
-pub fn insert(tx: &Tx<'_>, executor: &Executor) -> rusqlite::Result<()> {
-    tx.prepare_cached("INSERT INTO executors (id, name, body) VALUES (?1, ?2, ?3)")?
-        .execute(params![executor.id as i64, executor.name, to_json(executor)?])?;
+/// Adds an executor to an account.
+pub fn insert(tx: &Tx<'_>, account: AccountId, executor: &Executor) -> rusqlite::Result<()> {
+    tx.prepare_cached("INSERT INTO executors (id, account, name, body) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![executor.id as i64, account as i64, executor.name, to_json(executor)?])?;
     Ok(())
 }
 

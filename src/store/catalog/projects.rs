@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::model::project::{Project, ProjectSettings};
 use crate::model::target::ProjectPause;
-use crate::model::{Millis, ProjectId};
+use crate::model::{AccountId, Millis, ProjectId};
 use crate::store::db::Tx;
 use crate::store::page::{self, Page};
 use crate::store::row::{from_json, id_at, to_json};
@@ -38,9 +38,27 @@ pub fn exists(conn: &Connection, id: ProjectId) -> rusqlite::Result<bool> {
     conn.prepare_cached("SELECT 1 FROM projects WHERE id = ?1")?.exists([id as i64])
 }
 
-/// The id of the project with a name.
+/// The account of a project.
+pub fn account(conn: &Connection, id: ProjectId) -> rusqlite::Result<Option<AccountId>> {
+    conn.prepare_cached("SELECT account FROM projects WHERE id = ?1")?
+        .query_row([id as i64], |row| id_at(row, 0))
+        .optional()
+}
+
+/// The id of the project of an account with a name.
+pub fn id_in_account(
+    conn: &Connection,
+    account: AccountId,
+    name: &str,
+) -> rusqlite::Result<Option<ProjectId>> {
+    conn.prepare_cached("SELECT id FROM projects WHERE account = ?1 AND name = ?2")?
+        .query_row(params![account as i64, name], |row| id_at(row, 0))
+        .optional()
+}
+
+/// The id of the project with a name; of several accounts that have one, the first.
 pub fn id_by_name(conn: &Connection, name: &str) -> rusqlite::Result<Option<ProjectId>> {
-    conn.prepare_cached("SELECT id FROM projects WHERE name = ?1")?
+    conn.prepare_cached("SELECT id FROM projects WHERE name = ?1 ORDER BY account LIMIT 1")?
         .query_row([name], |row| id_at(row, 0))
         .optional()
 }
@@ -69,6 +87,11 @@ pub fn count(conn: &Connection) -> rusqlite::Result<u64> {
     page::count(conn, "projects")
 }
 
+/// The ids of all projects, ascending.
+pub fn ids(conn: &Connection) -> rusqlite::Result<Vec<ProjectId>> {
+    page::all_ids(conn, "projects")
+}
+
 /// Reads the projects of a page one by one, until `f` returns `false`.
 pub fn each(
     conn: &Connection,
@@ -95,12 +118,12 @@ impl Order {
     }
 }
 
-/// Adds a project without jobs.
-pub fn insert(tx: &Tx<'_>, project: &Project) -> rusqlite::Result<()> {
+/// Adds a project without jobs to an account.
+pub fn insert(tx: &Tx<'_>, account: AccountId, project: &Project) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO projects (id, name, description, created, modified, created_by, modified_by,
-             settings, jobs)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)",
+             settings, account, jobs)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)",
     )?
     .execute(params![
         project.id as i64,
@@ -111,6 +134,7 @@ pub fn insert(tx: &Tx<'_>, project: &Project) -> rusqlite::Result<()> {
         project.created_by,
         project.modified_by,
         settings(project)?,
+        account as i64,
     ])?;
     Ok(())
 }

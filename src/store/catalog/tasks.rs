@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::model::task::{Task, TaskState};
-use crate::model::{JobId, Millis};
+use crate::model::{JobId, Millis, ProjectId};
 use crate::store::db::Tx;
 use crate::store::row::{from_json, id_at, to_json, u128_at};
 
@@ -29,11 +29,16 @@ pub fn staged(conn: &Connection, id: u64) -> rusqlite::Result<u64> {
         .query_row([id as i64], |row| id_at(row, 0))
 }
 
-/// Adds a task.
-pub fn insert(tx: &Tx<'_>, task: &Task, staged: u64) -> rusqlite::Result<()> {
+/// Adds a task, with the projects of its jobs, where the level of the cluster keeps them.
+pub fn insert(
+    tx: &Tx<'_>,
+    task: &Task,
+    staged: u64,
+    projects: Option<&[ProjectId]>,
+) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "INSERT INTO tasks (id, request, state, jobs, created, staged)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO tasks (id, request, state, jobs, created, staged, projects)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
     .execute(params![
         task.id as i64,
@@ -42,7 +47,23 @@ pub fn insert(tx: &Tx<'_>, task: &Task, staged: u64) -> rusqlite::Result<()> {
         to_json(&task.jobs)?,
         task.created,
         staged as i64,
+        projects.map(to_json).transpose()?,
     ])?;
+    Ok(())
+}
+
+/// The projects of a task's jobs, ascending; `None` where they are not kept.
+pub fn projects(conn: &Connection, id: u64) -> rusqlite::Result<Option<Vec<ProjectId>>> {
+    conn.prepare_cached("SELECT projects FROM tasks WHERE id = ?1")?
+        .query_row([id as i64], |row| row.get::<_, Option<String>>(0))?
+        .map(|text| from_json(&text, 0))
+        .transpose()
+}
+
+/// Sets the projects of a task's jobs.
+pub fn set_projects(tx: &Tx<'_>, id: u64, projects: &[ProjectId]) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE tasks SET projects = ?2 WHERE id = ?1")?
+        .execute(params![id as i64, to_json(projects)?])?;
     Ok(())
 }
 

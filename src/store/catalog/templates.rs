@@ -8,7 +8,7 @@ use crate::model::ProjectId;
 use crate::model::job::JobDefinition;
 use crate::model::template::{KEPT_VERSIONS, Template};
 use crate::store::db::Tx;
-use crate::store::page::Page;
+use crate::store::page::{self, Page};
 use crate::store::row::{from_json, id_at, to_json};
 
 /// The sort keys of templates.
@@ -27,6 +27,11 @@ pub enum VersionOrder {
     /// Number; also the order of time.
     #[default]
     Number,
+}
+
+/// The ids of all templates, ascending.
+pub fn ids(conn: &Connection) -> rusqlite::Result<Vec<u64>> {
+    page::all_ids(conn, "templates")
 }
 
 /// The templates that a list is to show: those that are as every given field says.

@@ -16,6 +16,7 @@ mod limit;
 #[cfg(test)]
 mod plan_tests;
 mod pool;
+mod reach_views;
 #[cfg(test)]
 mod read_tests;
 mod schema;
@@ -32,6 +33,8 @@ pub use backup::{Label, is_hashed};
 pub use error::Error;
 pub use limit::{ReadEnd, ReadLimit};
 pub use pool::ReadClass;
+pub(in crate::store) use reach_views::hint;
+pub use reach_views::in_force;
 pub use snapshot::Staged;
 pub use store::Store;
 pub use tx::Tx;

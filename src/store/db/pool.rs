@@ -4,7 +4,9 @@
 //!
 //! `Store` borrows a connection for one read. A snapshot install closes all of them and lends none
 //! until the new file is in place; it ends the reads that have a [`ReadLimit`] and waits for the
-//! others, which are short. The pool never writes, and it knows nothing of threads: see `threads`.
+//! others, which are short. A read within a reach has a connection of another kind, which sees only
+//! that (`reach_views`); as many of them are kept as of the others. The pool never writes, and it
+//! knows nothing of threads: see `threads`.
 //!
 //! | class | connections | reads |
 //! |---|---|---|
@@ -23,7 +25,8 @@ use rusqlite::Connection;
 
 use super::error::Error;
 use super::limit::{ReadLimit, STEPS};
-use super::schema;
+use super::{reach_views, schema};
+use crate::model::reach::Reach;
 
 /// The class of a read. Reads of one class wait for each other, and for no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +106,7 @@ pub(super) struct Pool {
 
 #[derive(Default)]
 struct State {
-    classes: [Lent; ReadClass::ALL.len()],
+    classes: [Connections; ReadClass::ALL.len()],
     /// The limits of reads under way, by the number of the loan.
     limits: Vec<(u64, Arc<ReadLimit>)>,
     /// The number of open connections that are not the pool's own: they copy the file.
@@ -113,8 +116,10 @@ struct State {
 }
 
 #[derive(Default)]
-struct Lent {
+struct Connections {
     idle: Vec<Connection>,
+    /// Connections that see a part of the state, each with its reach; the last one used is last.
+    limited: Vec<(Reach, Connection)>,
     lent: usize,
 }
 
@@ -135,8 +140,10 @@ pub(super) struct Reader<'a> {
     pool: &'a Pool,
     class: ReadClass,
     number: u64,
-    limited: bool,
+    limit: Option<Arc<ReadLimit>>,
     conn: Option<Connection>,
+    /// The reach whose views the connection has; `None` where it sees everything.
+    reach: Option<Reach>,
 }
 
 /// The registration of a connection that is not the pool's own, for as long as it is open.
@@ -175,19 +182,12 @@ impl Pool {
             (state.classes[place].idle.pop(), state.watch(limit))
         };
         // From here on the loan is returned whatever happens.
-        let mut reader = Reader { pool: self, class, number, limited: limit.is_some(), conn };
-        let mut conn = match reader.conn.take() {
-            Some(conn) => conn,
-            None => schema::open_reader(&self.file)?,
-        };
-        if let Some(limit) = limit {
-            let limit = Arc::clone(limit);
-            let set = conn.progress_handler(STEPS, Some(move || limit.ended().is_some()));
-            reader.conn = Some(conn);
-            set?;
-        } else {
-            reader.conn = Some(conn);
+        let limit = limit.cloned();
+        let mut reader = Reader { pool: self, class, number, limit, conn, reach: None };
+        if reader.conn.is_none() {
+            reader.conn = Some(schema::open_reader(&self.file)?);
         }
+        reader.ask_limit()?;
         Ok(reader)
     }
 
@@ -215,7 +215,10 @@ impl Pool {
             .all_returned
             .wait_while(state, |s| !s.all_returned())
             .unwrap_or_else(PoisonError::into_inner);
-        state.classes.iter_mut().for_each(|class| class.idle.clear());
+        for class in &mut state.classes {
+            class.idle.clear();
+            class.limited.clear();
+        }
         Closed(self)
     }
 
@@ -237,31 +240,76 @@ impl Pool {
     }
 }
 
+impl Reader<'_> {
+    /// Exchanges the connection for one that sees what is in reach, and nothing else. After an
+    /// error the loan has no connection and must be dropped.
+    pub(super) fn limit_to(&mut self, reach: &Reach) -> Result<(), Error> {
+        let plain = self.released();
+        let (known, mut conn) = {
+            let mut state = self.pool.lock();
+            let class = &mut state.classes[self.class as usize];
+            class.idle.extend(plain);
+            let same = class.limited.iter().position(|(of, _)| of == reach);
+            // As many are kept as there may be loans.
+            let oldest = (class.limited.len() >= self.class.connections()).then_some(0);
+            match same.or(oldest).map(|place| class.limited.remove(place)) {
+                Some((of, conn)) => (Some(of), Some(conn)),
+                None => (None, None),
+            }
+        };
+        if conn.is_none() {
+            conn = Some(schema::open_reader(&self.pool.file)?);
+        }
+        if let Some(conn) = conn.as_ref().filter(|_| known.as_ref() != Some(reach)) {
+            reach_views::install(conn, reach)?;
+        }
+        self.conn = conn;
+        self.reach = Some(reach.clone());
+        self.ask_limit()
+    }
+
+    /// Has SQLite ask the limit of the read, if it has one.
+    fn ask_limit(&mut self) -> Result<(), Error> {
+        if let (Some(limit), Some(conn)) = (&self.limit, &mut self.conn) {
+            let limit = Arc::clone(limit);
+            conn.progress_handler(STEPS, Some(move || limit.ended().is_some()))?;
+        }
+        Ok(())
+    }
+
+    /// The connection, as it may be lent again. One that would go on asking this limit, or is still
+    /// in a transaction, is not.
+    fn released(&mut self) -> Option<Connection> {
+        let mut conn = self.conn.take()?;
+        if self.limit.is_some() {
+            let free = conn.progress_handler(0, None::<fn() -> bool>);
+            return (free.is_ok() && conn.is_autocommit()).then_some(conn);
+        }
+        Some(conn)
+    }
+}
+
 impl Deref for Reader<'_> {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
-        // `take` returns a reader only after it has put the connection in, `drop` is the only one
-        // that takes it out.
+        // `take` returns a reader only after it has put the connection in. `limit_to` puts another
+        // one in, or fails, and then the reader is dropped.
         self.conn.as_ref().expect("a reader on loan has its connection")
     }
 }
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        let mut conn = self.conn.take();
-        if self.limited {
-            // A connection that would go on asking this limit, or is still in a transaction, is not
-            // lent again.
-            conn = conn.and_then(|mut conn| {
-                let free = conn.progress_handler(0, None::<fn() -> bool>);
-                (free.is_ok() && conn.is_autocommit()).then_some(conn)
-            });
-        }
+        let conn = self.released();
+        let reach = self.reach.take();
         let mut state = self.pool.lock();
         let class = &mut state.classes[self.class as usize];
         class.lent -= 1;
-        class.idle.extend(conn);
+        match reach {
+            Some(reach) => class.limited.extend(conn.map(|conn| (reach, conn))),
+            None => class.idle.extend(conn),
+        }
         self.pool.end_loan(state, self.number);
     }
 }

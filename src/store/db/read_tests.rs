@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::{Error, ReadClass, ReadEnd, ReadLimit, Store, Writer};
+use crate::model::reach::Reach;
 use crate::store::meta;
 
 /// A scan without an end.
@@ -56,10 +57,10 @@ fn what_fires_does_not_wait_for_those_who_ask() {
     let (_dir, store, _writer) = open();
     let (go_on, ends) = fill(&store, ReadClass::Client);
     for class in ReadClass::ALL.into_iter().filter(|class| *class != ReadClass::Client) {
-        let found = store.begin(class, None, meta::log_time).unwrap();
+        let found = store.begin(class, None, Reach::all(), meta::log_time).unwrap();
         assert_eq!(found.blocking_recv().unwrap().unwrap(), 0, "{class:?}");
     }
-    let mut one_more = store.begin(ReadClass::Client, None, meta::log_time).unwrap();
+    let mut one_more = store.begin(ReadClass::Client, None, Reach::all(), meta::log_time).unwrap();
     std::thread::sleep(Duration::from_millis(20));
     assert!(one_more.try_recv().is_err(), "there is no room for it");
     drop(go_on);
@@ -92,15 +93,16 @@ fn a_read_that_nobody_waits_for_ends_also_between_small_statements() {
     let (_dir, store, _writer) = open();
     let limit = Arc::new(ReadLimit::endless());
     let (started, has_started) = mpsc::channel();
-    let found = store.begin(ReadClass::Client, Some(Arc::clone(&limit)), move |conn| {
-        started.send(()).unwrap();
-        loop {
-            // Each is far shorter than what lies between two questions to the limit.
-            meta::log_time(conn)?;
-        }
-        #[expect(unreachable_code, reason = "it says what the read would find")]
-        Ok(())
-    });
+    let found =
+        store.begin(ReadClass::Client, Some(Arc::clone(&limit)), Reach::all(), move |conn| {
+            started.send(()).unwrap();
+            loop {
+                // Each is far shorter than what lies between two questions to the limit.
+                meta::log_time(conn)?;
+            }
+            #[expect(unreachable_code, reason = "it says what the read would find")]
+            Ok(())
+        });
     has_started.recv().unwrap();
     limit.give_up();
     let ended = found.unwrap().blocking_recv().unwrap();
@@ -122,7 +124,7 @@ fn an_install_waits_for_no_reader_that_can_be_ended() {
                 started.send(()).unwrap();
                 endless(conn)
             };
-            store.begin(class, limit, read).unwrap()
+            store.begin(class, limit, Reach::all(), read).unwrap()
         })
         .collect();
     for _ in &reads {
@@ -207,9 +209,10 @@ fn a_panic_in_a_read_costs_neither_its_thread_nor_its_connection() {
     let (_dir, store, _writer) = open();
     for _ in 0..3 {
         let read = |_: &Connection| -> rusqlite::Result<()> { panic!("a fault of ours") };
-        let found = store.begin(ReadClass::Credentials, None, read).unwrap();
+        let found = store.begin(ReadClass::Credentials, None, Reach::all(), read).unwrap();
         assert!(found.blocking_recv().is_err());
-        let found = store.begin(ReadClass::Credentials, None, meta::log_time).unwrap();
+        let found =
+            store.begin(ReadClass::Credentials, None, Reach::all(), meta::log_time).unwrap();
         assert_eq!(found.blocking_recv().unwrap().unwrap(), 0);
     }
 }

@@ -297,4 +297,33 @@ ALTER TABLE credentials ADD COLUMN used_from TEXT;
 
 /// Who did what, and how far each reaches.
 pub(super) const V8: &str = "
+-- reach: the account of what belongs to no project of its own. What was there before is of
+-- account 1. A name is free in each account by itself.
+CREATE TABLE projects_of_accounts (
+    id INTEGER PRIMARY KEY, account INTEGER NOT NULL DEFAULT 1, name TEXT NOT NULL,
+    description TEXT NOT NULL, jobs INTEGER NOT NULL, created INTEGER NOT NULL, modified INTEGER,
+    created_by TEXT, modified_by TEXT, settings TEXT, version INTEGER NOT NULL DEFAULT 1);
+INSERT INTO projects_of_accounts (id, name, description, jobs, created, modified, created_by,
+        modified_by, settings, version)
+    SELECT id, name, description, jobs, created, modified, created_by, modified_by, settings,
+        version FROM projects;
+DROP TABLE projects;
+ALTER TABLE projects_of_accounts RENAME TO projects;
+CREATE UNIQUE INDEX projects_by_account ON projects (account, name);
+CREATE INDEX projects_by_name ON projects (name);
+
+CREATE TABLE executors_of_accounts (
+    id INTEGER PRIMARY KEY, account INTEGER NOT NULL DEFAULT 1, name TEXT NOT NULL,
+    body TEXT NOT NULL);
+INSERT INTO executors_of_accounts (id, name, body) SELECT id, name, body FROM executors;
+DROP TABLE executors;
+ALTER TABLE executors_of_accounts RENAME TO executors;
+CREATE UNIQUE INDEX executors_by_account ON executors (account, name);
+CREATE INDEX executors_by_name ON executors (name);
+
+ALTER TABLE credentials ADD COLUMN account INTEGER NOT NULL DEFAULT 1;
+CREATE INDEX credentials_by_account ON credentials (account);
+
+-- projects: JSON of the projects of its jobs, ascending; null for a task of an older level.
+ALTER TABLE tasks ADD COLUMN projects TEXT;
 ";

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
@@ -12,12 +13,14 @@ use super::backup::{self, Label};
 use super::error::Error;
 use super::limit::ReadLimit;
 use super::pool::{Pool, ReadClass};
+use super::reach_views::{in_force, may_be_all};
 use super::snapshot::{self, Staged};
 use super::threads::Threads;
 use super::tx::Tx;
 use super::writer::Writer;
 use super::{hash, schema};
 use crate::model::Millis;
+use crate::model::reach::Reach;
 
 /// The replicated state, for reading. Clones share one pool of connections.
 #[derive(Clone)]
@@ -29,6 +32,8 @@ pub(super) struct Shared {
     dir: PathBuf,
     pub(super) pool: Pool,
     threads: Threads,
+    /// A read has found records of another account than the first.
+    has_other_accounts: AtomicBool,
 }
 
 impl Store {
@@ -41,7 +46,8 @@ impl Store {
         let mut conn = schema::open_writer(&file)?;
         schema::migrate(&mut conn)?;
         let (pool, threads) = (Pool::new(file), Threads::new());
-        let shared = Shared { dir: dir.to_path_buf(), pool, threads };
+        let (dir, has_other_accounts) = (dir.to_path_buf(), AtomicBool::new(false));
+        let shared = Shared { dir, pool, threads, has_other_accounts };
         Ok((Self { shared: Arc::new(shared) }, Writer::new(conn)))
     }
 
@@ -59,25 +65,53 @@ impl Store {
         limit: Option<&Arc<ReadLimit>>,
         f: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
-        let reader = self.shared.pool.take(class, limit)?;
+        self.read_within(class, limit, &Reach::all(), f)
+    }
+
+    /// Like [`Store::read_as`]; the read finds what is in reach, and nothing else.
+    pub fn read_within<T>(
+        &self,
+        class: ReadClass,
+        limit: Option<&Arc<ReadLimit>>,
+        reach: &Reach,
+        f: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        let mut reader = self.shared.pool.take(class, limit)?;
         let ended = || limit.and_then(|limit| limit.ended());
         if let Some(end) = ended() {
             return Err(Error::Ended(end));
         }
-        let snapshot = reader.unchecked_transaction()?;
-        f(&snapshot).map_err(|error| match (error.sqlite_error_code(), ended()) {
+        let why = |error: rusqlite::Error| match (error.sqlite_error_code(), ended()) {
             (Some(ErrorCode::OperationInterrupted), Some(end)) => Error::Ended(end),
             _ => error.into(),
-        })
+        };
+        if reach.is_all() || may_be_all(reach) {
+            let snapshot = reader.unchecked_transaction()?;
+            // Asked in the state that is read: an account may be founded at any time.
+            if reach.is_all() || in_force(&snapshot, reach).map_err(why)?.is_all() {
+                return f(&snapshot).map_err(why);
+            }
+            self.shared.has_other_accounts.store(true, Ordering::Relaxed);
+        }
+        reader.limit_to(reach)?;
+        let snapshot = reader.unchecked_transaction()?;
+        f(&snapshot).map_err(why)
+    }
+
+    /// Says whether a read of a client has found that there is more than one account. Reads ask the
+    /// state itself; this is for what looks at no state.
+    pub fn has_other_accounts(&self) -> bool {
+        self.shared.has_other_accounts.load(Ordering::Relaxed)
     }
 
     /// Begins a read on a thread of its class; the result comes through the channel. A read whose
     /// receiver is dropped before its turn is not carried out. After a panic in the read the
-    /// channel is closed without a result.
+    /// channel is closed without a result. The read finds what is in reach, and nothing else.
     pub fn begin<T, F>(
         &self,
         class: ReadClass,
         limit: Option<Arc<ReadLimit>>,
+        reach: Reach,
         f: F,
     ) -> Result<oneshot::Receiver<Result<T, Error>>, Error>
     where
@@ -89,7 +123,7 @@ impl Store {
         let job = move || {
             if !answer.is_closed() {
                 // The caller may be gone by now.
-                let _ = answer.send(store.read_as(class, limit.as_ref(), f));
+                let _ = answer.send(store.read_within(class, limit.as_ref(), &reach, f));
             }
         };
         let started = self.shared.threads.run(class, Box::new(job));

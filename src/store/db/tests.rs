@@ -36,7 +36,7 @@ fn add(writer: &mut Writer, name: &str, mark: u8) {
             settings: ProjectSettings::default(),
             version: 1,
         };
-        projects::insert(tx, &project)?;
+        projects::insert(tx, 1, &project)?;
         meta::set_applied(tx, &[mark])?;
         Ok(())
     });
@@ -280,7 +280,7 @@ fn a_copy_that_differs_from_its_backup_is_never_restored() {
     let restore = || Store::restore(&backup, empty.path(), |_| Ok::<_, Error>(()));
     let whole = fs::read(&backup).unwrap();
     // A letter of a name: SQLite sees nothing wrong.
-    let text = b"CREATE TABLE projects";
+    let text = b"CREATE TABLE shapes";
     let at = whole.windows(text.len()).position(|part| part == text).unwrap();
     let mut bytes = whole.clone();
     bytes[at] = b'c';

@@ -89,6 +89,13 @@ pub fn get(conn: &Connection, id: u64) -> rusqlite::Result<Option<DeadLetter>> {
         .optional()
 }
 
+/// The project of a dead letter.
+pub fn project_of(conn: &Connection, id: u64) -> rusqlite::Result<Option<ProjectId>> {
+    conn.prepare_cached("SELECT project FROM dead_letters WHERE id = ?1")?
+        .query_row([clamped(id)], |row| id_at(row, 0))
+        .optional()
+}
+
 /// The dead letters that are asked for: those that match every field that is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {

@@ -18,7 +18,7 @@ use crate::model::on_offer::OnOffer;
 use crate::model::shard::ShardId;
 use crate::model::{JobId, Millis};
 use crate::store::cache::empty_tables::Table;
-use crate::store::db::Tx;
+use crate::store::db::{Tx, hint};
 use crate::store::row::id_at;
 
 const COLUMNS: &str = "id, shard, project, due, scheduled, attempt, next_at, members, run, base, forced, \
@@ -157,16 +157,20 @@ pub(in crate::store) fn last_scheduled(
         .query_row(params![shard, until], |row| row.get(0))
 }
 
+/// The index of the rows of a job.
+const OF_JOB: &str = "INDEXED BY pending_of_job";
+
 /// The latest scheduled instant, up to one, of a row that holds a job alone.
 pub(in crate::store) fn last_of_lone_job(
     conn: &Connection,
     (shard, job): (ShardId, JobId),
     until: Millis,
 ) -> rusqlite::Result<Option<Millis>> {
-    conn.prepare_cached(
-        "SELECT MAX(scheduled) FROM pending INDEXED BY pending_of_job
-         WHERE shard = ?1 AND lone = ?2 AND scheduled <= ?3",
-    )?
+    let hint = hint(conn, OF_JOB)?;
+    conn.prepare_cached(&format!(
+        "SELECT MAX(scheduled) FROM pending {hint}
+         WHERE shard = ?1 AND lone = ?2 AND scheduled <= ?3"
+    ))?
     .query_row(params![shard, job as i64, until], |row| row.get(0))
 }
 
@@ -183,10 +187,11 @@ pub(in crate::store) fn last_group_of_job(
     (shard, job): (ShardId, JobId),
     until: Millis,
 ) -> rusqlite::Result<Option<Millis>> {
-    let mut found = conn.prepare_cached(
-        "SELECT scheduled, members FROM pending INDEXED BY pending_of_job
-         WHERE shard = ?1 AND lone = 0 AND scheduled <= ?2 ORDER BY scheduled DESC",
-    )?;
+    let hint = hint(conn, OF_JOB)?;
+    let mut found = conn.prepare_cached(&format!(
+        "SELECT scheduled, members FROM pending {hint}
+         WHERE shard = ?1 AND lone = 0 AND scheduled <= ?2 ORDER BY scheduled DESC"
+    ))?;
     let mut rows = found.query(params![shard, until])?;
     while let Some(row) = rows.next()? {
         if Members::from_bytes(row.get(1)?).contains(job) {

@@ -9,7 +9,7 @@ use crate::model::run::{Occurrence, Phase, Run, WorkerRun};
 use crate::model::shard::ShardId;
 use crate::model::{JobId, Millis, ProjectId};
 use crate::store::cache::empty_tables::Table;
-use crate::store::db::Tx;
+use crate::store::db::{Tx, hint};
 use crate::store::row::{from_json, id_at, to_json};
 
 const COLUMNS: &str = "job, scheduled, run, project, shard, due, attempt, base, node, epoch, \
@@ -128,8 +128,9 @@ pub(in crate::store) fn each_of_worker(
     let (scheduled, last, run) =
         behind.unwrap_or((Millis::MAX, i64::MAX, i64::MAX)).min((before, i64::MIN, i64::MIN));
     let of_job = if job.is_some() { "AND job = ?5" } else { "AND ?5 IS NULL" };
+    let hint = hint(conn, "INDEXED BY runs_of_worker")?;
     let mut found = conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM runs INDEXED BY runs_of_worker
+        "SELECT {COLUMNS} FROM runs {hint}
          WHERE worker = ?1 AND (scheduled, job, run) < (?2, ?3, ?4) {of_job}
          ORDER BY scheduled DESC, job DESC, run DESC"
     ))?;

@@ -8,6 +8,7 @@ use crate::app::patch::Patch;
 use crate::app::{ActorKind, Error};
 use crate::model::credential::Credential;
 use crate::model::key_terms::KeyTerms;
+use crate::model::reach::Listed;
 use crate::model::scope::{Scope, Scopes};
 use crate::model::time::{parse_rfc3339, rfc3339};
 use crate::ui::context::Page;
@@ -24,6 +25,7 @@ pub(super) fn fields(page: &Page, terms: &KeyTerms) -> Markup {
     let offered = given | terms.scopes.unwrap_or_default();
     let has = |scope| terms.scopes.is_some_and(|scopes| scopes.has(scope));
     let allowed: Vec<_> = terms.allowed.iter().map(ToString::to_string).collect();
+    let projects: Vec<_> = terms.projects.iter().flatten().map(u64::to_string).collect();
     html! {
         label { span { "Name" } input name="name" value=[terms.name.as_deref()] maxlength=(LONGEST_NAME) autocomplete="off"; }
         fieldset {
@@ -36,6 +38,7 @@ pub(super) fn fields(page: &Page, terms: &KeyTerms) -> Markup {
             p.hint { "None: all of jobs, runs, projects, executors and credentials." }
         }
         label { span { "It ends" } input name="expires" value=[terms.expires.map(rfc3339)] placeholder="2027-01-31, or empty for never" autocomplete="off"; }
+        label { span { "Which projects" } input name="projects" value=(projects.join(", ")) placeholder="1, 2, or empty for all" autocomplete="off"; }
         label { span { "From where" } input name="allowed" value=(allowed.join(", ")) placeholder="10.0.0.0/8, 192.0.2.7, or empty for anywhere" autocomplete="off"; }
     }
 }
@@ -68,7 +71,18 @@ pub(super) fn read(form: &Form) -> Result<TermsInput, Error> {
         Some(name) => Patch::Set(name.to_owned()),
         None => Patch::Clear,
     };
-    Ok(TermsInput { name, scopes: set(scopes), expires, allowed: set(allowed) })
+    let projects = read_projects(form.text("projects").unwrap_or_default())?;
+    Ok(TermsInput { name, scopes: set(scopes), expires, allowed: set(allowed), projects })
+}
+
+/// The projects that a form names by their ids.
+fn read_projects(text: &str) -> Result<Patch<Vec<u64>>, Error> {
+    let words = text.split([',', ' ']).filter(|word| !word.is_empty());
+    let ids: Vec<u64> = words.map(str::parse).collect::<Result<_, _>>().map_err(|_| {
+        let message = "projects must be numbers of projects with commas between them, such as 1, 2";
+        Error::invalid("projects", message)
+    })?;
+    Ok(if ids.is_empty() { Patch::Clear } else { Patch::Set(ids) })
 }
 
 /// The scopes of a key in a list.
@@ -78,12 +92,15 @@ pub(super) fn scopes(terms: &KeyTerms) -> Markup {
     clipped(&names.join(", "), 48)
 }
 
-/// The end of a key and its networks in a list.
+/// The end of a key, its networks and its projects in a list.
 pub(super) fn bounds(page: &Page, terms: &KeyTerms) -> Markup {
     let allowed: Vec<_> = terms.allowed.iter().map(ToString::to_string).collect();
     html! {
         @match terms.expires { Some(at) => (page.context.brief(at, None)), None => span.muted { "never" } }
         @if !allowed.is_empty() { " " span.muted { "from " (clipped(&allowed.join(", "), 32)) } }
+        @if let Some(ids) = &terms.projects {
+            " " span.muted { (clipped(&Listed(ids).to_string(), 32)) }
+        }
     }
 }
 

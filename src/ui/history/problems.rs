@@ -38,7 +38,8 @@ pub(crate) async fn show_problems(
     page.require(Action::HistoryRead)?;
     page.require(Action::DeadLettersRead)?;
     let (app, actor) = (Arc::clone(&page.ui.app), page.actor.clone());
-    let found = ui.problems.get(async move { app.list_problems(&actor).await }).await?;
+    let found =
+        ui.problems.get(page.actor.reach(), async move { app.list_problems(&actor).await }).await?;
     let filter =
         Filter { status: Some((JobStatus::Disabled, page.context.now)), ..Filter::default() };
     let order = ListPage { limit: MOST_STOPPED, descending: true, ..ListPage::default() };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use rusqlite::Connection;
 use scheduler0::cluster;
+use scheduler0::model::reach::Reach;
 use scheduler0::store::{ReadEnd, ReadLimit, meta};
 use serde_json::{Value, json};
 
@@ -157,7 +158,7 @@ async fn a_read_ends_at_its_deadline_and_with_who_waits_for_it() {
         conn.query_row(scan, [], |row| row.get::<_, i64>(0))
     };
     let limit = Arc::new(ReadLimit::within(Duration::from_millis(50)));
-    let ended = cluster.read_within(limit, endless).await;
+    let ended = cluster.read_within(limit, Reach::all(), endless).await;
     assert!(matches!(ended, Err(cluster::Error::Ended(ReadEnd::Deadline))), "{ended:?}");
     // More reads than connections: each runs until its caller is gone.
     for _ in 0..12 {
@@ -167,7 +168,7 @@ async fn a_read_ends_at_its_deadline_and_with_who_waits_for_it() {
             endless(conn)
         };
         let limit = Arc::new(ReadLimit::endless());
-        let mut read = Box::pin(cluster.read_within(limit.clone(), read));
+        let mut read = Box::pin(cluster.read_within(limit.clone(), Reach::all(), read));
         tokio::select! {
             ended = &mut read => panic!("{ended:?}"),
             begun = has_begun => begun.unwrap(),
@@ -176,6 +177,6 @@ async fn a_read_ends_at_its_deadline_and_with_who_waits_for_it() {
         assert_eq!(limit.ended(), Some(ReadEnd::Gone));
     }
     let limit = Arc::new(ReadLimit::within(Duration::from_mins(1)));
-    assert!(cluster.read_within(limit, meta::cluster_id).await.unwrap().is_some());
+    assert!(cluster.read_within(limit, Reach::all(), meta::cluster_id).await.unwrap().is_some());
     assert_eq!(api.get("/jobs").await.status, StatusCode::OK);
 }

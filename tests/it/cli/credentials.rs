@@ -90,11 +90,13 @@ fn create_credential_sends_the_terms_of_the_key() {
         "1h",
         "--allowed-ips",
         "10.0.0.0/8,::1",
+        "--projects",
+        "1,2",
     ]);
     assert_eq!(code(&said), 0, "{}", stderr(&said));
     let wanted = json!({
         "name": "ci", "scopes": ["jobs:read", "execute"], "expiresInSeconds": 3_600,
-        "allowedIps": ["10.0.0.0/8", "::1"],
+        "allowedIps": ["10.0.0.0/8", "::1"], "projects": [1, 2],
     });
     assert_eq!(node.last().body, wanted);
     let said = node.run(&["create", "credential", "--expires", "2030-01-31"]);
@@ -112,14 +114,19 @@ fn list_credentials_shows_scopes_end_and_last_use() {
             {"id": 1, "apiKey": "s0_a", "archived": false, "dateCreated": "2026-01-01T00:00:00Z"},
             {"id": 2, "apiKey": "s0_b", "archived": false, "dateCreated": "2026-01-01T00:00:00Z",
              "scopes": ["jobs:read", "runs:read"], "expiresAt": "2030-01-01T00:00:00Z",
-             "lastUsedAt": "2026-11-20T20:00:00Z", "lastUsedFrom": "192.0.2.7"},
+             "lastUsedAt": "2026-11-20T20:00:00Z", "lastUsedFrom": "192.0.2.7", "projects": [31, 42]},
         ]);
         (200, json!({"data": {"total": 2, "credentials": keys}, "success": true}))
     });
     let said = stdout(&node.run(&["list", "credentials", "-o", "wide"]));
-    for part in
-        ["jobs:read,runs:read", "*", "2030-01-01T00:00:00Z", "2026-11-20T20:00:00Z", "192.0.2.7"]
-    {
+    for part in [
+        "jobs:read,runs:read",
+        "*",
+        "31,42",
+        "2030-01-01T00:00:00Z",
+        "2026-11-20T20:00:00Z",
+        "192.0.2.7",
+    ] {
         assert!(said.contains(part), "{part}: {said}");
     }
 }

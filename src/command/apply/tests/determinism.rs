@@ -17,6 +17,7 @@ use crate::command::{JobAction, JobEdit, ProjectAction, ProjectEdit};
 use crate::model::credential::{Credential, HOUR_MS, KeyUse};
 use crate::model::job::Timing;
 use crate::model::key_terms::{KeyTerms, TermsEdit};
+use crate::model::reach::Reach;
 use crate::model::scope::Scopes;
 use crate::model::target::Executor;
 
@@ -24,7 +25,7 @@ use crate::model::target::Executor;
 type Step = (u8, u8, u8, u8);
 
 fn steps(n: usize) -> impl Strategy<Value = Vec<Step>> {
-    prop::collection::vec((0_u8..43, any::<u8>(), any::<u8>(), any::<u8>()), 1..n)
+    prop::collection::vec((0_u8..44, any::<u8>(), any::<u8>(), any::<u8>()), 1..n)
 }
 
 /// The command of a step. Ids are small, so that they are often ones that exist.
@@ -142,6 +143,12 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
         36 => random_run_report((a, b, c)),
         37..=40 => random_template_step((a, b, c)),
         41 => random_reshape(&definition, at, (a, b, c)),
+        42 => {
+            let projects = [u64::from(b % 3) + 1, u64::from(c % 3) + 1];
+            let projects = (c % 4 > 0).then_some(&projects[..]);
+            let reach = Reach::of_projects(u64::from(a % 2) + 1, projects);
+            command((a % 13, b, c, a), seq).within(&reach)
+        }
         _ => Command::Tick,
     }
 }
@@ -152,6 +159,7 @@ fn random_credential_step((a, b, c): (u8, u8, u8)) -> Command {
     let terms = KeyTerms {
         scopes: (b % 3 == 0).then(|| Scopes::from_bits(u32::from(b) | 0x300)),
         expires: (b % 5 == 0).then(|| START + i64::from(b) * 1_000),
+        projects: (b % 7 == 0).then(|| vec![u64::from(c % 3) + 1]),
         ..KeyTerms::default()
     };
     let command = match a % 8 {

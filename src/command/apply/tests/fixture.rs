@@ -14,6 +14,7 @@ use crate::model::attempt::{
 };
 use crate::model::job::{Job, JobDefinition, JobStatus, Pending, Timing};
 use crate::model::members::Members;
+use crate::model::reach::Reach;
 use crate::model::result_code::ResultCode;
 use crate::model::shard::{Move, MoveKind, SHARDS, ShardId, shard_of};
 use crate::store::jobs::{self, Filter, walk};
@@ -269,7 +270,8 @@ impl ApplyFixture {
         let mut change = Change::default();
         let done = self.writer.transaction(|tx| {
             let stamp = tx.advance_log_time(now)?;
-            let mut entry = Entry { tx, index, stamp, actor: None, change: &mut change };
+            let reach = Reach::all();
+            let mut entry = Entry { tx, index, stamp, actor: None, reach, change: &mut change };
             match f(&mut entry) {
                 Err(Refusal::Failed(error)) => Err(error),
                 Err(Refusal::Rejected(why)) => panic!("{why}"),

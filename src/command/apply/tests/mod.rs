@@ -25,6 +25,7 @@ mod pauses;
 mod projects;
 mod queues;
 mod random;
+mod reach;
 mod record;
 mod reports;
 mod reshape;

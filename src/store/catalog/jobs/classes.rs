@@ -10,6 +10,7 @@ use super::row::JobRow;
 use crate::model::job::{JobDefinition, JobStatus};
 use crate::model::{JobId, Millis, ProjectId};
 use crate::store::catalog::definitions::DefinitionCache;
+use crate::store::db::hint;
 use crate::store::row::id_at;
 
 /// Jobs of one definition, and of one phase where the schedule has one.
@@ -58,8 +59,11 @@ pub fn classes(
     most: ClassBounds,
 ) -> rusqlite::Result<ClassifiedJobs> {
     let of = match project {
-        Some(_) => "jobs INDEXED BY jobs_by_project WHERE project_id = ?1",
-        None => "jobs WHERE ?1 IS NULL",
+        Some(_) => {
+            let hint = hint(conn, "INDEXED BY jobs_by_project")?;
+            format!("jobs {hint} WHERE project_id = ?1")
+        }
+        None => "jobs WHERE ?1 IS NULL".into(),
     };
     let mut select = conn.prepare_cached(&format!(
         "SELECT id, shape_id, created, anchor, plan_from FROM {of} AND status = 0 ORDER BY id"

@@ -5,11 +5,14 @@ use rusqlite::{Connection, params};
 
 use crate::model::job::JobStatus;
 use crate::model::{Millis, ProjectId};
+use crate::store::db::hint;
 use crate::store::row::id_at;
 
+/// The index of the jobs in a timed pause.
+const BY_TIMED_PAUSE: &str = "INDEXED BY jobs_in_timed_pause";
 /// The jobs in a timed pause at ?2; the condition of the index is in it word for word.
-const IN_TIMED_PAUSE: &str = "jobs INDEXED BY jobs_in_timed_pause
-    WHERE status = 0 AND plan_from > coalesce(modified, created) AND plan_from >= ?2";
+const IN_TIMED_PAUSE: &str =
+    "WHERE status = 0 AND plan_from > coalesce(modified, created) AND plan_from >= ?2";
 
 /// The numbers of jobs by their stored status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,10 +72,11 @@ pub(super) fn in_timed_pause(
     project: Option<ProjectId>,
     now: Millis,
 ) -> rusqlite::Result<u64> {
-    let of_one = format!("SELECT COUNT(*) FROM {IN_TIMED_PAUSE} AND project_id = ?1");
+    let paused = format!("jobs {} {IN_TIMED_PAUSE}", hint(conn, BY_TIMED_PAUSE)?);
+    let of_one = format!("SELECT COUNT(*) FROM {paused} AND project_id = ?1");
     // Project by project, so that pauses that have ended are not passed.
     let of_all = format!(
-        "SELECT COALESCE(SUM((SELECT COUNT(*) FROM {IN_TIMED_PAUSE}
+        "SELECT COALESCE(SUM((SELECT COUNT(*) FROM {paused}
              AND project_id = projects.id)), 0) FROM projects WHERE ?1 IS NULL"
     );
     let sql = if project.is_some() { of_one } else { of_all };

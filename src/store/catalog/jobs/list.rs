@@ -9,6 +9,7 @@ use super::total::count;
 use crate::model::JobId;
 use crate::model::job::Job;
 use crate::store::catalog::definitions::DefinitionCache;
+use crate::store::db::hint;
 use crate::store::page::{self, Page};
 use crate::store::row::{clamped, id_at};
 
@@ -141,9 +142,11 @@ fn next(
         (Some(ids), _) => Some(ids.clone()),
         (None, Some(names)) if project.is_some() => {
             let names = serde_json::Value::from(names.as_slice()).to_string();
-            let of_project = "SELECT id FROM jobs INDEXED BY jobs_by_external_id
-                 WHERE project_id = ?1 AND external_id IN (SELECT value FROM json_each(?2))";
-            let mut select = conn.prepare_cached(of_project)?;
+            let hint = hint(conn, "INDEXED BY jobs_by_external_id")?;
+            let mut select = conn.prepare_cached(&format!(
+                "SELECT id FROM jobs {hint}
+                 WHERE project_id = ?1 AND external_id IN (SELECT value FROM json_each(?2))"
+            ))?;
             let ids = select.query_map(params![project, names], |row| id_at(row, 0))?;
             Some(ids.collect::<rusqlite::Result<_>>()?)
         }
@@ -157,8 +160,11 @@ fn next(
         return Ok((ids, false));
     }
     let of = match project {
-        Some(_) => "jobs INDEXED BY jobs_by_project WHERE project_id = ?1",
-        None => "jobs WHERE ?1 IS NULL",
+        Some(_) => {
+            let hint = hint(conn, "INDEXED BY jobs_by_project")?;
+            format!("jobs {hint} WHERE project_id = ?1")
+        }
+        None => "jobs WHERE ?1 IS NULL".into(),
     };
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let seen = conn

@@ -21,7 +21,8 @@ pub use insert::{NewRow, insert};
 pub use list::{Order, Walked, each, each_of, last_id, list, walk};
 pub use read::{
     anchor, by_external_id, each_of_range, external_ids, for_shard, get, id_by_external_id,
-    ids_between, lapsed, missing, next_lapse, paused_beyond, payloads, range, without_data,
+    ids_between, lapsed, missing, next_lapse, paused_beyond, payloads, project_of, range,
+    without_data,
 };
 pub use row::{JobRow, Payload};
 pub use search::Filter;

@@ -31,6 +31,13 @@ pub fn anchor(conn: &Connection, id: JobId) -> rusqlite::Result<Option<Millis>> 
         .optional()
 }
 
+/// The project that a job is in.
+pub fn project_of(conn: &Connection, id: JobId) -> rusqlite::Result<Option<ProjectId>> {
+    conn.prepare_cached("SELECT project_id FROM jobs WHERE id = ?1")?
+        .query_row([id as i64], |row| id_at(row, 0))
+        .optional()
+}
+
 /// The job that a client knows by its own id.
 pub fn by_external_id(
     conn: &Connection,

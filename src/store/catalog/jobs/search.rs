@@ -7,6 +7,7 @@ use super::completion::{completed, json};
 use super::counts::{counts, in_timed_pause};
 use crate::model::job::JobStatus;
 use crate::model::{JobId, Millis, ProjectId};
+use crate::store::db::hint;
 use crate::store::row::id_at;
 
 /// The jobs that are asked for: those that match every field that is set.
@@ -31,6 +32,12 @@ pub struct Filter {
     pub timezone: Option<String>,
 }
 
+/// The jobs by the index of those at rest.
+const AT_REST: &str = "jobs INDEXED BY jobs_at_rest";
+/// The jobs by the index of clients' ids.
+const BY_EXTERNAL_ID: &str = "jobs INDEXED BY jobs_by_external_id";
+/// The labelled jobs by the index of definitions.
+const BY_SHAPE: &str = "jobs INDEXED BY jobs_by_shape";
 /// So many labelled jobs are sorted in no time.
 const FEW_LABELLED: u64 = 5_000;
 
@@ -46,6 +53,12 @@ pub(super) struct Search {
     pub(super) from: String,
     /// Its parameters.
     pub(super) values: Vec<Value>,
+}
+
+/// The jobs by an index, where the connection can name one.
+fn hinted(conn: &Connection, table: &'static str) -> rusqlite::Result<&'static str> {
+    let named = hint(conn, table)?;
+    Ok(if named.is_empty() { "jobs" } else { named })
 }
 
 /// Tells whether the jobs of a status are found by the index of those at rest, where none of them
@@ -91,7 +104,7 @@ pub(super) fn search(conn: &Connection, filter: &Filter) -> rusqlite::Result<Sea
         format!("?{}", values.len())
     };
     let mut parts = Vec::new();
-    let mut table = "jobs";
+    let (mut table, mut at_rest) = ("jobs", false);
     let project = filter.project.map(|project| bind((project as i64).into()));
     if let Some((status, now)) = filter.status {
         let over = match status {
@@ -101,7 +114,8 @@ pub(super) fn search(conn: &Connection, filter: &Filter) -> rusqlite::Result<Sea
         if over.is_empty() && is_at_rest(conn, filter.project, (status, now))? {
             // The condition of the index.
             parts.push("status <> 0".into());
-            table = "jobs INDEXED BY jobs_at_rest";
+            at_rest = true;
+            table = hinted(conn, AT_REST)?;
         }
         let over = if over.is_empty() {
             "FALSE".into()
@@ -111,11 +125,11 @@ pub(super) fn search(conn: &Connection, filter: &Filter) -> rusqlite::Result<Sea
         let mut paused = || is_paused(&bind(now.into()));
         parts.push(match status {
             JobStatus::Active => format!("status = 0 AND NOT {} AND NOT {over}", paused()),
-            JobStatus::Inactive if table != "jobs" => "status = 1".into(),
+            JobStatus::Inactive if at_rest => "status = 1".into(),
             JobStatus::Inactive => {
                 format!("(status = 1 OR status = 0 AND {}) AND NOT {over}", paused())
             }
-            JobStatus::Completed if table != "jobs" => "status = 2".into(),
+            JobStatus::Completed if at_rest => "status = 2".into(),
             JobStatus::Completed => format!("(status = 2 OR {over})"),
             JobStatus::Disabled => "status = 3".into(),
         });
@@ -125,14 +139,14 @@ pub(super) fn search(conn: &Connection, filter: &Filter) -> rusqlite::Result<Sea
         project.as_ref().map_or("IN (SELECT id FROM projects)".into(), |p| format!("= {p}"));
     if let Some(names) = &filter.external_ids {
         let names = bind(Value::Text(serde_json::Value::from(names.as_slice()).to_string()));
-        table = "jobs INDEXED BY jobs_by_external_id";
+        table = hinted(conn, BY_EXTERNAL_ID)?;
         parts.push(format!(
             "project_id {within} AND external_id IN (SELECT value FROM json_each({names}))"
         ));
     }
     if let Some(external_id) = &filter.external_id {
         let external_id = bind(external_id.clone().into());
-        table = "jobs INDEXED BY jobs_by_external_id";
+        table = hinted(conn, BY_EXTERNAL_ID)?;
         parts.push(format!("project_id {within} AND external_id = {external_id}"));
     } else if let Some(project) = project.as_ref().filter(|_| filter.external_ids.is_none()) {
         parts.push(format!("project_id = {project}"));
@@ -166,7 +180,7 @@ pub(super) fn search(conn: &Connection, filter: &Filter) -> rusqlite::Result<Sea
     if !filter.labels.is_empty() && !is_by_name {
         // Of many, the first ones by id are found sooner by a walk than all of them are sorted.
         let is_common = filter.ids.is_none() && has_common_labels(conn, filter)?;
-        table = if is_common { "jobs NOT INDEXED" } else { "jobs INDEXED BY jobs_by_shape" };
+        table = if is_common { "jobs NOT INDEXED" } else { hinted(conn, BY_SHAPE)? };
         parts.push("labelled = 1".into());
     }
     if let Some(ids) = &filter.ids {
