@@ -4,7 +4,7 @@
 use crate::api::http::action_router::{ActionRouter, any};
 use crate::api::http::error::Error;
 use crate::api::{
-    admin, events, forecast, history, jobs, projects, runs, targets, templates, workers,
+    accounts, admin, events, forecast, history, jobs, projects, runs, targets, templates, workers,
 };
 use crate::app::Action;
 
@@ -16,6 +16,7 @@ pub(crate) fn closed_routes() -> ActionRouter {
         .merge(jobs::preview::router())
         .merge(admin::credentials::router())
         .merge(admin::sessions::router())
+        .merge(accounts::routes::router())
         .merge(admin::whoami::router())
         .merge(targets::executors::router())
         .merge(templates::router())

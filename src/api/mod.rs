@@ -16,6 +16,7 @@
 //! the [`AppState`]. The API changes state only through `Cluster::propose`, and knows nothing of
 //! Raft, leases or queues: what it shows of them comes through `app`.
 
+mod accounts;
 mod admin;
 mod closed_routes;
 mod echo;

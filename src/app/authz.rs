@@ -80,6 +80,10 @@ actions! {
     CredentialsRead => [CredentialsRead],
     /// Creates, changes, archives or deletes credentials.
     CredentialsWrite => [CredentialsWrite],
+    /// Reads accounts and features.
+    AccountsRead => [AccountsRead],
+    /// Creates, changes or deletes accounts, and grants executions.
+    AccountsWrite => [AccountsWrite],
     /// Ends the sessions of browsers that were begun with the actor's own credentials.
     OwnSessionsEnd => [],
     /// Reads the status of the cluster and its members.
@@ -168,13 +172,19 @@ mod tests {
     }
 
     #[test]
-    fn a_key_without_scopes_does_everything_but_administer_the_cluster() {
+    fn a_key_without_scopes_does_everything_but_administer_accounts_and_the_cluster() {
         let key = client(Scopes::OF_KEYS);
         let denied = |action: &&Action| authorize(&key, **action, Resource::Any).is_err();
         let denied: Vec<_> = Action::ALL.iter().filter(denied).collect();
-        let of_cluster =
-            [Action::HistoryDrop, Action::ClusterRead, Action::ClusterWrite, Action::ClusterBackup];
-        assert_eq!(denied, of_cluster.iter().collect::<Vec<_>>());
+        let others = [
+            Action::HistoryDrop,
+            Action::AccountsRead,
+            Action::AccountsWrite,
+            Action::ClusterRead,
+            Action::ClusterWrite,
+            Action::ClusterBackup,
+        ];
+        assert_eq!(denied, others.iter().collect::<Vec<_>>());
     }
 
     #[test]

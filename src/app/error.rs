@@ -5,9 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::app::authz::Denied;
-use crate::cluster;
-use crate::command::{Outcome, Rejection, RejectionKind};
+use crate::command::Outcome;
 use crate::model::run_report::RunState;
 use crate::model::scope::Scopes;
 
@@ -28,6 +26,12 @@ pub enum ErrorKind {
     Forbidden,
     /// The actor lacks scopes, which the error names.
     MissingScopes,
+    /// The account would have more than its limit, or has used up its executions.
+    QuotaExceeded,
+    /// The account lacks a feature that the job needs.
+    FeatureDisabled,
+    /// The request names another account than that of its key.
+    AccountMismatch,
     /// The record does not exist.
     NotFound,
     /// The state of a record conflicts with the request.
@@ -63,6 +67,9 @@ impl ErrorKind {
             Self::KeyReused => "idempotency_key_reused",
             Self::Forbidden => "forbidden",
             Self::MissingScopes => "missing_scopes",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::FeatureDisabled => "feature_disabled",
+            Self::AccountMismatch => "account_mismatch",
             Self::NotFound => "not_found",
             Self::Conflict => "conflict",
             Self::UpgradePending => "upgrade_pending",
@@ -101,7 +108,7 @@ pub struct Error {
 }
 
 impl Error {
-    fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    pub(super) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
@@ -137,6 +144,16 @@ impl Error {
     /// The actor may not do this.
     pub(crate) fn forbidden(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Forbidden, message)
+    }
+
+    /// The account lacks a feature that the job needs.
+    pub(crate) fn feature_disabled(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::FeatureDisabled, message)
+    }
+
+    /// The request names another account than that of its key.
+    pub(crate) fn account_mismatch(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::AccountMismatch, message)
     }
 
     /// The record does not exist.
@@ -238,6 +255,12 @@ impl Error {
         self
     }
 
+    /// Names the scopes that the actor lacks.
+    #[must_use]
+    pub(super) fn lacking(self, missing_scopes: Scopes) -> Self {
+        Self { missing_scopes, ..self }
+    }
+
     /// Adds a reason to a message that the original's clients know.
     #[must_use]
     pub(crate) fn because(mut self, reason: impl std::fmt::Display) -> Self {
@@ -306,70 +329,6 @@ impl std::fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-impl From<Denied> for Error {
-    fn from(denied: Denied) -> Self {
-        let fix = "use an api key that has them, or the node's username and password";
-        let error = Self::new(ErrorKind::MissingScopes, denied.to_string()).because(fix);
-        Self { missing_scopes: denied.missing, ..error }
-    }
-}
-
-impl From<Rejection> for Error {
-    fn from(rejection: Rejection) -> Self {
-        let kind = match rejection.kind {
-            RejectionKind::NotFound => ErrorKind::NotFound,
-            RejectionKind::Conflict => ErrorKind::Conflict,
-            RejectionKind::Invalid => ErrorKind::Malformed,
-            RejectionKind::Forbidden => ErrorKind::Forbidden,
-            RejectionKind::Stale => ErrorKind::Stale,
-            RejectionKind::KeyReused => ErrorKind::KeyReused,
-        };
-        Self::new(kind, rejection.message)
-    }
-}
-
-impl From<cluster::Error> for Error {
-    fn from(error: cluster::Error) -> Self {
-        match &error {
-            cluster::Error::NoLeader | cluster::Error::NotLeader { .. } => {
-                let message =
-                    "the cluster has no leader at the moment, nothing was written: try again";
-                Self::unavailable(message)
-            }
-            cluster::Error::Busy => Self::unavailable(
-                "as many requests to the leader as may be are under way at this node, nothing was \
-                 written: try again, or ask another node",
-            ),
-            cluster::Error::Unavailable(_) => {
-                tracing::warn!(%error, "a client was told that the outcome is unknown");
-                let message = "the cluster did not answer in time and the outcome is unknown: \
-                               send it again with the same Idempotency-Key";
-                Self::unavailable(message)
-            }
-            cluster::Error::NotRaised(_) => {
-                tracing::warn!(%error, "a request was refused");
-                let message = "the cluster did not answer in time, nothing was written: try again";
-                Self::unavailable(message)
-            }
-            cluster::Error::UpgradePending { .. } => {
-                Self::new(ErrorKind::UpgradePending, error.to_string())
-            }
-            cluster::Error::TooLarge { .. } => Self::too_large(error.to_string()),
-            cluster::Error::Refused(rejection) => rejection.clone().into(),
-            cluster::Error::Fatal(_) => {
-                Self::unavailable("this node is stopping: ask another node")
-            }
-            cluster::Error::Ended(_) => {
-                Self::busy("this node's state is being replaced by a newer one: try again")
-            }
-            cluster::Error::Store(_) | cluster::Error::Open(_) => {
-                tracing::error!(%error, "a request failed on this node");
-                Self::internal()
-            }
-        }
-    }
-}
 
 /// The error of an outcome that is no success: its rejection, or an internal error for an outcome
 /// that the command cannot have.

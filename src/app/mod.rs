@@ -4,6 +4,7 @@
 //! `app` reads the store and proposes commands for clients; it knows no HTTP. Of JSON it
 //! knows the objects within a record: the target and the policies of a job.
 
+pub mod accounts;
 mod actor;
 mod authz;
 pub mod backups;
@@ -13,6 +14,7 @@ pub mod conditions;
 pub mod credentials;
 pub(crate) mod duration;
 mod error;
+mod error_sources;
 pub mod events;
 pub mod executors;
 pub(crate) mod fields;

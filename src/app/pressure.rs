@@ -80,6 +80,9 @@ pub(super) fn adds(command: &Command) -> bool {
         | Command::DeleteCredential { .. }
         | Command::DeleteExecutor { .. }
         | Command::DeleteTemplate { .. }
+        | Command::UpdateAccount { .. }
+        | Command::DeleteAccount { .. }
+        | Command::GrantExecutions { .. }
         | Command::ArchiveCredential { .. }
         | Command::ChangeCredential { .. }
         | Command::RotateCredential { .. }

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use crate::listen::Principal;
 use crate::model::reach::Reach;
 use crate::model::scope::Scopes;
-use crate::model::{FIRST_ACCOUNT, Millis};
+use crate::model::{AccountId, FIRST_ACCOUNT, Millis};
 
 /// A caller whose credentials were right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +85,11 @@ impl Caller {
             Self::Client { root, .. } => Principal::MIN.saturating_add(1).saturating_add(*root),
             Self::Token(token) => token.principal(),
         }
+    }
+
+    /// The account of a key or a token; `None` for operators, who belong to none.
+    pub fn account(&self) -> Option<AccountId> {
+        self.reach().account()
     }
 
     /// The id of a client's credential; `None` for any other caller.

@@ -21,8 +21,10 @@ use zeroize::Zeroizing;
 
 use crate::cluster::{self, Cluster};
 use crate::secret::Keys;
-use crate::store::{Page, ReadClass, credentials, meta};
+use crate::store::{Page, ReadClass, accounts, credentials, meta};
 
+use super::account_rates::AccountRates;
+use super::accounts::KnownAccounts;
 use super::caller::Caller;
 use super::check_error::AuthError;
 use super::limiter::{CredentialKind, Limiter, Source};
@@ -42,6 +44,7 @@ pub struct Auth {
     cache: Arc<PairCache>,
     uses: Arc<Uses>,
     limiter: Arc<Limiter>,
+    account_rates: Arc<AccountRates>,
     /// The verifier of access tokens; `None` where no issuer is configured.
     oidc: Option<Arc<Oidc>>,
 }
@@ -67,8 +70,8 @@ impl Auth {
     pub fn new(keys: Arc<Keys>) -> Self {
         let (held, reading) = (RwLock::default(), tokio::sync::Mutex::default());
         let cache = PairCache { version: AtomicU64::new(1), held, reading };
-        let (uses, limiter) = (Arc::default(), Arc::default());
-        Self { keys, cache: Arc::new(cache), uses, limiter, oidc: None }
+        let (uses, limiter, account_rates) = (Arc::default(), Arc::default(), Arc::default());
+        Self { keys, cache: Arc::new(cache), uses, limiter, account_rates, oidc: None }
     }
 
     /// Accepts the access tokens that this verifier accepts.
@@ -255,17 +258,34 @@ impl Auth {
         let read = move |conn: &rusqlite::Connection| {
             let (_, rows) = credentials::list(conn, &all, None)?;
             let ended = credentials::ended_sessions(conn)?;
-            Ok((rows, ended, meta::operator_sessions_from(conn)?))
+            Ok((rows, ended, meta::operator_sessions_from(conn)?, accounts::all(conn)?))
         };
-        let (rows, ended, operator_sessions_from) =
+        let (rows, ended, operator_sessions_from, accounts) =
             cluster.read_as(ReadClass::Credentials, read).await?;
-        let pairs = Arc::new(Pairs { by_key: pairs_of(rows, &ended), operator_sessions_from });
+        let (by_key, accounts) = (pairs_of(rows, &ended), Arc::new(KnownAccounts::of(accounts)));
+        let pairs = Arc::new(Pairs { by_key, operator_sessions_from, accounts });
         let mut held = self.cache.held.write().unwrap_or_else(PoisonError::into_inner);
         // The version was taken before the read: the next request reads a change in between.
         if held.version < version {
             *held = CachedPairs { version, pairs: pairs.clone() };
         }
         Ok(pairs)
+    }
+
+    /// Counts a request of a caller for its account. Operators belong to none.
+    ///
+    /// # Errors
+    ///
+    /// The time to wait, where the account made as many as it may.
+    pub fn count_request(&self, accounts: &KnownAccounts, caller: &Caller) -> Result<(), Duration> {
+        let Some(id) = caller.account() else { return Ok(()) };
+        let limit = accounts.get(id).and_then(|account| account.requests_per_second);
+        limit.map_or(Ok(()), |limit| self.account_rates.take(id, limit))
+    }
+
+    /// The accounts of the cluster, as this node has them.
+    pub async fn accounts(&self, cluster: &Cluster) -> Result<Arc<KnownAccounts>, cluster::Error> {
+        Ok(Arc::clone(&self.pairs(cluster).await?.accounts))
     }
 
     /// The cached pairs, if they are of that version or a newer one.
@@ -328,7 +348,7 @@ mod tests {
             (None, client(4))
         );
         // Only what was right counts as a use.
-        let told = auth.uses.command(&Pairs { by_key: pairs, operator_sessions_from: None });
+        let told = auth.uses.command(&Pairs { by_key: pairs, ..Pairs::default() });
         let Some(Command::TouchCredentials(told)) = told else { panic!("{told:?}") };
         assert_eq!(told.iter().map(|used| used.id).collect::<Vec<_>>(), [1, 4]);
 

@@ -6,13 +6,17 @@
 //!   check ─┬─ presented  which credentials a request shows
 //!          ├─ pairs      the key pairs that are valid, and the client of each
 //!          ├─ uses       when each was used last
+//!          ├─ accounts   the accounts, and which of them a request chooses
 //!          ├─ oidc       access tokens, and the keys of their issuers
+//!          ├─ account_rates  the requests of each account in a second
 //!          └─ limiter    the bound on wrong passwords and keys
 //!   sessions ─┬─ check  sessions of browsers, which are sealed cookies
 //!             ├─ site   which requests come from our own pages
 //!             └─ tries  the bound on sign-ins by name
 //! ```
 
+mod account_rates;
+mod accounts;
 mod caller;
 mod check;
 mod check_error;
@@ -26,6 +30,7 @@ mod site;
 mod tries;
 mod uses;
 
+pub use accounts::{ChoiceError, ChosenAccount, KnownAccount, KnownAccounts};
 pub use caller::{Caller, TokenCaller};
 pub use check::Auth;
 pub use check_error::AuthError;

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::accounts::KnownAccounts;
 use super::caller::Caller;
 use super::origin::Origin;
 use crate::model::Millis;
@@ -11,13 +12,15 @@ use crate::model::credential::{Credential, HOUR_MS, KeyUse, OldSecret};
 use crate::model::key_terms::KeyTerms;
 use crate::model::reach::Reach;
 
-/// The valid pairs of a cluster, and which sessions are over.
+/// The valid pairs of a cluster, which sessions are over, and the accounts.
 #[derive(Default)]
 pub(super) struct Pairs {
     /// The valid pairs by their public key.
     pub(super) by_key: HashMap<String, Pair>,
     /// Sessions that operators began up to this instant are over.
     pub(super) operator_sessions_from: Option<Millis>,
+    /// The accounts of the same moment.
+    pub(super) accounts: Arc<KnownAccounts>,
 }
 
 impl Pairs {

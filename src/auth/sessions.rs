@@ -348,9 +348,9 @@ mod tests {
     #[test]
     fn sessions_that_were_begun_before_the_end_of_all_are_over() {
         let pair = |sessions_from| Pair { id: 7, root: 7, sessions_from, ..Pair::default() };
-        let pairs = |client, operator_sessions_from| Pairs {
-            by_key: HashMap::from([("k".to_owned(), pair(client))]),
-            operator_sessions_from,
+        let pairs = |client, operator_sessions_from| {
+            let by_key = HashMap::from([("k".to_owned(), pair(client))]);
+            Pairs { by_key, operator_sessions_from, ..Pairs::default() }
         };
         let ticket = |key: Option<&str>, issued| Ticket {
             key: key.map(str::to_owned),

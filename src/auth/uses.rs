@@ -74,7 +74,7 @@ mod tests {
         let pair = |&(id, last_hour): &(u64, Option<i64>)| {
             (id.to_string(), Pair { id, root: id, last_hour, ..Pair::default() })
         };
-        Pairs { by_key: rows.iter().map(pair).collect(), operator_sessions_from: None }
+        Pairs { by_key: rows.iter().map(pair).collect(), ..Pairs::default() }
     }
 
     #[test]

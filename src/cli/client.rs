@@ -177,6 +177,11 @@ impl Client {
         self.call(Method::DELETE, path, query, None).await.map(|_| ())
     }
 
+    /// Sends a DELETE request with a body.
+    pub(super) async fn delete_with(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.call(Method::DELETE, path, &[], Some(body.to_string())).await
+    }
+
     /// Begins a download, which may take up to [`DOWNLOAD_TIMEOUT`].
     pub(super) async fn download(
         &self,

@@ -4,8 +4,8 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    Global, backup, bench, cluster, create, credential, explain, init, jobs, list, login, next,
-    remove, reset, runs, start, status, templates, ui, worker, workers,
+    Global, accounts, backup, bench, cluster, create, credential, explain, init, jobs, list, login,
+    next, remove, reset, runs, start, status, templates, ui, worker, workers,
 };
 
 const EXIT_CODES: &str = "\
@@ -68,6 +68,9 @@ pub enum Command {
     /// Runs of workers and receivers: lists, shows and cancels them
     #[command(subcommand)]
     Runs(runs::RunsCommand),
+    /// Accounts, the tenants of a cluster: their features, their limits, what they have
+    #[command(subcommand)]
+    Accounts(accounts::AccountsCommand),
     /// Begins a session at a node: by a provider of OpenID Connect, or with a key pair
     Login(login::command::Login),
     /// Ends the session, and revokes its tokens

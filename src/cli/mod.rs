@@ -4,7 +4,7 @@
 //! ```text
 //!   run ── clap ──> Command ──> init, credential, reset, restore, recover  (files of this node)
 //!                      │
-//!                      ├──────> create, list, runs, explain, remove, status ─> client ─HTTP─> node
+//!                      ├──────> create, list, accounts, runs, status ... ───> client ─HTTP─> node
 //!                      ├──────> login, logout ──HTTP──> a provider   (the user's session file)
 //!                      ├──────> start, dev ──> crate::node        (runs a node in this process)
 //!                      ├──────> worker ──HTTP──> a node           (runs a command for each run)
@@ -15,6 +15,7 @@
 //! exceptions: `reset raft` and `cluster recover`, which ask first, and `restore`, which wants an
 //! empty folder.
 
+mod accounts;
 mod ask;
 mod backup;
 mod bench;

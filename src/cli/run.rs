@@ -7,9 +7,9 @@ use clap::Parser;
 
 use super::output::{self, Format, Output};
 use super::{
-    Cli, Command, Failure, backup, bench, cluster, create, credential, explain, hardening, init,
-    jobs, list, login, next, probe, recover, remove, reset, runs, start, status, templates, ui,
-    whoami, worker, workers,
+    Cli, Command, Failure, accounts, backup, bench, cluster, create, credential, explain,
+    hardening, init, jobs, list, login, next, probe, recover, remove, reset, runs, start, status,
+    templates, ui, whoami, worker, workers,
 };
 use crate::disk::modes;
 use crate::telemetry;
@@ -82,6 +82,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
                     Command::Explain(flags) => explain::run(flags, &client, output).await,
                     Command::Templates(command) => templates::run(command, &client, output).await,
                     Command::Jobs(command) => jobs::run(command, &client, output).await,
+                    Command::Accounts(command) => accounts::run(command, &client, output).await,
                     Command::Runs(command) => runs::run(command, &client, output).await,
                     Command::Status(flags) => status::run(flags, &client, output).await,
                     Command::Whoami => whoami::run(&client, output).await,

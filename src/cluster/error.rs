@@ -101,7 +101,9 @@ impl Error {
                 RejectionKind::Invalid => 400,
                 RejectionKind::KeyReused => 422,
                 RejectionKind::Stale => 412,
-                RejectionKind::Forbidden => 403,
+                RejectionKind::Forbidden
+                | RejectionKind::QuotaExceeded
+                | RejectionKind::FeatureDisabled => 403,
             },
             Error::Fatal(_) | Error::Store(_) | Error::Open(_) => 500,
         }

@@ -129,6 +129,10 @@ fn samples() -> Vec<Command> {
         Command::RotateCredential { id: 3, verifier: vec![1, 255], overlap: 300 },
         Command::TouchCredentials(vec![KeyUse { id: 3, hour: 500_000, from: None }]),
         Command::Tick.within(&Reach::of_projects(2, Some(&[7, 300]))),
+        Command::CreateAccount(Box::default()),
+        Command::UpdateAccount { id: 300, expect: Some(2), edit: Box::default() },
+        Command::DeleteAccount { id: 300, expect: None },
+        Command::GrantExecutions { id: 300, count: 70_000 },
     ]
 }
 
@@ -343,12 +347,14 @@ fn what_is_said_of_workers_runs_needs_its_level() {
     assert_eq!(Command::BeginRun(begin.clone()).level(), 1);
     let overlap = Overlap::Queue { most: 3 };
     assert_eq!(Command::BeginRun(BeginRun { overlap, ..begin }).level(), 4);
-    for reason in [SkipReason::QueueFull, SkipReason::NotStarted] {
+    for (reason, level) in
+        [(SkipReason::QueueFull, 4), (SkipReason::NotStarted, 4), (SkipReason::Quota, 7)]
+    {
         let skipped =
             AttemptRecord { verdict: Verdict::Skipped(reason), ..record(ResultCode::None) };
         let entries = vec![JournalEntry::Attempt(skipped)];
         let batch = JournalBatch { node: 2, incarnation: 1, first: 9, entries };
-        assert_eq!(Command::Record(batch).level(), 4);
+        assert_eq!(Command::Record(batch).level(), level);
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::payload::{
     CreateJobs, JobAction, JobEdit, NewProject, ProjectAction, ProjectEdit, ReshapeJobs,
 };
+use crate::model::account::{AccountEdit, NewAccount};
 use crate::model::attempt::JournalBatch;
 use crate::model::credential::{Credential, KeyUse};
 use crate::model::key_terms::TermsEdit;
@@ -15,7 +16,7 @@ use crate::model::run_report::RunReport;
 use crate::model::shard::Move;
 use crate::model::target::Executor;
 use crate::model::template::Template;
-use crate::model::{JobId, Millis, NodeId, ProjectId};
+use crate::model::{AccountId, JobId, Millis, NodeId, ProjectId};
 
 /// A change of the replicated state. The enum is append-only: the place of a variant is its code in
 /// the log.
@@ -311,6 +312,32 @@ pub enum Command {
         reach: Reach,
         /// The command.
         command: Box<Command>,
+    },
+    /// Creates an account under a name that is free. Since 0.1.
+    CreateAccount(#[serde(with = "crate::model::text")] Box<NewAccount>),
+    /// Replaces name, features and limits of an account. Since 0.1.
+    UpdateAccount {
+        /// The account.
+        id: AccountId,
+        /// The version that it must still have.
+        expect: Option<u64>,
+        /// What it is to be.
+        #[serde(with = "crate::model::text")]
+        edit: Box<AccountEdit>,
+    },
+    /// Deletes an account, which must have nothing. Since 0.1.
+    DeleteAccount {
+        /// The account.
+        id: AccountId,
+        /// The version that it must still have.
+        expect: Option<u64>,
+    },
+    /// Grants an account executions beside its limit, for the month of the stamp. Since 0.1.
+    GrantExecutions {
+        /// The account.
+        id: AccountId,
+        /// How many more.
+        count: u64,
     },
 }
 

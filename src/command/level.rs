@@ -115,6 +115,10 @@ impl Command {
             Self::ChangeCredential { edit, .. } => of_terms(&edit.to).max(of_terms(&edit.from)),
             Self::RotateCredential { .. } | Self::TouchCredentials(_) => 6,
             Self::Within { command, .. } => command.level().max(REACH_LEVEL),
+            Self::CreateAccount(_)
+            | Self::UpdateAccount { .. }
+            | Self::DeleteAccount { .. }
+            | Self::GrantExecutions { .. } => 7,
         }
     }
 }
@@ -136,6 +140,10 @@ fn of_entry(entry: &JournalEntry) -> u32 {
             verdict: Verdict::Skipped(SkipReason::QueueFull | SkipReason::NotStarted),
             ..
         }) => 4,
+        JournalEntry::Attempt(AttemptRecord {
+            verdict: Verdict::Skipped(SkipReason::Quota),
+            ..
+        }) => 7,
         JournalEntry::Attempt(record) => match record.result {
             ResultCode::None | ResultCode::Http(_) => 1,
             ResultCode::Amqp(_) | ResultCode::Exit(_) => 3,

@@ -53,6 +53,10 @@ impl Command {
             Self::RotateCredential { .. } => "rotate_credential",
             Self::TouchCredentials(..) => "touch_credentials",
             Self::Within { .. } => "within",
+            Self::CreateAccount(..) => "create_account",
+            Self::UpdateAccount { .. } => "update_account",
+            Self::DeleteAccount { .. } => "delete_account",
+            Self::GrantExecutions { .. } => "grant_executions",
         }
     }
 

@@ -102,6 +102,10 @@ pub enum RejectionKind {
     Stale,
     /// The caller may not do this: 403.
     Forbidden,
+    /// The account would have more than its limit: 403.
+    QuotaExceeded,
+    /// The account lacks a feature that the job needs: 403.
+    FeatureDisabled,
 }
 
 /// The parts of the state that an applied transaction changed. The node publishes it on its change

@@ -241,6 +241,8 @@ pub enum SkipReason {
     QueueFull,
     /// No worker began within the start timeout.
     NotStarted,
+    /// The executions of the account were used up for the month.
+    Quota,
 }
 
 impl SkipReason {
@@ -257,6 +259,7 @@ impl SkipReason {
             Self::Restored => "restored",
             Self::QueueFull => "queue_full",
             Self::NotStarted => "not_started",
+            Self::Quota => "quota",
         }
     }
 }
@@ -291,6 +294,7 @@ impl Verdict {
             17 => Verdict::Skipped(SkipReason::Restored),
             18 => Verdict::Skipped(SkipReason::QueueFull),
             19 => Verdict::Skipped(SkipReason::NotStarted),
+            20 => Verdict::Skipped(SkipReason::Quota),
             _ => Verdict::Dead,
         }
     }
@@ -374,6 +378,7 @@ mod tests {
             Verdict::Skipped(SkipReason::Restored),
             Verdict::Skipped(SkipReason::QueueFull),
             Verdict::Skipped(SkipReason::NotStarted),
+            Verdict::Skipped(SkipReason::Quota),
         ] {
             assert_eq!(Verdict::from_code(v.code()), v);
         }

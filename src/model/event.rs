@@ -80,7 +80,7 @@ pub enum Fact {
         /// The number of dead letters.
         count: u64,
     },
-    /// A project, an executor or a template was made, edited or deleted.
+    /// A project, an executor, a template or an account was made, edited or deleted.
     Record {
         /// The noun.
         noun: Noun,
@@ -217,6 +217,8 @@ pub enum Noun {
     Executor,
     /// A job template.
     Template,
+    /// An account.
+    Account,
 }
 
 /// A change of a record.

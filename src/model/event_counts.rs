@@ -10,7 +10,7 @@ use super::shard::ShardId;
 pub const MAX_PROJECTS: usize = 16;
 
 /// The number of reasons of a skip.
-const REASONS: usize = 10;
+const REASONS: usize = 11;
 
 /// Results, counted by their kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

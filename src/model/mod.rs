@@ -4,6 +4,7 @@
 //! All other modules use them. Nothing here does I/O, reads a clock or draws a random number, so
 //! that `command::apply` may call any of it.
 
+pub mod account;
 pub mod actor;
 pub mod attempt;
 pub mod call_target;
@@ -13,6 +14,7 @@ pub mod delivery;
 pub mod event;
 pub mod event_counts;
 pub mod execution_id;
+pub mod feature;
 pub mod job;
 mod job_needs;
 pub mod job_set;

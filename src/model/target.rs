@@ -231,13 +231,15 @@ pub struct ProjectPause {
     pub from: Millis,
     /// ... up to and including this one; `None` while the end is not known.
     pub until: Option<Millis>,
+    /// The executions of the project's account are used up then; nobody paused the project.
+    pub by_quota: bool,
 }
 
 impl ProjectPause {
     /// A pause that begins at a stamp and ends before an instant, if that is known: what is due at
     /// its end fires.
     pub fn before(project: ProjectId, from: Millis, end: Option<Millis>) -> Self {
-        Self { project, from, until: end.map(|end| end.saturating_sub(1)) }
+        Self { project, from, until: end.map(|end| end.saturating_sub(1)), by_quota: false }
     }
 
     /// The first instant after it, if that is known.

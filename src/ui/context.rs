@@ -57,11 +57,13 @@ pub(crate) struct Context {
 }
 
 /// The last parts of paths that only take forms.
-const ACTIONS: [&str; 18] = [
+const ACTIONS: [&str; 20] = [
     "archive",
     "cancel",
+    "change",
     "delete",
     "drain",
+    "grant",
     "inspect",
     "lead",
     "pause",
@@ -78,7 +80,7 @@ const ACTIONS: [&str; 18] = [
     "undrain",
 ];
 /// The lists whose records have no page of their own.
-const WITHOUT_PAGES: [&str; 2] = ["dead-letters", "keys"];
+const WITHOUT_PAGES: [&str; 3] = ["accounts", "dead-letters", "keys"];
 
 /// Says whether a path can be opened.
 fn is_page(path: &str) -> bool {

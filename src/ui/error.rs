@@ -91,6 +91,11 @@ impl From<Error> for PageError {
                 "You may not do this",
                 "Sign in with credentials that may, or ask an operator.",
             ),
+            ErrorKind::QuotaExceeded | ErrorKind::FeatureDisabled | ErrorKind::AccountMismatch => (
+                StatusCode::FORBIDDEN,
+                "The account does not allow this",
+                "Nothing was changed. Ask who administers accounts.",
+            ),
             ErrorKind::NotFound => (
                 StatusCode::NOT_FOUND,
                 "Nothing is known of it",

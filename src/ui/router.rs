@@ -9,7 +9,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::Redirect;
 use axum::routing::{get, post};
 
-use crate::ui::admin::{backups, events, keys, node};
+use crate::ui::admin::{accounts, backups, events, keys, node};
 use crate::ui::api::{InProcess, show_api, show_operation, try_operation};
 use crate::ui::assets::get_asset;
 use crate::ui::cluster::show_cluster;
@@ -110,9 +110,13 @@ fn of_templates() -> Router<Arc<UiState>> {
         .route("/ui/templates/{id}/delete", post(templates::actions::delete_template))
 }
 
-/// The pages of keys, backups, nodes and events.
+/// The pages of keys, accounts, backups, nodes and events.
 fn of_operators() -> Router<Arc<UiState>> {
     Router::new()
+        .route("/ui/accounts", get(accounts::show_accounts).post(accounts::create_account))
+        .route("/ui/accounts/{id}/change", post(accounts::change_account))
+        .route("/ui/accounts/{id}/grant", post(accounts::grant_executions))
+        .route("/ui/accounts/{id}/delete", post(accounts::delete_account))
         .route("/ui/keys", get(keys::show_keys).post(keys::create_key))
         .route("/ui/keys/{id}/archive", post(keys::archive_key))
         .route("/ui/keys/{id}/restore", post(keys::restore_key))

@@ -43,6 +43,8 @@ pub(crate) enum Place {
     Executors,
     /// Key pairs of clients.
     Keys,
+    /// Tenants of the cluster.
+    Accounts,
     /// What is saved.
     Backups,
     /// The stream of events.
@@ -68,13 +70,14 @@ const NAVIGATION: [Link; 7] = [
 ];
 
 /// The pages behind them.
-const MORE: [Link; 7] = [
+const MORE: [Link; 8] = [
     (Place::DeadLetters, "/ui/dead-letters", "Dead letters", Action::DeadLettersRead),
     (Place::Workers, "/ui/workers", "Workers", Action::WorkersRead),
     (Place::Projects, "/ui/projects", "Projects", Action::ProjectsRead),
     (Place::Executors, "/ui/executors", "Executors", Action::ExecutorsRead),
     (Place::Events, "/ui/events", "Events", Action::EventsRead),
     (Place::Keys, "/ui/keys", "Keys", Action::CredentialsRead),
+    (Place::Accounts, "/ui/accounts", "Accounts", Action::AccountsRead),
     (Place::Backups, "/ui/backups", "Backups", Action::ClusterBackup),
 ];
 

@@ -1,6 +1,7 @@
 //! The API of a single node, asked through its router: the requests that each route accepts and
 //! refuses, and its answers.
 
+mod accounts;
 mod amqp;
 mod amqp_changes;
 mod bad;

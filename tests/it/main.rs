@@ -2,6 +2,7 @@
 //! of rules. `tests/README.md` says which layer tests what; `harness` is what the tests are written
 //! with.
 
+mod accounts;
 mod api;
 mod architecture;
 mod backup;

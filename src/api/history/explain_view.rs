@@ -78,6 +78,8 @@ struct PlanView {
     jitter: Option<String>,
     misfire: MisfireView,
     #[serde(skip_serializing_if = "Option::is_none")]
+    project_paused_by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     project_paused_from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     project_paused_until: Option<String>,
@@ -215,6 +217,7 @@ impl ExplainView {
             end_date: plan.definition.end.map(rfc3339),
             jitter: Some(plan.definition.jitter).filter(|jitter| *jitter > 0).map(show_duration),
             misfire: MisfireView::of(&plan.definition.misfire),
+            project_paused_by: pause.filter(|pause| pause.by_quota).map(|_| "quota"),
             project_paused_from: pause.map(|pause| rfc3339(pause.from)),
             project_paused_until: pause.and_then(ProjectPause::end).map(rfc3339),
         });

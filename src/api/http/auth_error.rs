@@ -4,7 +4,8 @@
 use axum::http::StatusCode;
 
 use crate::api::http::error::Error;
-use crate::auth::{AuthError, CredentialKind, TokenError};
+use crate::app;
+use crate::auth::{AuthError, ChoiceError, CredentialKind, TokenError};
 
 /// The challenge of a request whose token is not accepted (RFC 6750 3.1).
 const INVALID_TOKEN: &str = "Bearer realm=\"scheduler0\", error=\"invalid_token\"";
@@ -20,6 +21,16 @@ pub(super) fn answer(refused: AuthError) -> (Error, Option<(CredentialKind, &'st
         AuthError::Ambiguous => (ambiguous(), None),
         AuthError::Token(TokenError::Unavailable) => (unavailable(), None),
         AuthError::Token(error) => (of_token(error), Some((CredentialKind::Token, "wrong"))),
+    }
+}
+
+/// The answer to a request that chooses an account which it cannot have.
+pub(super) fn of_choice(refused: ChoiceError) -> Error {
+    let message = refused.to_string();
+    match refused {
+        ChoiceError::NotANumber => Error::bad_request(message),
+        ChoiceError::Unknown(_) => Error::not_found(message),
+        ChoiceError::Mismatch => app::Error::account_mismatch(message).into(),
     }
 }
 

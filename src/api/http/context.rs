@@ -14,9 +14,10 @@ use crate::api::http::route_prefix::RoutePrefix;
 use crate::api::state::AppState;
 use crate::app::fields::canonical;
 use crate::app::{Actor, App};
-use crate::auth::Caller;
+use crate::auth::{Caller, ChosenAccount};
 use crate::model::Millis;
 use crate::model::job::Casing;
+use crate::model::reach::Reach;
 use crate::model::time::parse_rfc3339;
 
 /// A request without its body.
@@ -128,6 +129,10 @@ impl FromRequestParts<Arc<AppState>> for RequestContext {
         // Only routes behind `authenticate` take a `RequestContext`.
         let caller: Caller = parts.extensions.get().cloned().ok_or_else(Error::unauthorized)?;
         let actor = Actor::from(caller);
+        let actor = match parts.extensions.get() {
+            Some(ChosenAccount(account)) => actor.within(&Reach::of_account(*account)),
+            None => actor,
+        };
         Ok(Self { prefix, actor, parameters: known(parts.uri.query().unwrap_or_default()) })
     }
 }

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -96,6 +97,19 @@ impl Error {
             message: message.to_owned(),
             detail: None,
             retry_after: Some(1),
+            challenge: None,
+        })
+    }
+
+    /// 429: the caller made as many requests to this node as it may in a second.
+    pub(crate) fn rate_limited(wait: Duration) -> Self {
+        let message = "this caller made as many requests to this node as it may in a second: wait";
+        Self::Http(HttpError {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            code: "rate_limited",
+            message: message.to_owned(),
+            detail: None,
+            retry_after: Some(wait.as_secs() + 1),
             challenge: None,
         })
     }
@@ -287,7 +301,11 @@ impl Error {
 fn status(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::Malformed | ErrorKind::Invalid => StatusCode::BAD_REQUEST,
-        ErrorKind::Forbidden | ErrorKind::MissingScopes => StatusCode::FORBIDDEN,
+        ErrorKind::Forbidden
+        | ErrorKind::MissingScopes
+        | ErrorKind::QuotaExceeded
+        | ErrorKind::FeatureDisabled
+        | ErrorKind::AccountMismatch => StatusCode::FORBIDDEN,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
         ErrorKind::Conflict | ErrorKind::UpgradePending => StatusCode::CONFLICT,
         ErrorKind::Stale => StatusCode::PRECONDITION_FAILED,

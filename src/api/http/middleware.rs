@@ -15,9 +15,12 @@ use crate::api::http::route_prefix::RoutePrefix;
 use crate::api::http::{auth_error, query, respond};
 use crate::api::state::{ApiState, AppState};
 use crate::app::Actor;
-use crate::auth::{AuthError, Origin, Session};
+use crate::auth::{AuthError, Caller, Origin, Session};
 use crate::cluster;
 use crate::listen::Connection;
+
+/// The header that names an account.
+const ACCOUNT: &str = "x-account-id";
 
 /// Does what holds for every request: notes its route prefix, renders errors, adds warnings to
 /// successes, and counts the answer. A panic becomes a 500 instead of a closed connection.
@@ -79,6 +82,9 @@ pub(crate) async fn authenticate(
     };
     match found {
         Ok(Ok(caller)) => {
+            if let Err(refused) = admit(&state, &mut request, &caller).await {
+                return refused.into_response();
+            }
             let connection = request.extensions().get::<Connection>();
             if connection.is_some_and(|known| known.authenticate(caller.principal()).is_err()) {
                 let message = "this client has too many connections to this node: use fewer";
@@ -108,6 +114,27 @@ pub(crate) async fn authenticate(
         }
         Err(error) => Error::from(error).into_response(),
     }
+}
+
+/// Lets in a request that its account may make, and notes the account that it has chosen, where
+/// there are several.
+async fn admit(state: &AppState, request: &mut Request, caller: &Caller) -> Result<(), Error> {
+    let header = request.headers().get(ACCOUNT);
+    // What an operator asks needs no look at the store.
+    if header.is_none() && caller.account().is_none() {
+        return Ok(());
+    }
+    let auth = &state.app.auth;
+    let accounts = auth.accounts(&state.app.cluster).await?;
+    if let Err(wait) = auth.count_request(&accounts, caller) {
+        return Err(Error::rate_limited(wait));
+    }
+    let Some(header) = header else { return Ok(()) };
+    let chosen = accounts.choice(header, caller.account());
+    if let Some(account) = chosen.map_err(auth_error::of_choice)? {
+        request.extensions_mut().insert(account);
+    }
+    Ok(())
 }
 
 /// The session of the web UI that a request without credentials has. A browser sends

@@ -23,7 +23,7 @@ const AFTER: &[&str] = &["after"];
 const READ: &[&str] = &["consistency"];
 /// The bounds of an interval, by the names of the documents and by those of the published clients.
 const TIME: &[&str] = &["from", "until", "startDate", "endDate"];
-/// Accepted by every route and ignored until there are accounts, like the header `X-Account-ID`.
+/// Accepted by every route and ignored: the header `X-Account-ID` is what chooses an account.
 const ANY: &[&str] = &["accountId"];
 /// The parameters that may be given several times, each with the routes where it may.
 const MANY: &[(&str, &str)] = &[("label", "/jobs"), ("state", "/runs")];
@@ -50,6 +50,9 @@ const KNOWN: &[(&str, &str, Names)] = &[
     ("GET", "/templates/{id}/versions", &[PAGE, AFTER, READ]),
     ("GET", "/templates/{id}/instances", &[&["state"], PAGE, AFTER, READ]),
     ("POST", "/templates/import", &[&["projectId", "executorId", "dryRun"]]),
+    ("GET", "/accounts", &[PAGE, AFTER, READ]),
+    ("GET", "/accounts/{id}", &[READ]),
+    ("GET", "/accounts/{id}/execution-count", &[READ]),
     ("GET", "/credentials", &[PAGE, READ]),
     ("GET", "/credentials/{id}", &[READ]),
     (

@@ -13,13 +13,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// The files, each with the routes and schemas of some nouns.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     include_str!("jobs.yaml"),
     include_str!("projects.yaml"),
     include_str!("executors.yaml"),
     include_str!("templates.yaml"),
     include_str!("history.yaml"),
     include_str!("runs.yaml"),
+    include_str!("accounts.yaml"),
     include_str!("cluster.yaml"),
 ];
 const COMMON: &str = include_str!("common.yaml");

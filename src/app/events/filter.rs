@@ -40,6 +40,8 @@ pub enum EventType {
     ExecutorChanged,
     /// A template was made, edited or deleted.
     TemplateChanged,
+    /// An account was made, edited or deleted, or was granted executions.
+    AccountChanged,
     /// The members changed, or what the cluster knows of them.
     MembersChanged,
     /// Shards have new owners.
@@ -50,7 +52,7 @@ pub enum EventType {
 
 impl EventType {
     /// All types.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::JobCreated,
         Self::JobDeleted,
         Self::JobUpdated,
@@ -67,6 +69,7 @@ impl EventType {
         Self::ProjectChanged,
         Self::ExecutorChanged,
         Self::TemplateChanged,
+        Self::AccountChanged,
         Self::MembersChanged,
         Self::ShardsMoved,
         Self::LeaderChanged,
@@ -91,6 +94,7 @@ impl EventType {
             Self::ProjectChanged => "project_changed",
             Self::ExecutorChanged => "executor_changed",
             Self::TemplateChanged => "template_changed",
+            Self::AccountChanged => "account_changed",
             Self::MembersChanged => "members_changed",
             Self::ShardsMoved => "shards_moved",
             Self::LeaderChanged => "leader_changed",
@@ -102,10 +106,13 @@ impl EventType {
         Self::ALL.into_iter().find(|known| known.name() == name)
     }
 
-    /// Says whether events of the type are about the cluster itself: only an actor that may read
-    /// its status sees them.
+    /// Says whether events of the type are about the cluster itself or its accounts: only an actor
+    /// that may read its status sees them.
     pub fn is_of_cluster(self) -> bool {
-        matches!(self, Self::MembersChanged | Self::ShardsMoved | Self::LeaderChanged)
+        matches!(
+            self,
+            Self::AccountChanged | Self::MembersChanged | Self::ShardsMoved | Self::LeaderChanged
+        )
     }
 
     /// The type of a fact. A gap is none: no reader sees one.
@@ -128,6 +135,7 @@ impl EventType {
             Fact::Record { noun: Noun::Project, .. } => Self::ProjectChanged,
             Fact::Record { noun: Noun::Executor, .. } => Self::ExecutorChanged,
             Fact::Record { noun: Noun::Template, .. } => Self::TemplateChanged,
+            Fact::Record { noun: Noun::Account, .. } => Self::AccountChanged,
             Fact::Members => Self::MembersChanged,
             Fact::Shards(_) => Self::ShardsMoved,
             Fact::Gap => return None,
@@ -194,7 +202,7 @@ impl EventFilter {
             | Fact::MoreRuns { .. }
             | Fact::DeadLetters { .. }
             | Fact::Executions(_) => true,
-            Fact::Record { noun: Noun::Executor, .. }
+            Fact::Record { noun: Noun::Executor | Noun::Account, .. }
             | Fact::Members
             | Fact::Shards(_)
             | Fact::Gap => false,
@@ -213,7 +221,7 @@ impl EventFilter {
             | Fact::DeadLetters { .. }
             | Fact::Executions(_)
             | Fact::Record { noun: Noun::Project, .. } => true,
-            Fact::Record { noun: Noun::Executor, .. }
+            Fact::Record { noun: Noun::Executor | Noun::Account, .. }
             | Fact::Members
             | Fact::Shards(_)
             | Fact::Gap => false,

@@ -93,6 +93,8 @@ impl Records {
                 Noun::Project => self.projects.contains(id),
                 Noun::Executor => self.executors.contains(id),
                 Noun::Template => self.templates.contains(id),
+                // Those of accounts need a scope on the cluster.
+                Noun::Account => true,
             },
             Fact::MoreRuns { .. } | Fact::DeadLetters { .. } => false,
             Fact::Executions(sums) => {

@@ -158,6 +158,11 @@ fn happened(found: &Explained, account: &Account, plan: Option<&Plan>) -> String
             let idle = match firing(found, account) {
                 Some((_, FiringState::Active)) | None if account.planned => "",
                 None => "; the job is deleted, and skips it",
+                Some((_, FiringState::Active))
+                    if found.project_pause.is_some_and(|pause| pause.by_quota) =>
+                {
+                    "; the executions of its account are used up, and it is skipped as things stand"
+                }
                 Some((_, FiringState::Active)) => {
                     "; its project is paused, and skips it as things stand"
                 }
@@ -212,6 +217,12 @@ fn skipped(
             format!("its project was paused from {} {}", rfc3339(pause.from), until(pause.end()))
         }
         (SkipReason::Paused, ..) => "it was paused when its turn came".to_owned(),
+        (SkipReason::Quota, Some(pause), _) => {
+            let until = pause.end().map(rfc3339).unwrap_or_default();
+            let from = rfc3339(pause.from);
+            format!("the executions of its account were used up from {from} until {until}")
+        }
+        (SkipReason::Quota, ..) => "the executions of its account were used up".to_owned(),
         (SkipReason::Overlap, ..) => "the run before it was still under way".to_owned(),
         (SkipReason::Misfire, ..) => {
             format!("it could not be sent in time, and its policy is {policy}")

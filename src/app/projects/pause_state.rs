@@ -16,14 +16,15 @@ pub enum PauseState {
     Paused(Option<Millis>),
 }
 
-/// The pauses that hold at an instant, by project.
+/// The pauses that somebody asked for and that hold at an instant, by project.
 pub(super) struct Pauses(BTreeMap<ProjectId, Option<Millis>>);
 
 impl Pauses {
     /// Reads them.
     pub(super) fn at(conn: &Connection, now: Millis) -> rusqlite::Result<Self> {
         let reaching = projects::pauses_after(conn, now)?.into_iter();
-        Ok(Self(reaching.filter(|p| p.from <= now).map(|p| (p.project, p.end())).collect()))
+        let own = reaching.filter(|pause| pause.from <= now && !pause.by_quota);
+        Ok(Self(own.map(|pause| (pause.project, pause.end())).collect()))
     }
 
     /// The pause of a project.

@@ -11,6 +11,7 @@
 use super::entry::{Applied, Entry, Refusal, refuse};
 use crate::command::{Command, Outcome, RejectionKind};
 use crate::model::Millis;
+use crate::model::account::Counted;
 use crate::model::credential::{Credential, HOUR_MS, KeyUse, OldSecret};
 use crate::model::key_terms::{KeyTerms, TermsEdit};
 use crate::model::scope::Scopes;
@@ -105,10 +106,12 @@ impl Entry<'_, '_> {
         if credentials::by_key(self.tx, &new.api_key)?.is_some() {
             return Err(refuse(RejectionKind::Conflict, "credential with this key already exists"));
         }
-        let id = self.tx.take(Sequence::Credential, 1)?;
         let account = self.reach.account_of_new();
+        self.within_limit(account, Counted::Credentials, 1)?;
+        let id = self.tx.take(Sequence::Credential, 1)?;
         let new = Credential { created: self.stamp, parent, account, ..new.clone() };
         credentials::insert(self.tx, id, &new)?;
+        self.count_held(account, Counted::Credentials, 1)?;
         self.change.credentials = true;
         Ok(Outcome::Created(id))
     }
@@ -186,6 +189,7 @@ impl Entry<'_, '_> {
         credentials::archive_below(self.tx, id, None, self.stamp)?;
         credentials::set_parent_of_children(self.tx, id, old.parent)?;
         credentials::delete(self.tx, id)?;
+        self.count_held(old.account, Counted::Credentials, -1)?;
         self.change.credentials = true;
         Ok(Outcome::Done)
     }

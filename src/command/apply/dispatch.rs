@@ -30,8 +30,10 @@ pub fn apply(
         Ok(reach) => reach,
         Err(rejection) => return Ok(Outcome::Rejected(rejection)),
     };
-    let done = Entry { tx, index, stamp, actor, reach, change: &mut *change }.execute(command);
-    match done {
+    let mut entry = Entry { tx, index, stamp, actor, reach, change: &mut *change };
+    let done = entry.execute(command);
+    let counted = entry.count_executed();
+    match counted.and(done) {
         Ok(outcome) => Ok(outcome),
         Err(Refusal::Rejected(rejection)) => {
             change.events.withdraw();
@@ -125,6 +127,10 @@ impl Entry<'_, '_> {
             Command::TerminateJob { id, reschedule, reason } => {
                 self.terminate_job(*id, *reschedule, reason.as_deref())
             }
+            Command::CreateAccount(new) => self.create_account(new),
+            Command::UpdateAccount { id, expect, edit } => self.update_account(*id, *expect, edit),
+            Command::DeleteAccount { id, expect } => self.delete_account(*id, *expect),
+            Command::GrantExecutions { id, count } => self.grant_executions(*id, *count),
             Command::Within { reach, command } => self.within(reach, command),
             Command::ForVersion { job, version, command } => {
                 expected("job", Some(*version), self.job(*job)?.version)?;

@@ -57,6 +57,12 @@ pub(super) fn expected(noun: &str, expect: Option<u64>, version: u64) -> Result<
     Err(refuse(RejectionKind::Stale, message))
 }
 
+/// The value of all, if they have the same.
+pub(super) fn one_of<T: PartialEq>(mut all: impl Iterator<Item = T>) -> Option<T> {
+    let first = all.next()?;
+    all.all(|other| other == first).then_some(first)
+}
+
 /// A text of at most so many bytes, cut at a letter.
 pub(super) fn cut(mut text: String, longest: usize) -> String {
     text.truncate(text.floor_char_boundary(longest));

@@ -4,6 +4,7 @@
 use super::entry::{Applied, Entry, Refusal, expected, refuse};
 use super::reach::no_executor;
 use crate::command::{Outcome, RejectionKind};
+use crate::model::account::Counted;
 use crate::model::event::{Noun, RecordChange};
 use crate::model::job::JobDefinition;
 use crate::model::target::{Executor, is_queue, takes_messages};
@@ -15,10 +16,12 @@ impl Entry<'_, '_> {
     pub(super) fn create_executor(&mut self, new: &Executor) -> Applied {
         let account = self.reach.account_of_new();
         self.executor_name_is_free(account, &new.name, None)?;
+        self.within_limit(account, Counted::Executors, 1)?;
         let id = self.tx.take(Sequence::Executor, 1)?;
         let executor =
             Executor { id, created: self.stamp, modified: None, version: 1, ..new.clone() };
         executors::insert(self.tx, account, &executor)?;
+        self.count_held(account, Counted::Executors, 1)?;
         self.record_changed(Noun::Executor, id, RecordChange::Created);
         self.change.targets = true;
         Ok(Outcome::Created(id))
@@ -72,7 +75,9 @@ impl Entry<'_, '_> {
                 "executor is the target of templates: give them another one or delete them first",
             ));
         }
+        let account = executors::account(self.tx, id)?.unwrap_or(FIRST_ACCOUNT);
         executors::delete(self.tx, id)?;
+        self.count_held(account, Counted::Executors, -1)?;
         self.record_changed(Noun::Executor, id, RecordChange::Deleted);
         self.change.targets = true;
         Ok(Outcome::Done)

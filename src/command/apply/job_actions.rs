@@ -15,7 +15,7 @@ use crate::model::run::Occurrence;
 use crate::model::shard::shard_of;
 use crate::model::{JobId, Millis};
 use crate::store::meta::Sequence;
-use crate::store::{jobs, pending, projects};
+use crate::store::{jobs, pending};
 
 /// The end of a one-off whose instant passed while it did not fire.
 pub(super) const LAPSED: JobEnd = JobEnd::Skipped(SkipReason::Paused);
@@ -68,6 +68,7 @@ impl Entry<'_, '_> {
     /// status.
     pub(super) fn run_job(&mut self, id: JobId, forced: bool) -> Applied {
         let job = self.job(id)?;
+        self.has_executions(job.definition.project)?;
         let run = self.tx.take(Sequence::Run, 1)?;
         let (project, member) = (job.definition.project, Members::from_sorted([id]));
         let row = Pending::new(project, shard_of(id), self.stamp, member).next_at(self.stamp);
@@ -156,7 +157,7 @@ impl Entry<'_, '_> {
         self.end_interval(old)?;
         self.tx.release_definition(old.definition_id, 1)?;
         jobs::delete(self.tx, old.id)?;
-        projects::add_jobs(self.tx, old.definition.project, -1)?;
+        self.count_jobs(old.definition.project, -1)?;
         self.end_runs_of(old.id)?;
         self.release_parked(old.id)?;
         self.change.edited.push(old.id);

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::entry::{Applied, Entry, Refusal, expected, refuse};
+use super::entry::{Applied, Entry, Refusal, expected, one_of, refuse};
 use super::job_actions::LAPSED;
 use super::plan_intervals::{
     OneOffInstant, PlanInterval, PlanState, anchor, due, lapses_at, plan_state,
@@ -21,7 +21,7 @@ use crate::model::template::{STAYS_INSTANCE, breaks_instance};
 use crate::model::{JobId, Millis, ProjectId};
 use crate::store::jobs::NewRow;
 use crate::store::meta::Sequence;
-use crate::store::{jobs, pending, plans, projects, staged, tasks, template_jobs};
+use crate::store::{jobs, pending, plans, staged, tasks, template_jobs};
 
 impl Entry<'_, '_> {
     /// Creates jobs with consecutive ids. A request that is repeated gets the jobs that it created.
@@ -36,6 +36,7 @@ impl Entry<'_, '_> {
             };
         }
         let uses = self.checked_uses(new, None)?;
+        let by_project = self.jobs_may_come(new, &uses, 0)?;
         let definition_ids = self.acquire_definitions(new, &uses)?;
         let n = new.jobs.len() as u64;
         let first = self.tx.take(Sequence::Job, n)?;
@@ -75,8 +76,8 @@ impl Entry<'_, '_> {
                 template_jobs::insert(self.tx, id, of)?;
             }
         }
-        for (definition, uses) in new.definitions.iter().zip(&uses).filter(|(_, uses)| **uses > 0) {
-            projects::add_jobs(self.tx, definition.project, *uses as i64)?;
+        for (project, n) in by_project {
+            self.count_jobs(project, n as i64)?;
         }
         let task = Task {
             id: self.tx.take(Sequence::Task, 1)?,
@@ -231,8 +232,8 @@ impl Entry<'_, '_> {
         let new = self.touched(new, edit.by.as_deref());
         self.write_job(&new)?;
         if old.definition.project != edit.definition.project {
-            projects::add_jobs(self.tx, old.definition.project, -1)?;
-            projects::add_jobs(self.tx, edit.definition.project, 1)?;
+            self.count_jobs(old.definition.project, -1)?;
+            self.count_jobs(edit.definition.project, 1)?;
             self.job_changed(old, JobChange::Updated(JobUpdate::Edited));
         }
         self.job_changed(&new, JobChange::Updated(JobUpdate::Edited));
@@ -252,7 +253,7 @@ impl Entry<'_, '_> {
     }
 
     /// Refuses an edit that is stale, or refers to what does not exist.
-    fn check_edit(&self, old: &Job, edit: &JobEdit) -> Result<(), Refusal> {
+    fn check_edit(&mut self, old: &Job, edit: &JobEdit) -> Result<(), Refusal> {
         expected("job", edit.expect, old.version)?;
         let project = edit.definition.project;
         if old.definition.template != edit.definition.template
@@ -266,8 +267,12 @@ impl Entry<'_, '_> {
         }
         if project != old.definition.project {
             self.project_exists(project)?;
+            if self.account_of(project)? != self.account_of(old.definition.project)? {
+                self.jobs_within_limits([(project, 1)])?;
+            }
         }
         self.executor_fits(&edit.definition)?;
+        self.job_has_features(&edit.definition, &edit.data)?;
         match edit.external_id.as_deref() {
             Some(external_id) => self.external_id_is_free(project, external_id, Some(old.id)),
             None => Ok(()),
@@ -373,12 +378,6 @@ pub(super) fn external_id_taken(project: ProjectId, external_id: &str) -> Refusa
          or change that job"
     );
     refuse(RejectionKind::Conflict, message)
-}
-
-/// The project of all, if they have the same.
-pub(super) fn one_of<T: PartialEq>(mut all: impl Iterator<Item = T>) -> Option<T> {
-    let first = all.next()?;
-    all.all(|other| other == first).then_some(first)
 }
 
 /// The refusal of a one-off without an instant.

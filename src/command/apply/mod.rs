@@ -40,18 +40,24 @@
 //! | `PutTemplate` | `templates` | `NotFound`, `Stale`, `Conflict`, `Invalid` |
 //! | `DeleteTemplate` | `templates` | `NotFound`, `Stale`, `Conflict` |
 //! | `TerminateJob` | `terminate` | `NotFound`, `Conflict` |
+//! | `CreateAccount` | `accounts` | `Forbidden`, `Conflict` |
+//! | `UpdateAccount`, `DeleteAccount` | `accounts` | `NotFound`, `Forbidden`, `Stale`, `Conflict` |
+//! | `GrantExecutions` | `accounts` | `NotFound`, `Forbidden`, `Invalid` |
 //! | `ForVersion` | `dispatch` | `NotFound`, `Stale`, those of the other |
 //! | `Within` | `reach` | `Forbidden`, those of the other |
 //! | `Checksum`, `Conclude` | `dispatch` | |
 //!
 //! A command of a client is limited to what its key reaches (`reach`): what is out of reach is
 //! refused as `NotFound` or `Invalid`, and what needs more than a part of an account as
-//! `Forbidden`.
+//! `Forbidden`. What adds to an account is also refused with `QuotaExceeded`, and a job that needs
+//! a feature of its account with `FeatureDisabled` (`quotas`).
 //!
-//! Three files hold rules that several of these share: `plan_intervals` (when a job fires by which
-//! schedule), `occurrences` (what can happen to an occurrence) and `over` (the end of one-offs).
+//! Four files hold rules that several of these share: `plan_intervals` (when a job fires by which
+//! schedule), `occurrences` (what can happen to an occurrence), `over` (the end of one-offs) and
+//! `quotas` (what an account may have).
 //! `restore` is no command: it opens the state of a backup.
 
+mod accounts;
 mod credentials;
 mod dead_letters;
 mod dispatch;
@@ -66,6 +72,7 @@ mod over;
 mod ownership;
 mod plan_intervals;
 mod projects;
+mod quotas;
 mod reach;
 mod record;
 mod reports;

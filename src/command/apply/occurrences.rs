@@ -3,6 +3,7 @@
 //! and reports use them.
 
 use super::entry::{Entry, Refusal};
+use super::quotas::is_execution;
 use crate::model::attempt::AttemptRecord;
 use crate::model::event::{LettersChange, RunChange};
 use crate::model::job::Pending;
@@ -28,6 +29,9 @@ impl Entry<'_, '_> {
         let id = self.tx.take(Sequence::Execution, count)?;
         attempts::insert(self.tx, id, node, stale, self.stamp, record)?;
         self.tx.count_outcome(record.project, record.due, record.verdict, count as i64);
+        if is_execution(record.verdict, stale) {
+            self.tx.count_executed(record.project, count);
+        }
         self.change.executions = true;
         self.change.events.add_results(record, count);
         let what = (record.project, record.due, OutcomeKind::of(record.verdict));

@@ -56,6 +56,9 @@ impl Entry<'_, '_> {
             return Ok(());
         }
         let next = template.instance(template.renewal());
+        if !self.make_room(template)? {
+            return Ok(());
+        }
         if !template.user_triggered {
             return self.insert_system_instance(template, &next);
         }
@@ -71,7 +74,7 @@ impl Entry<'_, '_> {
             return Ok(());
         }
         let made_by = templates::version(self.tx, template.id, over.of.version)?;
-        if made_by.is_some_and(|version| version.user_triggered) {
+        if made_by.is_some_and(|version| version.user_triggered) && self.make_room(template)? {
             self.begin_chain(template)?;
         }
         Ok(())
@@ -89,13 +92,34 @@ impl Entry<'_, '_> {
         self.insert_instance(next, &template.data, JobChange::Rescheduled)
     }
 
+    /// Says whether a system template is to get its first instance.
+    fn begins_chain(&self, template: &Template) -> Result<bool, Refusal> {
+        let is_system = template.active && !template.user_triggered;
+        Ok(is_system && template_jobs::live(self.tx, template.id, 1)?.is_empty())
+    }
+
+    /// Refuses a system template whose first instance would be beyond the limit of its account.
+    pub(super) fn may_begin_chain(&mut self, template: &Template) -> Result<(), Refusal> {
+        if self.begins_chain(template)? {
+            self.jobs_within_limits([(template.project, 1)])?;
+        }
+        Ok(())
+    }
+
+    /// Makes room for the next instance of a template whose account has as many jobs as it may:
+    /// the oldest completed instance goes. `false` where there is none that could go.
+    fn make_room(&mut self, template: &Template) -> Result<bool, Refusal> {
+        if self.has_room_for_job(template.project)? {
+            return Ok(true);
+        }
+        self.drop_oldest(template, 1, PASSED_OVER)?;
+        self.has_room_for_job(template.project)
+    }
+
     /// Inserts the first instance of a system template that is made, becomes active, or is to be
     /// one without end.
     pub(super) fn begin_chain(&mut self, template: &Template) -> Result<(), Refusal> {
-        if !template.active
-            || template.user_triggered
-            || !template_jobs::live(self.tx, template.id, 1)?.is_empty()
-        {
+        if !self.begins_chain(template)? {
             return Ok(());
         }
         let first = template.instance(template.start());
@@ -113,6 +137,11 @@ impl Entry<'_, '_> {
         let over = templates::over_count(self.tx, template.id)?;
         let excess = over.saturating_sub(template.keep_completed.into());
         let most = excess.min(u64::from(limit) + PASSED_OVER);
+        self.drop_oldest(template, limit, most)
+    }
+
+    /// Removes the oldest completed instances of a template, at most `limit` among `most`.
+    fn drop_oldest(&mut self, template: &Template, limit: u32, most: u64) -> Result<(), Refusal> {
         let mut left = limit;
         for id in template_jobs::first_over(self.tx, template.id, most)? {
             if left == 0 {

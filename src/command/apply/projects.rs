@@ -2,6 +2,7 @@
 
 use super::entry::{Applied, Entry, Refusal, expected, refuse};
 use crate::command::{NewProject, Outcome, ProjectAction, ProjectEdit, RejectionKind};
+use crate::model::account::Counted;
 use crate::model::event::{JobChange, Noun, RecordChange, TemplateMark};
 use crate::model::project::Project;
 use crate::model::target::ProjectPause;
@@ -11,8 +12,10 @@ use crate::store::{jobs, plans, projects, runs, templates};
 
 impl Entry<'_, '_> {
     pub(super) fn create_project(&mut self, new: &NewProject) -> Applied {
-        self.name_is_free(self.reach.account_of_new(), &new.name, None)?;
+        let account = self.reach.account_of_new();
+        self.name_is_free(account, &new.name, None)?;
         self.may_pause(new.action)?;
+        self.within_limit(account, Counted::Projects, 1)?;
         let id = self.tx.take(Sequence::Project, 1)?;
         let project = Project {
             id,
@@ -25,7 +28,8 @@ impl Entry<'_, '_> {
             settings: new.settings.clone(),
             version: 1,
         };
-        projects::insert(self.tx, self.reach.account_of_new(), &project)?;
+        projects::insert(self.tx, account, &project)?;
+        self.count_held(account, Counted::Projects, 1)?;
         self.set_pause(id, new.action)?;
         self.record_changed(Noun::Project, id, RecordChange::Created);
         Ok(Outcome::Created(id))
@@ -77,6 +81,7 @@ impl Entry<'_, '_> {
             let message = "cannot delete project with templates: delete them first, or use cascade";
             return Err(refuse(RejectionKind::Conflict, message));
         }
+        let account = self.account_of(id)?;
         // No instance follows one that is deleted with its project.
         self.forget_templates_of(id)?;
         if has_jobs {
@@ -90,6 +95,7 @@ impl Entry<'_, '_> {
             }
             let runs = runs::of_project(self.tx, id)?;
             let gone = jobs::delete_of_project(self.tx, id)?;
+            self.count_held(account, Counted::Jobs, -(gone.len() as i64))?;
             for run in runs {
                 self.end_runs_of(run.occurrence.job)?;
             }
@@ -103,6 +109,7 @@ impl Entry<'_, '_> {
             self.change.targets = true;
         }
         projects::delete(self.tx, id)?;
+        self.count_held(account, Counted::Projects, -1)?;
         self.record_changed(Noun::Project, id, RecordChange::Deleted);
         Ok(Outcome::Done)
     }
@@ -125,7 +132,7 @@ impl Entry<'_, '_> {
             ProjectAction::Pause { until } => Some(ProjectPause::before(id, self.stamp, until)),
         };
         let holds = |pause: &&ProjectPause| pause.until.is_none_or(|until| until > self.stamp);
-        let all = projects::pauses(self.tx, id)?;
+        let all = projects::own_pauses(self.tx, id)?;
         let now = all.iter().find(holds);
         if now.map(|pause| pause.until) == wanted.map(|pause| pause.until) {
             return Ok(false);

@@ -59,6 +59,7 @@ impl Entry<'_, '_> {
         }
         match command {
             Command::CreateProject(_) => self.reaches_all_projects("create projects"),
+            Command::UpdateAccount { .. } => self.reaches_all_projects("change accounts"),
             // A job of any project may use an executor.
             Command::CreateExecutor(_) => self.reaches_all_projects("create executors"),
             Command::UpdateExecutor { id, .. } | Command::DeleteExecutor { id, .. } => {
@@ -110,6 +111,10 @@ impl Entry<'_, '_> {
             // Whoever ends the own sessions, or makes a key, is judged with the credentials.
             | Command::CreateCredential(_)
             | Command::EndSessions { credential: None }
+            // With the accounts.
+            | Command::CreateAccount(_)
+            | Command::DeleteAccount { .. }
+            | Command::GrantExecutions { .. }
             // What they wrap is judged, and an answer is the principal's own.
             | Command::Once { .. }
             | Command::ForVersion { .. }

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::entry::{Applied, Entry, Refusal, refuse};
-use super::jobs::{external_id_taken, one_of};
+use super::entry::{Applied, Entry, Refusal, one_of, refuse};
+use super::jobs::external_id_taken;
 use super::plan_intervals::{
     OneOffInstant, PlanInterval, delay, lapses_at, next_whole_second, plan_state, whole_seconds,
 };
@@ -16,7 +16,7 @@ use crate::model::{JobId, Millis, ProjectId};
 use crate::store::jobs::JobRow;
 use crate::store::meta::{self, Sequence};
 use crate::store::staged::StagedRow;
-use crate::store::{projects, staged, tasks};
+use crate::store::{staged, tasks};
 
 /// The age of a task in milliseconds after which its proposer has abandoned it, if it is neither
 /// activated nor discarded.
@@ -34,18 +34,24 @@ impl Entry<'_, '_> {
             return Err(refuse(RejectionKind::Invalid, message));
         }
         let uses = self.checked_uses(new, known.as_ref().map(|task| task.id))?;
+        let before = match &known {
+            Some(task) => tasks::staged(self.tx, task.id)?,
+            None => 0,
+        };
+        // Whether all of its jobs together are within the limits is judged when it is activated.
+        self.jobs_may_come(new, &uses, before)?;
         let definition_ids = self.acquire_definitions(new, &uses)?;
         let projects = self.kept_projects(new, &uses)?;
-        let (task, before) = if let Some(task) = known {
+        let task = if let Some(task) = known {
             self.add_projects(task.id, projects)?;
-            (task.id, tasks::staged(self.tx, task.id)?)
+            task.id
         } else {
             let id = self.tx.take(Sequence::Task, 1)?;
             let state = TaskState::InProgress;
             let request = new.request;
             let task = Task { id, request, state, jobs: Vec::new(), created: self.stamp };
             tasks::insert(self.tx, &task, 0, projects.as_deref())?;
-            (id, 0)
+            id
         };
         let rows = new.jobs.iter().zip(before..).map(|(job, seq)| {
             let place = job.definition as usize;
@@ -115,6 +121,7 @@ impl Entry<'_, '_> {
         for project in by_project.keys() {
             self.project_exists(*project)?;
         }
+        self.jobs_within_limits(by_project.iter().map(|(project, n)| (*project, *n as u64)))?;
         if let Some((project, id)) = staged::taken_external_id(self.tx, task.id)? {
             return Err(external_id_taken(project, &id));
         }
@@ -125,7 +132,7 @@ impl Entry<'_, '_> {
         self.activate_special(task.id, first)?;
         staged::discard(self.tx, task.id)?;
         for (project, n) in &by_project {
-            projects::add_jobs(self.tx, *project, *n)?;
+            self.count_jobs(*project, *n)?;
         }
         let jobs = vec![(first, n)];
         tasks::finish(self.tx, task.id, TaskState::Succeeded, &jobs)?;

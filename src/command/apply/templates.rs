@@ -10,7 +10,7 @@ use crate::model::template::Template;
 use crate::model::{JobId, ProjectId};
 use crate::store::jobs::NewRow;
 use crate::store::meta::Sequence;
-use crate::store::{jobs, projects, template_jobs, templates};
+use crate::store::{jobs, template_jobs, templates};
 
 /// The most completed instances that an edit drops.
 const DROPPED_BY_EDIT: u32 = 1_000;
@@ -19,6 +19,7 @@ impl Entry<'_, '_> {
     pub(super) fn create_template(&mut self, new: &Template) -> Applied {
         self.project_exists(new.project)?;
         self.template_fits(new, None)?;
+        self.may_begin_chain(new)?;
         let id = self.tx.take(Sequence::Template, 1)?;
         let template =
             Template { id, created: self.stamp, modified: None, version: 1, ..new.clone() };
@@ -54,10 +55,14 @@ impl Entry<'_, '_> {
         if template.content() == old.content() {
             return Ok(Outcome::Done);
         }
+        let comes_again = template.reschedule && !old.reschedule;
+        let may_begin = !old.active || old.user_triggered || comes_again;
+        if may_begin {
+            self.may_begin_chain(&template)?;
+        }
         templates::put(self.tx, &template)?;
         self.record_changed(Noun::Template, id, RecordChange::Updated);
-        let comes_again = template.reschedule && !old.reschedule;
-        if !old.active || old.user_triggered || comes_again {
+        if may_begin {
             self.begin_chain(&template)?;
         }
         self.drop_completed(&template, DROPPED_BY_EDIT)?;
@@ -162,7 +167,7 @@ impl Entry<'_, '_> {
         if interval.is_special(stamp) {
             self.begin_intervals(&[interval])?;
         }
-        projects::add_jobs(self.tx, project, 1)?;
+        self.count_jobs(project, 1)?;
         template_jobs::insert(self.tx, id, of)?;
         self.change.created.push((id, 1));
         self.change.events.add_jobs(Some(project), TemplateMark::One(of.id), how, (id, 1));
@@ -187,7 +192,7 @@ impl Entry<'_, '_> {
     }
 
     /// Refuses a template that has another one's type, or whose jobs have nowhere to go.
-    fn template_fits(&self, new: &Template, but: Option<u64>) -> Result<(), Refusal> {
+    fn template_fits(&mut self, new: &Template, but: Option<u64>) -> Result<(), Refusal> {
         match templates::id_by_type(self.tx, new.project, &new.kind)? {
             Some(id) if Some(id) != but => {
                 let message = format!(
@@ -207,7 +212,8 @@ impl Entry<'_, '_> {
             let message = "target is missing: an active template needs one";
             return Err(refuse(RejectionKind::Invalid, message));
         }
-        self.executor_fits(&new.definition)
+        self.executor_fits(&new.definition)?;
+        self.job_has_features(&new.definition, &new.data)
     }
 
     fn template(&self, id: u64) -> Result<Template, Refusal> {

@@ -11,10 +11,12 @@
 //! | `numbers` | log time, sequences, bytes of the history | those that changed |
 //! | `definitions` | reference counts by digest and by id | those that changed |
 //! | `shards` | owner, epoch and watermark of each shard | those that changed |
+//! | `accounts` | accounts, with what each has | those that changed |
 //! | `counters` | differences of the hourly counters | all, then forgotten |
 //! | `job_counts` | differences of the numbers of jobs by status | all, then forgotten |
 //! | `empty_tables` | which shards have no row in a table | never: it is only a hint |
 
+pub(in crate::store) mod accounts;
 pub(in crate::store) mod counters;
 pub(in crate::store) mod definitions;
 pub mod empty_tables;

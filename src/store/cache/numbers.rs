@@ -32,9 +32,11 @@ pub enum Sequence {
     Run,
     /// Job templates.
     Template,
+    /// Accounts; the first one came with the cluster.
+    Account,
 }
 
-const SEQUENCES: [(Sequence, &str); 11] = [
+const SEQUENCES: [(Sequence, &str); 12] = [
     (Sequence::Project, "last_project"),
     (Sequence::Job, "last_job"),
     (Sequence::Definition, "last_shape"),
@@ -46,6 +48,7 @@ const SEQUENCES: [(Sequence, &str); 11] = [
     (Sequence::Executor, "last_executor"),
     (Sequence::Run, "last_run"),
     (Sequence::Template, "last_template"),
+    (Sequence::Account, "last_account"),
 ];
 
 /// The step of a sequence after a restore: 10 days of 1,000 new jobs a second. 2^53, beyond which

@@ -4,6 +4,7 @@
 //! A job is a small row; what many jobs have in common is their *definition*, which is stored once
 //! and counted. A job's present plan is in its own row, its former plans are in `plans`.
 
+pub mod accounts;
 pub mod credentials;
 pub mod definitions;
 pub mod executors;

@@ -171,20 +171,37 @@ pub fn add_jobs(tx: &Tx<'_>, id: ProjectId, by: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The pauses of a project, oldest first.
-pub fn pauses(conn: &Connection, id: ProjectId) -> rusqlite::Result<Vec<ProjectPause>> {
+/// The pauses of a project that somebody asked for, oldest first.
+pub fn own_pauses(conn: &Connection, id: ProjectId) -> rusqlite::Result<Vec<ProjectPause>> {
     conn.prepare_cached(
-        "SELECT project, pause_from, until FROM project_pauses WHERE project = ?1 ORDER BY seq",
+        "SELECT project, pause_from, until, 0 FROM project_pauses WHERE project = ?1 ORDER BY seq",
     )?
     .query_map([id as i64], read_pause)?
     .collect()
 }
 
-/// All pauses that reach beyond an instant, by project and age; a worker reads them.
+/// The pauses of a project: its own, oldest first, and those in which the executions of its account
+/// are used up.
+pub fn pauses(conn: &Connection, id: ProjectId) -> rusqlite::Result<Vec<ProjectPause>> {
+    conn.prepare_cached(
+        "SELECT project, pause_from, until, 0 AS by_quota, seq FROM project_pauses
+         WHERE project = ?1
+         UNION ALL SELECT ?1, pause_from, until, 1, seq FROM quota_pauses
+         WHERE account = (SELECT account FROM projects WHERE id = ?1)
+         ORDER BY by_quota, seq",
+    )?
+    .query_map([id as i64], read_pause)?
+    .collect()
+}
+
+/// All pauses that reach beyond an instant, by project, its own ones first; a worker reads them.
 pub fn pauses_after(conn: &Connection, after: Millis) -> rusqlite::Result<Vec<ProjectPause>> {
     conn.prepare_cached(
-        "SELECT project, pause_from, until FROM project_pauses
-         WHERE until IS NULL OR until > ?1 ORDER BY project, seq",
+        "SELECT project, pause_from, until, 0 AS by_quota, seq FROM project_pauses
+         WHERE until IS NULL OR until > ?1
+         UNION ALL SELECT projects.id, pause_from, until, 1, seq
+         FROM quota_pauses JOIN projects USING (account) WHERE until > ?1
+         ORDER BY 1, by_quota, seq",
     )?
     .query_map([after], read_pause)?
     .collect()
@@ -219,11 +236,17 @@ pub fn cut_pauses(tx: &Tx<'_>, id: ProjectId, at: Millis) -> rusqlite::Result<us
 /// Drops pauses that ended before an instant.
 pub fn drop_pauses(tx: &Tx<'_>, before: Millis) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM project_pauses WHERE until < ?1")?.execute([before])?;
+    tx.prepare_cached("DELETE FROM quota_pauses WHERE until < ?1")?.execute([before])?;
     Ok(())
 }
 
 fn read_pause(row: &Row<'_>) -> rusqlite::Result<ProjectPause> {
-    Ok(ProjectPause { project: id_at(row, 0)?, from: row.get(1)?, until: row.get(2)? })
+    Ok(ProjectPause {
+        project: id_at(row, 0)?,
+        from: row.get(1)?,
+        until: row.get(2)?,
+        by_quota: row.get(3)?,
+    })
 }
 
 fn settings(project: &Project) -> rusqlite::Result<Option<String>> {

@@ -46,6 +46,8 @@ pub(super) const TABLES: &[(&str, &str)] = &[
     ("templates", "id"),
     ("template_versions", "template, version"),
     ("template_jobs", "id"),
+    ("accounts", "id"),
+    ("quota_pauses", "account, seq"),
 ];
 
 /// Opens the one connection that writes.

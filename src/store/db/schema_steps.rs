@@ -326,4 +326,26 @@ CREATE INDEX credentials_by_account ON credentials (account);
 
 -- projects: JSON of the projects of its jobs, ascending; null for a task of an older level.
 ALTER TABLE tasks ADD COLUMN projects TEXT;
+
+-- Accounts. features: the bits of `Features`; limits: JSON of `Limits`, null without any. projects
+-- to credentials: what it has. month: the month in UTC, January 1970 being 0, of `used`, the
+-- executions that were recorded in it, and `granted`, those beside the limit. created: null for the
+-- account that came with the cluster, and is as old.
+CREATE TABLE accounts (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, features INTEGER NOT NULL, limits TEXT,
+    projects INTEGER NOT NULL, jobs INTEGER NOT NULL, executors INTEGER NOT NULL,
+    credentials INTEGER NOT NULL, month INTEGER NOT NULL, used INTEGER NOT NULL,
+    granted INTEGER NOT NULL, created INTEGER, modified INTEGER, created_by TEXT,
+    modified_by TEXT, version INTEGER NOT NULL);
+INSERT INTO accounts (id, name, features, projects, jobs, executors, credentials, month, used,
+    granted, version)
+    SELECT 1, 'default', 31, (SELECT COUNT(*) FROM projects), (SELECT COUNT(*) FROM jobs),
+        (SELECT COUNT(*) FROM executors), (SELECT COUNT(*) FROM credentials), 0, 0, 0, 1;
+INSERT INTO meta (key, value) VALUES ('last_account', 1);
+
+-- The times in which nothing of an account fires because its executions are used up: one row each,
+-- kept as long as the history.
+CREATE TABLE quota_pauses (
+    account INTEGER NOT NULL, seq INTEGER NOT NULL, pause_from INTEGER NOT NULL,
+    until INTEGER NOT NULL, PRIMARY KEY (account, seq)) WITHOUT ROWID;
 ";

@@ -2,17 +2,19 @@
 //! one that writes through it.
 //!
 //! Values that change with almost every command (log time, sequences, reference counts, shards,
-//! hourly counters, numbers of jobs) are kept in memory and written once, at the end of the
-//! transaction. `cache` says what holds for them.
+//! hourly counters, numbers of jobs, accounts) are kept in memory and written once, at the end of
+//! the transaction. `cache` says what holds for them.
 
 use std::ops::Deref;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use crate::model::account::Account;
 use crate::model::attempt::Verdict;
 use crate::model::job::{JobDefinition, JobStatus};
 use crate::model::shard::{Shard, ShardId};
-use crate::model::{Millis, ProjectId};
+use crate::model::{AccountId, Millis, ProjectId};
+use crate::store::cache::accounts::Accounts;
 use crate::store::cache::counters::OutcomeCounters;
 use crate::store::cache::definitions::Definitions;
 use crate::store::cache::empty_tables::{EmptyTables, Table};
@@ -20,7 +22,7 @@ use crate::store::cache::job_counts::JobCounts;
 use crate::store::cache::numbers::{Numbers, Sequence};
 use crate::store::cache::shards::Shards;
 
-/// The caches of the writer. `numbers` and `shards` are read when first asked for.
+/// The caches of the writer. `numbers`, `shards` and `accounts` are read when first asked for.
 #[derive(Default)]
 pub(super) struct Caches {
     empty_tables: EmptyTables,
@@ -29,6 +31,7 @@ pub(super) struct Caches {
     shards: Option<Shards>,
     counters: OutcomeCounters,
     job_counts: JobCounts,
+    accounts: Accounts,
 }
 
 /// A transaction under way. SQL sees what the transaction wrote, except for what is cached: that
@@ -86,6 +89,7 @@ impl Tx<'_> {
             shards.flush(&self.sql)?;
         }
         self.caches.job_counts.flush(&self.sql)?;
+        self.caches.accounts.flush(&self.sql)?;
         self.caches.counters.flush(&self.sql)
     }
 
@@ -198,6 +202,48 @@ impl Tx<'_> {
     /// The instant up to which every shard is accounted for; `None` before `Init`.
     pub fn lowest_settled(&mut self) -> rusqlite::Result<Option<Millis>> {
         Ok(self.shards()?.iter().map(Shard::settled).min())
+    }
+}
+
+/// Accounts.
+impl Tx<'_> {
+    /// An account by its id.
+    pub fn account(&mut self, id: AccountId) -> rusqlite::Result<Option<&Account>> {
+        self.caches.accounts.get(&self.sql, id)
+    }
+
+    /// The id of the account with a name.
+    pub fn account_named(&mut self, name: &str) -> rusqlite::Result<Option<AccountId>> {
+        self.caches.accounts.named(&self.sql, name)
+    }
+
+    /// Lets `change` work on an account and returns what it says; `None` without such an account.
+    pub fn change_account<T>(
+        &mut self,
+        id: AccountId,
+        change: impl FnOnce(&mut Account) -> T,
+    ) -> rusqlite::Result<Option<T>> {
+        self.caches.accounts.change(&self.sql, id, change)
+    }
+
+    /// Adds an account under its id.
+    pub fn add_account(&mut self, account: Account) -> rusqlite::Result<()> {
+        self.caches.accounts.add(&self.sql, account)
+    }
+
+    /// Removes an account.
+    pub fn remove_account(&mut self, id: AccountId) -> rusqlite::Result<()> {
+        self.caches.accounts.remove(&self.sql, id)
+    }
+
+    /// Notes executions of a project, for [`Tx::take_executed`] at the end of the entry.
+    pub fn count_executed(&mut self, project: ProjectId, count: u64) {
+        self.caches.accounts.count_executed(project, count);
+    }
+
+    /// Takes the executions that the entry noted, in the order in which they came.
+    pub fn take_executed(&mut self) -> Vec<(ProjectId, u64)> {
+        self.caches.accounts.take_executed()
     }
 }
 

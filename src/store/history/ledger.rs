@@ -245,13 +245,14 @@ impl Recorded {
         if let Some(state) = self.recorded_state((one.scheduled, 0), one.due) {
             return state;
         }
-        let paused = timeline.pause_of(one.plan, one.due).is_some();
+        let pause = timeline.pause_of(one.plan, one.due);
         match timeline.firing_of(one) {
             None if timeline.is_gone_by(one.due) => State::Skipped(SkipReason::Ended),
             _ if one.due > progress.now => State::Future,
             Some(FiringState::Disabled) => State::Skipped(SkipReason::Disabled),
             Some(FiringState::Paused) => State::Skipped(SkipReason::Paused),
-            _ if paused => State::Skipped(SkipReason::Paused),
+            _ if pause.is_some_and(|pause| pause.by_quota) => State::Skipped(SkipReason::Quota),
+            _ if pause.is_some() => State::Skipped(SkipReason::Paused),
             _ if progress.dropped.is_some_and(|dropped| one.due <= dropped) => State::Forgotten,
             _ if progress.gap(one.due).is_some() => State::Skipped(SkipReason::Restored),
             _ if one.due <= progress.watermark(one.due) => State::Missing,

@@ -1,5 +1,7 @@
-//! The pages of who may and of what runs: keys, backups, one node, and the stream of events.
+//! The pages of who may and of what runs: keys, accounts, backups, one node, and the stream of
+//! events.
 
+pub(crate) mod accounts;
 pub(crate) mod backups;
 pub(crate) mod events;
 mod key_terms;

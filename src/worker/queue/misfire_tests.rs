@@ -226,7 +226,7 @@ fn a_job_paused_until_an_instant_begins_after_it() {
 #[test]
 fn what_falls_into_a_pause_is_dropped_once_it_is_certain() {
     let (mut queue, _) = queue_of(plan(cron("* * * * *"), Misfire::default()), [(7, T0)]);
-    let pause = |until| ProjectPause { project: 1, from: T0 + MINUTE, until };
+    let pause = |until| ProjectPause { project: 1, from: T0 + MINUTE, until, by_quota: false };
     let paused: Pauses = [pause(None)].into_iter().collect();
     assert_eq!(Came::drain(&mut queue, &at(T0 + MINUTE, &paused)).dues(), [MINUTE], "not after it");
     // The log is known up to the third minute.
@@ -238,9 +238,14 @@ fn what_falls_into_a_pause_is_dropped_once_it_is_certain() {
     queue.release(Millis::MAX);
     assert_eq!(Came::drain(&mut queue, &at(T0 + 4 * MINUTE, &over)).dues(), [4 * MINUTE]);
     // A known end is passed in one step.
-    let long: Pauses = [ProjectPause { project: 1, from: T0 + 5 * MINUTE, until: Some(T0 + DAY) }]
-        .into_iter()
-        .collect();
+    let long: Pauses = [ProjectPause {
+        project: 1,
+        from: T0 + 5 * MINUTE,
+        until: Some(T0 + DAY),
+        by_quota: false,
+    }]
+    .into_iter()
+    .collect();
     let came = Came::drain(&mut queue, &at(T0 + DAY + MINUTE, &long));
     assert_eq!((came.dues(), came.skipped), (vec![5 * MINUTE, DAY + MINUTE], vec![]));
 }
@@ -314,7 +319,7 @@ proptest! {
         if edges.len() % 2 == 1 { edges.pop_last(); }
         let edges: Vec<_> = edges.into_iter().collect();
         let pauses: Vec<_> = edges.chunks(2).map(|pair| ProjectPause {
-            project: 1, from: T0 + pair[0], until: Some(T0 + pair[1]),
+            project: 1, from: T0 + pair[0], until: Some(T0 + pair[1]), by_quota: false,
         }).collect();
         let (mut queue, plan) = queue_of(jittered, [(7, T0)]);
         let now = T0 + away;

@@ -26,7 +26,6 @@ use crate::model::delivery::Overlap;
 use crate::model::job::JobDefinition;
 use crate::model::members::Members;
 use crate::model::postponement::Obstacle;
-use crate::model::target::ProjectPause;
 use crate::model::{JobId, Millis, ProjectId};
 use crate::store::jobs::Payload;
 use crate::store::{jobs, meta, projects};
@@ -39,8 +38,8 @@ const SLICE_BYTES: usize = 16 << 20;
 /// Jobs of one route.
 pub(super) struct RouteGroup {
     pub(super) route: Arc<Route>,
-    /// True if a pause of the project covers the occurrence.
-    paused: bool,
+    /// The objection of the project's pauses to the occurrence.
+    pause: Option<SkipCause>,
     /// The definitions of the jobs.
     pub(super) definitions: Vec<Arc<JobDefinition>>,
     pub(super) jobs: Vec<ReadyJob>,
@@ -140,7 +139,7 @@ impl RequestBuilder<'_> {
                 sorted.definitions.insert((row.definition_id, once), cached);
                 cached
             };
-            let RouteGroup { route, paused, .. } = &sorted.groups[cached.0];
+            let RouteGroup { route, pause, .. } = &sorted.groups[cached.0];
             // Plans and pauses are the record of what they stop. Only the end of a row, of a
             // one-off and of a run must be recorded.
             let (cause, told) = match planned {
@@ -150,11 +149,12 @@ impl RequestBuilder<'_> {
                         plan,
                         &row,
                         head,
-                        (route.project, *paused),
+                        (route.project, *pause),
                     )?;
-                    (cause, self.begun || (route.once && cause == Some(SkipCause::ProjectPaused)))
+                    let of_project = cause.is_some_and(SkipCause::is_of_project);
+                    (cause, self.begun || (route.once && of_project))
                 }
-                None => (paused.then_some(SkipCause::ProjectPaused), true),
+                None => (*pause, true),
             };
             if let Some(cause) = cause {
                 let key = (route.project, route.once, cause);
@@ -300,11 +300,13 @@ impl RequestBuilder<'_> {
             return Ok(*found);
         }
         let route = Arc::new(Route::new(terms, self.executors));
-        let covers = |pause: &ProjectPause| pause.covers(head.due);
-        let paused =
-            head.is_first() && projects::pauses(self.conn, route.project)?.iter().any(covers);
+        let pause = if head.is_first() {
+            SkipCause::of_pauses(&projects::pauses(self.conn, route.project)?, head.due)
+        } else {
+            None
+        };
         let (definitions, jobs) = (Vec::new(), Vec::new());
-        sorted.groups.push(RouteGroup { route: Arc::clone(&route), paused, definitions, jobs });
+        sorted.groups.push(RouteGroup { route: Arc::clone(&route), pause, definitions, jobs });
         sorted.routes.insert(ByTerms(route), sorted.groups.len() - 1);
         Ok(sorted.groups.len() - 1)
     }

@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use crate::model::attempt::SkipReason;
 use crate::model::job::JobStatus;
+use crate::model::target::ProjectPause;
 use crate::model::{Millis, ProjectId};
 use crate::store::jobs::Payload;
 use crate::store::{plans as closed, projects};
@@ -16,6 +17,7 @@ use crate::worker::queue::{Instants, Member, Plan, Plans};
 pub(in crate::worker) enum SkipCause {
     Paused,
     ProjectPaused,
+    Quota,
     Edited,
     Disabled,
 }
@@ -30,9 +32,22 @@ impl SkipCause {
         }
     }
 
+    /// The objection of the pauses of a project to an occurrence that is due at an instant. One
+    /// that somebody asked for comes before that of the account.
+    pub(in crate::worker) fn of_pauses(pauses: &[ProjectPause], due: Millis) -> Option<Self> {
+        let pause = pauses.iter().find(|pause| pause.covers(due))?;
+        Some(if pause.by_quota { Self::Quota } else { Self::ProjectPaused })
+    }
+
+    /// Says whether it is a pause of the project.
+    pub(super) fn is_of_project(self) -> bool {
+        matches!(self, Self::ProjectPaused | Self::Quota)
+    }
+
     pub(in crate::worker) fn reason(self) -> SkipReason {
         match self {
             Self::Paused | Self::ProjectPaused => SkipReason::Paused,
+            Self::Quota => SkipReason::Quota,
             Self::Edited => SkipReason::Edited,
             Self::Disabled => SkipReason::Disabled,
         }
@@ -44,21 +59,20 @@ impl SkipCause {
 ///
 /// The plan that holds the scheduled instant says whether there is such an occurrence. The plan
 /// that holds the due instant says whether the job fires then. The last argument is the job's
-/// project and whether a pause of it covers the due instant; an occurrence that was planned in
+/// project and the objection of its pauses to the due instant; an occurrence that was planned in
 /// another project follows the pauses of that one.
 pub(super) fn skip_cause(
     (conn, plans): (&Connection, &Plans),
     plan: &Plan,
     row: &Payload,
     head: &Head,
-    (project, paused): (ProjectId, bool),
+    (project, pause): (ProjectId, Option<SkipCause>),
 ) -> rusqlite::Result<Option<SkipCause>> {
     let of = Instants { scheduled: head.scheduled, due: head.due };
     if row.from < head.scheduled && row.definition_id == plan.definition && !plan.is_anchored() {
-        let pause = paused.then_some(SkipCause::ProjectPaused);
         return Ok(SkipCause::of(row.status).or(pause));
     }
-    skip_cause_now((conn, plans), row, of, (project, paused))
+    skip_cause_now((conn, plans), row, of, (project, pause))
 }
 
 /// As [`skip_cause`], where the plan is not known by which the occurrence fell due.
@@ -66,10 +80,9 @@ pub(in crate::worker) fn skip_cause_now(
     (conn, plans): (&Connection, &Plans),
     row: &Payload,
     Instants { scheduled, due }: Instants,
-    (project, paused): (ProjectId, bool),
+    (project, pause): (ProjectId, Option<SkipCause>),
 ) -> rusqlite::Result<Option<SkipCause>> {
     let job = row.id;
-    let pause = |paused: bool| paused.then_some(SkipCause::ProjectPaused);
     // What a change has moved ahead is late, and goes out as it was given out.
     let is_due = |planned: Option<Millis>| planned.is_some_and(|planned| planned <= due);
     if row.from < scheduled {
@@ -79,7 +92,7 @@ pub(in crate::worker) fn skip_cause_now(
         let member = Member::from(job, row.anchor, row.from);
         let now = plans.plan(conn, row.definition_id, job)?;
         let now = now.and_then(|plan| plan.due_of(&member, scheduled));
-        return Ok(if is_due(now) { pause(paused) } else { Some(SkipCause::Edited) });
+        return Ok(if is_due(now) { pause } else { Some(SkipCause::Edited) });
     }
     let closed = closed::of_job(conn, job)?;
     let holding =
@@ -102,7 +115,7 @@ pub(in crate::worker) fn skip_cause_now(
     }
     let then = planned.definition.project;
     if then == project {
-        return Ok(pause(paused));
+        return Ok(pause);
     }
-    Ok(pause(projects::pauses(conn, then)?.iter().any(|pause| pause.covers(due))))
+    Ok(SkipCause::of_pauses(&projects::pauses(conn, then)?, due))
 }

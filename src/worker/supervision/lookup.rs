@@ -15,7 +15,6 @@ use crate::model::job::{PARKED, Pending};
 use crate::model::members::Members;
 use crate::model::run::{BeginRun, Occurrence};
 use crate::model::run_terms::{BusKind, RunTerms};
-use crate::model::target::ProjectPause;
 use crate::model::{JobId, Millis, NodeId, ProjectId};
 use crate::store::jobs::Payload;
 use crate::store::{attempts, jobs, meta, pending, projects, runs};
@@ -85,7 +84,7 @@ struct Look<'a> {
     ways: HashMap<(u64, bool), (ProjectId, Way)>,
     /// The terms of jobs that a broker knows by the client's id, by definition and id.
     named: HashMap<(u64, String), Arc<RunTerms>>,
-    paused: HashMap<(ProjectId, Millis), bool>,
+    pauses: HashMap<(ProjectId, Millis), Option<SkipCause>>,
     log_time: Option<Millis>,
     /// The bytes of data that still find room in the answer; `None` where nobody gets any.
     room: Option<usize>,
@@ -105,7 +104,7 @@ impl Lookup {
             routes: Routes::new(conn, &self.kinds, self.defaults),
             ways: HashMap::new(),
             named: HashMap::new(),
-            paused: HashMap::new(),
+            pauses: HashMap::new(),
             log_time: None,
             room: None,
             data: HashMap::new(),
@@ -246,16 +245,15 @@ impl Look<'_> {
         project: ProjectId,
     ) -> rusqlite::Result<Option<SkipReason>> {
         let key = (project, source.due);
-        let paused = if let Some(known) = self.paused.get(&key) {
+        let pause = if let Some(known) = self.pauses.get(&key) {
             *known
         } else {
-            let covers = |pause: &ProjectPause| pause.covers(source.due);
-            let paused = projects::pauses(self.conn, project)?.iter().any(covers);
-            *self.paused.entry(key).or_insert(paused)
+            let pause = SkipCause::of_pauses(&projects::pauses(self.conn, project)?, source.due);
+            *self.pauses.entry(key).or_insert(pause)
         };
         let planned = Instants { scheduled: source.scheduled, due: source.due };
         let read = (self.conn, &*self.lookup.plans);
-        Ok(skip_cause_now(read, payload, planned, (project, paused))?.map(SkipCause::reason))
+        Ok(skip_cause_now(read, payload, planned, (project, pause))?.map(SkipCause::reason))
     }
 
     /// Says whether no change can come any more that takes effect before an instant (the certainty

@@ -65,6 +65,28 @@ pub(super) fn row(operation: &str) -> Option<Row> {
         | "POST /schedules/preview" => Row::Nobody,
         "POST /sessions/end" => with(&[r#"{"credentialId":<CREDENTIAL>}"#]),
         "GET /executors" | "GET /executors/{id}" | "GET /queues" | "GET /workers" => Row::OfAccount,
+        "GET /accounts"
+        | "GET /accounts/{id}"
+        | "GET /accounts/{id}/execution-count"
+        | "GET /features" => Row::OfAccount,
+        "POST /accounts" | "PUT /accounts/{id}" => Row::Refused(r#"{"name":"n"}"#),
+        "DELETE /accounts/{id}" => Row::Refused(""),
+        "PUT /accounts/{id}/feature" | "DELETE /accounts/{id}/feature" => {
+            Row::Refused(r#"{"featureId":1}"#)
+        }
+        "PUT /accounts/{id}/features/all" | "DELETE /accounts/{id}/features/all" => {
+            Row::Refused("")
+        }
+        "PUT /accounts/{id}/execution-count" => Row::Refused(r#"{"count":1}"#),
+        // Not offered.
+        "POST /local-executors"
+        | "POST /local-executors/{id}/{what}"
+        | "POST /ai/{what}"
+        | "POST /ai/{what}/{which}"
+        | "POST /account/ai-settings"
+        | "POST /accounts/{id}/ai/usage"
+        | "POST /accounts/{id}/tokens"
+        | "POST /accounts/{id}/tokens/add" => Row::Nobody,
 
         // Of the cluster.
         operation if operation.contains(" /cluster/") => Row::Refused("{}"),

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::browser::{Browser, text};
 use crate::harness::{ApiFixture, attempt_record};
 
-const PAGES: [&str; 27] = [
+const PAGES: [&str; 28] = [
     "/ui",
     "/ui/jobs",
     "/ui/jobs/new",
@@ -27,6 +27,7 @@ const PAGES: [&str; 27] = [
     "/ui/executors",
     "/ui/executors/new",
     "/ui/keys",
+    "/ui/accounts",
     "/ui/backups",
     "/ui/events?type=job_created",
     "/ui/jobs/bulk",

@@ -10,6 +10,7 @@ use crate::app::error::Error;
 use crate::app::jobs::input::JobInput;
 use crate::app::jobs::validate::edit::{EditMode, SharedEdit};
 use crate::app::jobs::validate::executors::{Check, OwnValues, missing, suit};
+use crate::app::jobs::validate::features;
 use crate::app::jobs::validate::payload::definition_bytes;
 use crate::app::jobs::validate::rules::Rules;
 use crate::app::warnings::Warnings;
@@ -121,7 +122,12 @@ impl BulkPlan {
                 found => found,
             },
         };
+        let has = features::of_project(conn, new.project)?;
         let check = suit(&rules.executors, new, executor.as_ref());
+        let check = check.and_then(|check| {
+            features::check(has, new, executor.as_ref())?;
+            Ok(check)
+        });
         Ok(check.map(|check| Fit { edit, check }))
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::app::actor::Actor;
 use crate::app::error::Error;
+use crate::app::jobs::validate::features;
 use crate::app::jobs::validate::refusals::{not_in_batches, unprocessable, without_runs};
 use crate::app::jobs::validate::worker_fields::{check_bus_name, needs_queue};
 use crate::app::state::App;
@@ -43,14 +44,21 @@ pub(in crate::app::jobs) async fn check<'j>(
     jobs: impl Iterator<Item = OwnValues<'j>> + Clone,
 ) -> Result<(), (Option<usize>, Error)> {
     let found = look_up(app, actor, definitions).await.map_err(|error| (None, error))?;
+    let known = features::of_projects(app, actor, definitions).await.map_err(|e| (None, e))?;
     let mut checks = Vec::with_capacity(definitions.len());
     for (place, definition) in definitions.iter_mut().enumerate() {
         let executor = definition.executor.and_then(|id| found.get(&id));
         let check = suit(&app.executors, definition, executor);
+        let allowed = features::check(known.of(definition.project), definition, executor);
+        let check = check.and_then(|check| allowed.map(|()| check));
         let first = || jobs.clone().position(|job| job.definition == place);
         checks.push(check.map_err(|error| (first(), error))?);
     }
     for (index, job) in jobs.enumerate() {
+        if let Some(JobDefinition { project, .. }) = definitions.get(job.definition) {
+            let checked = features::check_data(known.of(*project), *project, job.data);
+            checked.map_err(|error| (Some(index), error))?;
+        }
         let Some(Some(check)) = checks.get(job.definition) else { continue };
         check.job(job, app.config.payload_max_bytes).map_err(|error| (Some(index), error))?;
     }

@@ -6,12 +6,14 @@
 //!               edit  (one job)  ─┘─> instants, own_fields, payload            each job's own
 //! ```
 //!
-//! All of it is pure but `executors`, which looks up the executors that a request names.
+//! All of it is pure but `executors`, which looks up the executors that a request names, and
+//! `features`, which looks up what the accounts of its projects may use.
 
 pub(super) mod batch;
 pub(super) mod definition;
 pub(super) mod edit;
 pub(super) mod executors;
+pub(super) mod features;
 #[cfg(test)]
 pub(super) mod fixtures;
 pub(super) mod instants;

@@ -2,7 +2,9 @@
 //! rows. Tests of random logs use both.
 
 use super::*;
-use crate::store::meta;
+use crate::model::FIRST_ACCOUNT;
+use crate::model::account::Counted;
+use crate::store::{accounts, meta};
 
 /// Applies a part of a log in transactions of the given lengths, over and over.
 pub(super) fn replay(
@@ -73,4 +75,20 @@ pub(super) fn definition_references(state: &ApplyFixture) -> Vec<(i64, i64, i64)
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect()
     })
+}
+
+/// What accounts have, by their counters, where that is not the number of rows: (kind, counted,
+/// rows). All rows are the first account's.
+pub(super) fn account_counts(state: &ApplyFixture) -> Vec<(String, u64, u64)> {
+    let accounts = state.read(accounts::all);
+    let mut wrong = Vec::new();
+    for kind in Counted::ALL {
+        let (rows, table) = (state.count(kind.name()), kind.name().to_owned());
+        let first = accounts.iter().find(|account| account.id == FIRST_ACCOUNT);
+        let counted = first.map_or(u64::MAX, |account| account.held.of(kind));
+        if counted != rows {
+            wrong.push((table, counted, rows));
+        }
+    }
+    wrong
 }

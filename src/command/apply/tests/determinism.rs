@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 
-use super::consistency::{definition_references, replay};
+use super::consistency::{account_counts, definition_references, replay};
 use super::random::{
-    random_begin, random_occurrence, random_record, random_report, random_reshape,
-    random_run_report, random_worker_entries,
+    random_account_step, random_begin, random_occurrence, random_record, random_report,
+    random_reshape, random_run_report, random_worker_entries,
 };
 use super::template_chains::random_template_step;
 use super::templates::broken_templates;
@@ -25,7 +25,7 @@ use crate::model::target::Executor;
 type Step = (u8, u8, u8, u8);
 
 fn steps(n: usize) -> impl Strategy<Value = Vec<Step>> {
-    prop::collection::vec((0_u8..44, any::<u8>(), any::<u8>(), any::<u8>()), 1..n)
+    prop::collection::vec((0_u8..47, any::<u8>(), any::<u8>(), any::<u8>()), 1..n)
 }
 
 /// The command of a step. Ids are small, so that they are often ones that exist.
@@ -149,6 +149,7 @@ fn command(step: Step, seq: &mut [u64; 3]) -> Command {
             let reach = Reach::of_projects(u64::from(a % 2) + 1, projects);
             command((a % 13, b, c, a), seq).within(&reach)
         }
+        43..=45 => random_account_step((a, b, c)),
         _ => Command::Tick,
     }
 }
@@ -257,6 +258,7 @@ proptest! {
         prop_assert_eq!(outcomes, others);
         prop_assert_eq!(one_by_one.hash(), third.hash());
         prop_assert_eq!(definition_references(&third), vec![]);
+        prop_assert_eq!(account_counts(&third), vec![]);
         prop_assert_eq!(broken_templates(&third), Vec::<String>::new());
         // A node that came later has the same facts at the same places from there on.
         let facts = [cut, third].map(|node| node.change.events.facts().to_vec()).concat();

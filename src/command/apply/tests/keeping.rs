@@ -109,7 +109,7 @@ fn closed_plans_dead_letters_and_receipts_go_in_their_time() {
 #[test]
 fn pauses_of_projects_go_with_the_history() {
     let mut state = history(START + 200_000);
-    let pause = |from, until| ProjectPause { project: 1, from, until };
+    let pause = |from, until| ProjectPause { project: 1, from, until, by_quota: false };
     let over = pause(START, Some(START + 1_000));
     let open = pause(START + 2_000, None);
     let added = state.writer.transaction(|tx| {

@@ -1,6 +1,7 @@
 //! The rules of apply, each tested against a store of its own: see `fixture`. `determinism` and
 //! `model` try random logs, the other files test one group of rules each.
 
+mod accounts;
 mod consistency;
 mod credentials;
 mod dead_letters;
@@ -24,6 +25,7 @@ mod ownership;
 mod pauses;
 mod projects;
 mod queues;
+mod quotas;
 mod random;
 mod reach;
 mod record;

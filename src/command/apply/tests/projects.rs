@@ -75,7 +75,10 @@ fn an_edit_of_a_project_happens_whole_or_not_at_all() {
     let (found, pauses) = state.read(|c| Ok((projects::get(c, 1)?, projects::pauses(c, 1)?)));
     let found = found.unwrap();
     assert_eq!((found.description.as_str(), found.version), ("a", 2));
-    assert_eq!(pauses, [ProjectPause { project: 1, from: state.now, until: None }]);
+    assert_eq!(
+        pauses,
+        [ProjectPause { project: 1, from: state.now, until: None, by_quota: false }]
+    );
     // What is so already is no change, unless something else is said.
     let version = |state: &ApplyFixture| state.read(|c| projects::get(c, 1)).unwrap().version;
     state.now += 1_000;

@@ -3,8 +3,10 @@
 use super::offers::{offer, taken};
 use super::*;
 use crate::command::{DefinitionEdit, ReshapeJobs};
+use crate::model::account::{AccountEdit, Limits, NewAccount};
 use crate::model::attempt::SkipReason;
 use crate::model::delivery::{Overlap, Retry};
+use crate::model::feature::Features;
 use crate::model::job::Timing;
 use crate::model::offer::Offer;
 use crate::model::run::{Accepted, BeginRun, Occurrence, Report};
@@ -115,4 +117,32 @@ pub(super) fn random_reshape(
         data: (c % 3 == 0).then(|| format!("{a}")),
         by: None,
     }))
+}
+
+/// Something about one of the first accounts, or the level from which executions count.
+pub(super) fn random_account_step((a, b, c): (u8, u8, u8)) -> Command {
+    let id = u64::from(b % 3) + 1;
+    let limit = |n: u8| (n % 4 > 1).then(|| u64::from(n));
+    let limits = Limits {
+        projects: limit(a).map(|limit| limit % 5),
+        jobs: limit(b),
+        credentials: limit(c).map(|limit| limit % 8),
+        executions_per_month: limit(b.wrapping_add(c)).map(|limit| limit % 16),
+        jobs_per_request: limit(a.wrapping_add(c)),
+        ..Limits::default()
+    };
+    let features = Features::from_bits(u32::from(c) & Features::ALL.bits());
+    let name = format!("a{}", c % 4);
+    match a % 8 {
+        0 => Command::CreateAccount(Box::new(NewAccount { name, features, limits, by: None })),
+        1 => Command::DeleteAccount { id, expect: None },
+        2 | 3 => Command::GrantExecutions { id, count: u64::from(c % 8) },
+        4 => Command::RaiseLevel { level: 7 },
+        _ => {
+            let features = if b % 2 == 0 { Features::ALL } else { features };
+            let edit = AccountEdit { name, features, limits, by: None };
+            let expect = (c % 9 == 0).then_some(u64::from(b % 3));
+            Command::UpdateAccount { id, expect, edit: Box::new(edit) }
+        }
+    }
 }

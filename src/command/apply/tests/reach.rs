@@ -1,6 +1,7 @@
 //! Reach: what a key changes, judged against the records and the key as they are where the command
 //! takes effect.
 
+use super::accounts::new_account;
 use super::*;
 use crate::command::{JobAction, JobEdit, ProjectAction, ProjectEdit, REACH_LEVEL, ReshapeJobs};
 use crate::model::actor::ActorRef;
@@ -256,6 +257,7 @@ fn a_bound_key_makes_no_projects_and_changes_no_executors() {
 fn an_account_is_out_of_reach_of_another() {
     let mut world = World::new();
     let second = Reach::of_account(2);
+    assert_eq!(world.state.done(new_account("second")), Outcome::Created(2));
     // An operator makes things for an account; names are free in each account by itself.
     let Outcome::Created(its) = world.state.done(project("p").within(&second)) else { panic!() };
     let made = world.state.done(Command::CreateExecutor(executor("e")).within(&second));

@@ -10,6 +10,13 @@ use crate::harness::ApiFixture;
 /// Each type that answers are made of: its file below `src`, its name, and its schema. Several
 /// types may make one schema, since fields are flattened into it.
 const TYPES: &[(&str, &str, &str)] = &[
+    ("api/accounts/features.rs", "FeatureView", "Feature"),
+    ("api/accounts/view.rs", "AccountView", "AccountDetails"),
+    ("api/accounts/view.rs", "AccountFeatureView", "AccountFeature"),
+    ("api/accounts/view.rs", "LimitsView", "AccountLimits"),
+    ("api/accounts/view.rs", "UsageView", "AccountUsage"),
+    ("api/accounts/view.rs", "ExecutionCountView", "ExecutionCount"),
+    ("api/accounts/view.rs", "GrantedView", "GrantedExecutions"),
     ("api/admin/auth_config.rs", "AuthConfigView", "AuthConfig"),
     ("api/admin/auth_config.rs", "IssuerView", "AuthIssuer"),
     ("api/admin/backups.rs", "StoredBackupView", "StoredBackup"),

@@ -9,6 +9,8 @@ use crate::harness::ApiFixture;
 
 /// The readers of bodies, below `src/api`, each with the schemas that have its fields.
 const READERS: &[(&str, &[&str])] = &[
+    ("accounts/input.rs", &["NewAccount", "AccountEdit", "AccountLimits", "FeatureInput"]),
+    ("accounts/routes.rs", &["GrantInput"]),
     ("admin/backups.rs", &["BackupPathInput", "RestoreInput"]),
     ("admin/credential_terms.rs", &["NewCredential", "CredentialPatch"]),
     (
