@@ -4,7 +4,8 @@
 use crate::api::http::action_router::{ActionRouter, any};
 use crate::api::http::error::Error;
 use crate::api::{
-    accounts, admin, events, forecast, history, jobs, projects, runs, targets, templates, workers,
+    accounts, admin, audit, events, forecast, history, jobs, projects, runs, targets, templates,
+    workers,
 };
 use crate::app::Action;
 
@@ -27,6 +28,7 @@ pub(crate) fn closed_routes() -> ActionRouter {
         .merge(history::async_tasks::router())
         .merge(runs::routes::router())
         .merge(events::router())
+        .merge(audit::routes::router())
         .merge(forecast::router())
         .merge(workers::router())
         .merge(admin::cluster::router())

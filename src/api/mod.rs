@@ -18,6 +18,7 @@
 
 mod accounts;
 mod admin;
+mod audit;
 mod closed_routes;
 mod echo;
 mod events;

@@ -1,5 +1,6 @@
 //! The actor of a use case: whoever was authenticated.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::auth::{Caller, TokenCaller};
@@ -35,6 +36,9 @@ pub struct Actor {
     pub scopes: Scopes,
     /// The records that exist for it. Only its caller says it, and what narrows it.
     reach: Arc<Reach>,
+    /// The address that its request came from, for the audit; `None` where it came by no
+    /// connection.
+    pub address: Option<IpAddr>,
 }
 
 impl Actor {
@@ -48,6 +52,12 @@ impl Actor {
     pub fn within(mut self, reach: &Reach) -> Self {
         self.reach = Arc::new(self.reach.intersect(reach));
         self
+    }
+
+    /// The actor of a request that came from this address.
+    #[must_use]
+    pub fn at(self, address: Option<IpAddr>) -> Self {
+        Self { address, ..self }
     }
 
     /// The credential that limits its reach; `None` for an operator and for a token, which reach
@@ -86,7 +96,7 @@ impl From<Caller> for Actor {
                 (ActorKind::Token(token), scopes)
             }
         };
-        Self { kind, principal, scopes, reach }
+        Self { kind, principal, scopes, reach, address: None }
     }
 }
 

@@ -84,6 +84,8 @@ actions! {
     AccountsRead => [AccountsRead],
     /// Creates, changes or deletes accounts, and grants executions.
     AccountsWrite => [AccountsWrite],
+    /// Reads and exports the audit.
+    AuditRead => [AuditRead],
     /// Ends the sessions of browsers that were begun with the actor's own credentials.
     OwnSessionsEnd => [],
     /// Reads the status of the cluster and its members.
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_without_scopes_does_everything_but_administer_accounts_and_the_cluster() {
+    fn a_key_without_scopes_does_not_administer_accounts_and_the_cluster_or_read_the_audit() {
         let key = client(Scopes::OF_KEYS);
         let denied = |action: &&Action| authorize(&key, **action, Resource::Any).is_err();
         let denied: Vec<_> = Action::ALL.iter().filter(denied).collect();
@@ -180,6 +182,7 @@ mod tests {
             Action::HistoryDrop,
             Action::AccountsRead,
             Action::AccountsWrite,
+            Action::AuditRead,
             Action::ClusterRead,
             Action::ClusterWrite,
             Action::ClusterBackup,

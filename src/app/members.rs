@@ -9,6 +9,7 @@ use crate::app::error::Error;
 use crate::app::state::App;
 use crate::config;
 use crate::model::NodeId;
+use crate::model::audit::AuditNote;
 
 /// Checks the id of a node that is to be added.
 ///
@@ -52,6 +53,16 @@ impl App {
     /// `Unavailable` while this node starts, or without a leader.
     pub async fn change_members(&self, actor: &Actor, step: Step) -> Result<NodeId, Error> {
         authorize(actor, Action::ClusterWrite, Resource::Any)?;
-        Ok(self.admin()?.change(step).await?)
+        let action = match &step {
+            Step::Add { .. } => "add",
+            Step::Promote(_) => "promote",
+            Step::Remove { .. } => "remove",
+            Step::Drain { draining: true, .. } => "drain",
+            Step::Drain { draining: false, .. } => "undrain",
+            Step::Transfer(_) => "lead",
+        };
+        let node = self.admin()?.change(step).await?;
+        self.note(actor, AuditNote::about(action, "node", node)).await;
+        Ok(node)
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod accounts;
 mod actor;
+pub mod audit;
 mod authz;
 pub mod backups;
 mod cluster;

@@ -90,6 +90,8 @@ pub(super) fn adds(command: &Command) -> bool {
         | Command::DiscardJobs { .. }
         | Command::PurgeDeadLetters { .. }
         | Command::Retain { .. }
+        | Command::Note(_)
+        | Command::RetainAudit { .. }
         | Command::ReportRun { .. }
         | Command::ReportRuns { .. }
         | Command::TerminateJob { .. }

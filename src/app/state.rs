@@ -26,6 +26,7 @@ use crate::executor::raft_addresses::RaftAddresses;
 use crate::gateway::Gateway;
 use crate::metrics::Metrics;
 use crate::model::Millis;
+use crate::model::actor::RequestOrigin;
 use crate::secret::Keys;
 
 /// The application of one node.
@@ -213,6 +214,7 @@ impl App {
             ActorKind::Operator => command.within(actor.reach()),
             ActorKind::Client { .. } | ActorKind::Token(_) => command,
         };
-        Ok(self.cluster.propose(command.asked_by(actor.into())).await?)
+        let origin = RequestOrigin { node: self.config.node_id, address: actor.address };
+        Ok(self.cluster.propose(command.asked_by(actor.into()).received(origin)).await?)
     }
 }

@@ -21,7 +21,7 @@ pub struct Origin {
 impl Origin {
     /// The origin of a request that came at an instant by a connection.
     pub fn new(now: Millis, connection: Option<&Connection>) -> Self {
-        let address = connection.map(|known| known.address().ip().to_canonical());
+        let address = connection.map(Connection::client_address);
         Self { now, address, network: connection.map(Connection::network) }
     }
 }

@@ -113,6 +113,45 @@ pub(super) const RUNS: &[ComputedColumn] = &[
     ComputedColumn { title: "error", cell: error, wide: true },
 ];
 
+/// The columns of the audit.
+pub(super) const AUDIT: &[ComputedColumn] = &[
+    ComputedColumn { title: "row", cell: |row| cell(row, &["id"]), wide: true },
+    ComputedColumn { title: "at", cell: |row| cell(row, &["at"]), wide: false },
+    ComputedColumn { title: "who", cell: actor, wide: false },
+    ComputedColumn { title: "from", cell: |row| cell(row, &["address"]), wide: false },
+    ComputedColumn { title: "node", cell: |row| cell(row, &["nodeId"]), wide: true },
+    ComputedColumn { title: "did", cell: |row| cell(row, &["action"]), wide: false },
+    ComputedColumn { title: "what", cell: |row| cell(row, &["noun"]), wide: false },
+    ComputedColumn { title: "id", cell: |row| cell(row, &["object"]), wide: false },
+    ComputedColumn { title: "project", cell: |row| cell(row, &["projectId"]), wide: true },
+    ComputedColumn { title: "changes", cell: changes, wide: false },
+];
+
+/// The actor of a row of the audit.
+fn actor(row: &Value) -> String {
+    let (kind, id) = (cell(row, &["actor.kind"]), cell(row, &["actor.id"]));
+    let name = cell(row, &["actor.name"]);
+    let who = if id == "-" { kind } else { format!("{kind}:{id}") };
+    if name == "-" { who } else { format!("{name} ({who})") }
+}
+
+/// The fields that a row of the audit names; without any, its facts.
+fn changes(row: &Value) -> String {
+    let detail = &row["detail"];
+    let fields = detail["changes"].as_object().or(detail.as_object());
+    let fields: Vec<_> = fields.into_iter().flat_map(|all| all.iter()).collect();
+    let change = |(name, value): &(&String, &Value)| match (value.get("old"), value.get("new")) {
+        (Some(old), Some(new)) => format!("{name}: {} -> {}", show(old), show(new)),
+        (None, Some(new)) => format!("{name}: {}", show(new)),
+        (Some(old), None) => format!("{name}: {} -> -", show(old)),
+        (None, None) => format!("{name}: {}", show(value)),
+    };
+    if fields.is_empty() {
+        return "-".to_owned();
+    }
+    fields.iter().map(change).collect::<Vec<_>>().join(", ")
+}
+
 /// The scopes of a credential; `*` for one that has none of its own.
 fn scopes(credential: &Value) -> String {
     if credential["scopes"].is_array() { list(&credential["scopes"]) } else { "*".to_owned() }

@@ -4,7 +4,7 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    Global, accounts, backup, bench, cluster, create, credential, explain, init, jobs, list, login,
+    Global, accounts, audit, backup, bench, cluster, create, credential, explain, init, jobs, list, login,
     next, remove, reset, runs, start, status, templates, ui, worker, workers,
 };
 
@@ -71,6 +71,9 @@ pub enum Command {
     /// Accounts, the tenants of a cluster: their features, their limits, what they have
     #[command(subcommand)]
     Accounts(accounts::AccountsCommand),
+    /// The audit: who did what, its export, and the check of an export
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Begins a session at a node: by a provider of OpenID Connect, or with a key pair
     Login(login::command::Login),
     /// Ends the session, and revokes its tokens

@@ -4,7 +4,7 @@
 //! ```text
 //!   run ── clap ──> Command ──> init, credential, reset, restore, recover  (files of this node)
 //!                      │
-//!                      ├──────> create, list, accounts, runs, status ... ───> client ─HTTP─> node
+//!                      ├──────> create, list, accounts, audit, runs ... ────> client ─HTTP─> node
 //!                      ├──────> login, logout ──HTTP──> a provider   (the user's session file)
 //!                      ├──────> start, dev ──> crate::node        (runs a node in this process)
 //!                      ├──────> worker ──HTTP──> a node           (runs a command for each run)
@@ -17,6 +17,7 @@
 
 mod accounts;
 mod ask;
+mod audit;
 mod backup;
 mod bench;
 mod browser;

@@ -165,6 +165,17 @@ fn raw_line(text: &str) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
+/// Writes a piece of data to stdout as it is; for a terminal with what it would obey written out.
+pub(super) fn bytes(piece: &[u8], for_terminal: bool) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    if for_terminal {
+        out.write_all(visible::lines(&String::from_utf8_lossy(piece)).as_bytes())?;
+    } else {
+        out.write_all(piece)?;
+    }
+    Ok(out.flush()?)
+}
+
 /// Writes a message for people to stderr. Beside a running node it goes into the stream of the log,
 /// which never waits for a reader. A message may quote a server; see [`visible`].
 pub(super) fn say(line: &str) {

@@ -7,7 +7,7 @@ use clap::Parser;
 
 use super::output::{self, Format, Output};
 use super::{
-    Cli, Command, Failure, accounts, backup, bench, cluster, create, credential, explain,
+    Cli, Command, Failure, accounts, audit, backup, bench, cluster, create, credential, explain,
     hardening, init, jobs, list, login, next, probe, recover, remove, reset, runs, start, status,
     templates, ui, whoami, worker, workers,
 };
@@ -54,6 +54,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::WorkerKeeper => worker::keeper::run(),
         Command::Bench(flags) => bench::run(flags, global, output),
         Command::Restore(flags) => backup::restore(flags, global, output),
+        Command::Audit(audit::AuditCommand::Verify { file }) => audit::verify(file, output),
         Command::Version => version(output),
         Command::Login(flags) => runtime()?.block_on(login::command::run(flags, global, output)),
         Command::Logout(flags) => runtime()?.block_on(login::logout::run(flags, global)),
@@ -84,6 +85,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
                     Command::Jobs(command) => jobs::run(command, &client, output).await,
                     Command::Accounts(command) => accounts::run(command, &client, output).await,
                     Command::Runs(command) => runs::run(command, &client, output).await,
+                    Command::Audit(command) => audit::run(command, &client, output).await,
                     Command::Status(flags) => status::run(flags, &client, output).await,
                     Command::Whoami => whoami::run(&client, output).await,
                     _ => Ok(()),

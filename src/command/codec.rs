@@ -6,6 +6,7 @@
 //! | 1 | in no release |
 //! | 2 | the command; see `version2` |
 //! | 3 | the actor, then the command |
+//! | 4 | the actor, the way by which the request came in, the command |
 //!
 //! The proposer chooses the version by the level of the cluster, as far as it has applied the log.
 //! So no node meets a version that it does not know (*readable log*). A node that writes version 3
@@ -15,15 +16,18 @@
 //! version 3 was counted by no raise. Where one runs all the same, it ends: by the raise, or by the
 //! version of an entry that was committed with it. It skips nothing.
 //!
-//! A proposal of version 2 that is under way while the level rises is applied as well: version 2 is
-//! read for ever. It only lacks its actor.
+//! The same holds for version 4, which only proposals have whose request is known.
+//!
+//! A proposal of an older version that is under way while the level rises is applied as well: all
+//! versions are read for ever. One of version 2 only lacks its actor, and one of version 3 its row
+//! in the audit.
 
 use bytes::Bytes;
 
 use super::commands::Command;
 use super::proposal::Proposal;
 use super::version2;
-use crate::model::actor::ActorRef;
+use crate::model::actor::{ActorRef, RequestOrigin};
 
 /// The newest version of an encoded proposal, which is its first byte. A node refuses to apply a
 /// version that it does not know, rather than guess.
@@ -32,10 +36,16 @@ use crate::model::actor::ActorRef;
 /// version do not describe themselves. Within a version, variants are only added at the end of an
 /// enum, and fields only to what is carried as JSON ([`crate::model::text`]). Any other change
 /// takes a new version, beside which the old one is still decoded, and a new folder of fixtures.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
+/// The version that names the actor only.
+const ACTOR_VERSION: u8 = 3;
 
 /// The level from which on the log has proposals of version 3, which name their actor.
 pub const ACTOR_LEVEL: u32 = 3;
+
+/// The level from which on the log has proposals of version 4, which name the way by which the
+/// request came in, and with it rows of the audit.
+pub const ORIGIN_LEVEL: u32 = 7;
 
 /// A command that cannot be decoded, or cannot be applied because this node fails.
 #[derive(Debug, thiserror::Error)]
@@ -58,12 +68,17 @@ pub enum Error {
 
 impl Proposal {
     /// Encodes the proposal for the log of a cluster of this level. Below [`ACTOR_LEVEL`] the actor
-    /// is left out: it takes nothing from what the command may do.
+    /// is left out, and below [`ORIGIN_LEVEL`] the way by which the request came in: they take
+    /// nothing from what the command may do.
     pub fn encode(&self, level: u32) -> Result<Bytes, Error> {
         let bytes = if level < ACTOR_LEVEL {
             version2::encode(&self.command, vec![version2::VERSION])?
+        } else if level >= ORIGIN_LEVEL
+            && let Some(origin) = &self.origin
+        {
+            postcard::to_extend(&(&self.actor, origin, &self.command), vec![VERSION])?
         } else {
-            postcard::to_extend(&(&self.actor, &self.command), vec![VERSION])?
+            postcard::to_extend(&(&self.actor, &self.command), vec![ACTOR_VERSION])?
         };
         Ok(Bytes::from(bytes))
     }
@@ -72,8 +87,13 @@ impl Proposal {
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         match bytes.split_first() {
             Some((&VERSION, rest)) => {
+                let (actor, origin, command): (Option<ActorRef>, RequestOrigin, Command) =
+                    postcard::from_bytes(rest)?;
+                Ok(Self { actor, origin: Some(origin), command })
+            }
+            Some((&ACTOR_VERSION, rest)) => {
                 let (actor, command): (Option<ActorRef>, Command) = postcard::from_bytes(rest)?;
-                Ok(Self { actor, command })
+                Ok(Self { actor, origin: None, command })
             }
             Some((&version2::VERSION, rest)) => Ok(version2::decode(rest)?.into()),
             Some((&other, _)) => Err(Error::Version(other)),

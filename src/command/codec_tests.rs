@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::codec::{ACTOR_LEVEL, Error, VERSION};
+use super::codec::{ACTOR_LEVEL, Error, ORIGIN_LEVEL};
 use super::{
     Command, CreateJobs, DefinitionEdit, JobAction, JobEdit, LEVEL, NewJob, NewProject,
     ProjectEdit, Proposal, ReshapeJobs,
@@ -12,6 +12,7 @@ use crate::model::actor::ActorRef;
 use crate::model::attempt::{
     AttemptRecord, JournalBatch, JournalEntry, Occurrences, SkipReason, Verdict, Watermark,
 };
+use crate::model::audit::AuditNote;
 use crate::model::credential::{Credential, KeyUse};
 use crate::model::delivery::{Overlap, Retry};
 use crate::model::job::JobDefinition;
@@ -55,7 +56,7 @@ fn batch(result: ResultCode) -> JournalBatch {
 }
 
 /// A command of each variant.
-fn samples() -> Vec<Command> {
+pub(super) fn samples() -> Vec<Command> {
     let by = || Some("me".to_owned());
     let new = NewProject { name: "p".into(), by: by(), ..NewProject::default() };
     let jobs = CreateJobs {
@@ -133,6 +134,8 @@ fn samples() -> Vec<Command> {
         Command::UpdateAccount { id: 300, expect: Some(2), edit: Box::default() },
         Command::DeleteAccount { id: 300, expect: None },
         Command::GrantExecutions { id: 300, count: 70_000 },
+        Command::Note(AuditNote::about("fetch", "backup", 7).with("file", "ä")),
+        Command::RetainAudit { before: -4, most_bytes: 1 << 40, limit: 1_000 },
     ]
 }
 
@@ -180,7 +183,7 @@ fn entries_of_workers() -> Vec<JournalEntry> {
 }
 
 /// Commands that wrap others, as the api makes them.
-fn wrapped() -> Vec<Command> {
+pub(super) fn wrapped() -> Vec<Command> {
     let once = |command| Command::Once { key: [1; 32], body: [2; 32], command: Box::new(command) };
     let new = || Command::CreateCredential(credential());
     vec![
@@ -197,7 +200,7 @@ fn token() -> ActorRef {
     ActorRef::Token { issuer, subject, name }
 }
 
-fn actors() -> [Option<ActorRef>; 5] {
+pub(super) fn actors() -> [Option<ActorRef>; 5] {
     let client = ActorRef::Client { credential: 300 };
     let node = ActorRef::Node { node: 2 };
     [None, Some(ActorRef::Operator), Some(client), Some(node), Some(token())]
@@ -215,9 +218,11 @@ fn each_command_has_a_sample() {
 fn each_command_reads_back_from_either_version_and_only_the_newer_has_its_actor() {
     for command in samples().into_iter().chain(wrapped()) {
         for actor in actors() {
-            let proposal = Proposal { actor, command: command.clone() };
-            let newer = proposal.encode(ACTOR_LEVEL).unwrap();
-            assert_eq!((newer[0], &Proposal::decode(&newer).unwrap()), (VERSION, &proposal));
+            let proposal = Proposal { actor, ..Proposal::from(command.clone()) };
+            for level in [ACTOR_LEVEL, ORIGIN_LEVEL] {
+                let newer = proposal.encode(level).unwrap();
+                assert_eq!((newer[0], &Proposal::decode(&newer).unwrap()), (3, &proposal));
+            }
             for level in [0, 1, BELOW] {
                 let older = proposal.encode(level).unwrap();
                 let read = Proposal::decode(&older).unwrap();
@@ -391,7 +396,9 @@ fn an_edit_of_many_needs_its_level_and_is_carried_as_json() {
 #[test]
 fn bytes_that_are_no_proposal_are_refused() {
     assert!(matches!(Proposal::decode(&[99, 0]), Err(Error::Version(99))));
-    for broken in [&[][..], &[2], &[2, 99], &[3], &[3, 0], &[3, 2, 1], &[3, 1, 9, 1]] {
+    for broken in
+        [&[][..], &[2], &[2, 99], &[3], &[3, 0], &[3, 2, 1], &[3, 1, 9, 1], &[4], &[4, 0, 1, 2, 1]]
+    {
         assert!(matches!(Proposal::decode(broken), Err(Error::Decode(_))), "{broken:?}");
     }
 }

@@ -8,6 +8,7 @@ use super::payload::{
 };
 use crate::model::account::{AccountEdit, NewAccount};
 use crate::model::attempt::JournalBatch;
+use crate::model::audit::AuditNote;
 use crate::model::credential::{Credential, KeyUse};
 use crate::model::key_terms::TermsEdit;
 use crate::model::reach::Reach;
@@ -338,6 +339,18 @@ pub enum Command {
         id: AccountId,
         /// How many more.
         count: u64,
+    },
+    /// Notes in the audit what somebody did that changes nothing of this state: it is only a row
+    /// there. Since 0.1.
+    Note(#[serde(with = "crate::model::text")] AuditNote),
+    /// Drops the oldest rows of the audit, a bounded part at a time. Since 0.1.
+    RetainAudit {
+        /// Rows before this are dropped.
+        before: Millis,
+        /// The oldest rows are dropped while all take more bytes than this.
+        most_bytes: u64,
+        /// The most that are dropped.
+        limit: u32,
     },
 }
 

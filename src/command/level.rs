@@ -118,7 +118,9 @@ impl Command {
             Self::CreateAccount(_)
             | Self::UpdateAccount { .. }
             | Self::DeleteAccount { .. }
-            | Self::GrantExecutions { .. } => 7,
+            | Self::GrantExecutions { .. }
+            | Self::Note(_)
+            | Self::RetainAudit { .. } => 7,
         }
     }
 }

@@ -16,6 +16,8 @@ mod change_events;
 mod change_events_tests;
 mod codec;
 #[cfg(test)]
+mod codec_origin_tests;
+#[cfg(test)]
 mod codec_tests;
 mod commands;
 mod level;
@@ -28,7 +30,7 @@ mod version2;
 
 pub use apply::{Reopened, RestorePolicy, anchor_after, apply, reopen};
 pub use change_events::ChangeEvents;
-pub use codec::{ACTOR_LEVEL, Error, VERSION};
+pub use codec::{ACTOR_LEVEL, Error, ORIGIN_LEVEL, VERSION};
 pub use commands::Command;
 pub use level::{LEVEL, REACH_LEVEL, SCHEMA_LEVEL};
 pub use minute_counts::{COUNTED_FOR, MinuteCounts, NO_PROJECT};

@@ -57,6 +57,8 @@ impl Command {
             Self::UpdateAccount { .. } => "update_account",
             Self::DeleteAccount { .. } => "delete_account",
             Self::GrantExecutions { .. } => "grant_executions",
+            Self::Note(..) => "note",
+            Self::RetainAudit { .. } => "retain_audit",
         }
     }
 

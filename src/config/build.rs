@@ -120,6 +120,8 @@ pub(super) fn build(layers: Layers, options: &LoadOptions) -> Result<Config, Err
         history_max_age: r.days("HistoryMaxDays")?,
         dead_letters_max_age: r.days("DeadLettersMaxDays")?,
         history_max_bytes: r.bytes("HistoryMaxBytesMb", true)?,
+        audit_max_age: r.days("AuditMaxDays")?,
+        audit_max_bytes: r.bytes("AuditMaxBytesMb", true)?,
         disk_reserve: r.bytes("DiskReserveMb", false)?,
         event_buffer: r.bytes("EventBufferMb", true)? as usize,
         max_connections: r.count_from("MaxConnections", Config::LEAST_CONNECTIONS)? as usize,

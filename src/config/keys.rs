@@ -65,6 +65,8 @@ pub(super) const KEYS: &[Key] = &[
     key("HistoryMaxDays", "HISTORY_MAX_DAYS"),
     key("HistoryMaxBytesMb", "HISTORY_MAX_BYTES_MB"),
     key("DeadLettersMaxDays", "DEAD_LETTERS_MAX_DAYS"),
+    key("AuditMaxDays", "AUDIT_MAX_DAYS"),
+    key("AuditMaxBytesMb", "AUDIT_MAX_BYTES_MB"),
     key("DiskReserveMb", "DISK_RESERVE_MB"),
     key("EventBufferMb", "EVENT_BUFFER_MB"),
     key("MaxConnections", "MAX_CONNECTIONS"),

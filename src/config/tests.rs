@@ -58,6 +58,8 @@ fn the_example_names_every_key_and_is_the_default() {
     assert_eq!(c.history_max_age, Duration::from_hours(7 * 24));
     assert_eq!(c.history_max_bytes, 2_000_000_000);
     assert_eq!(c.dead_letters_max_age, Duration::from_hours(30 * 24));
+    assert_eq!(c.audit_max_age, Duration::from_hours(400 * 24));
+    assert_eq!(c.audit_max_bytes, 1_000_000_000);
     assert_eq!((c.allowed_origin, c.file, c.secrets.is_complete()), (None, None, false));
     assert_eq!(c.warnings, Vec::<String>::new());
 }
@@ -192,6 +194,8 @@ fn errors_name_the_key_the_place_and_the_fix() {
         ("MaxMemory: -1", &["MaxMemory", "0 or more"]),
         ("HistoryMaxDays: 0", &["HistoryMaxDays", "above 0"]),
         ("DeadLettersMaxDays: soon", &["DeadLettersMaxDays", "days above 0"]),
+        ("AuditMaxDays: -1", &["AuditMaxDays", "days above 0"]),
+        ("AuditMaxBytesMb: 0", &["AuditMaxBytesMb", "above 0"]),
         ("AuthPassword: 1234", &["AuthPassword", "in quotes"]),
         ("DataDir: { a: 1 }", &["DataDir", "a mapping"]),
         ("EgressProxy: 'proxy:3128'", &["EgressProxy", "http://user:password@host:port"]),

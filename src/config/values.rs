@@ -135,6 +135,10 @@ pub struct Config {
     pub dead_letters_max_age: Duration,
     /// `HistoryMaxBytesMb`, in bytes: how much of them is kept.
     pub history_max_bytes: u64,
+    /// `AuditMaxDays`: how long rows of the audit are kept.
+    pub audit_max_age: Duration,
+    /// `AuditMaxBytesMb`, in bytes: how much of them is kept.
+    pub audit_max_bytes: u64,
     /// `EventBufferMb`, in bytes: the events that are kept for readers of the event stream.
     pub event_buffer: usize,
     /// `DiskReserveMb`, in bytes: less free space than this refuses client writes; 0: never.

@@ -1,6 +1,6 @@
 //! The leader's housekeeping: it lets log time go on in an idle cluster, ends runs of which nothing
-//! is heard and one-offs that lapsed, drops history that is past its keeping. Runs for one term,
-//! beside the collector; it decides nothing about shards.
+//! is heard and one-offs that lapsed, drops history and audit that are past their keeping. Runs for
+//! one term, beside the collector; it decides nothing about shards.
 
 use std::time::Duration;
 
@@ -39,6 +39,10 @@ pub(super) struct Housekeeping {
     pub(super) dead_letters_max_age: Duration,
     /// Size at which the oldest history goes, in bytes.
     pub(super) max_bytes: u64,
+    /// Age at which rows of the audit go.
+    pub(super) audit_max_age: Duration,
+    /// Size at which the oldest of them go, in bytes.
+    pub(super) audit_max_bytes: u64,
     /// Says whether this node's disk is nearly full.
     pub(super) disk_short: Arc<dyn Fn() -> bool + Send + Sync>,
 }
@@ -67,6 +71,9 @@ impl Housekeeping {
             if outcome.is_ok() && (early || boot.saturating_sub(retained) >= RETAIN_MS) {
                 (retained, was_short) = (boot, short);
                 outcome = self.retain(short).await;
+                if outcome.is_ok() {
+                    outcome = self.retain_audit().await;
+                }
             }
             was_short &= short;
             // Also when this node is said not to lead: a hand-over that fails leaves it the term.
@@ -124,6 +131,22 @@ impl Housekeeping {
                 return Ok(());
             }
         }
+    }
+
+    /// Drops the oldest rows of the audit by age and by size, a bounded piece an entry. A disk that
+    /// is nearly full takes none of them: who did what is worth more than the history of calls.
+    async fn retain_audit(&self) -> Result<(), crate::cluster::Error> {
+        let (most_bytes, limit) = (self.audit_max_bytes, RETAIN_LIMIT);
+        let before = self.time.now() - millis(self.audit_max_age);
+        // Most of the time nothing is to be dropped, and then there is no entry.
+        while self.cluster.read(move |conn| store::audit::has_old(conn, before, most_bytes)).await?
+        {
+            let dropped = self.propose(Command::RetainAudit { before, most_bytes, limit }).await?;
+            if !matches!(dropped, Outcome::Dropped(n) if n > 0) {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     async fn propose(&self, command: Command) -> Result<Outcome, crate::cluster::Error> {

@@ -49,6 +49,10 @@ pub struct Options {
     pub dead_letters_max_age: Duration,
     /// Size at which the oldest history is dropped, in bytes.
     pub history_max_bytes: u64,
+    /// Age at which rows of the audit are dropped.
+    pub audit_max_age: Duration,
+    /// Size at which the oldest of them are dropped, in bytes.
+    pub audit_max_bytes: u64,
     /// Says whether this node's disk is nearly full: then history goes early.
     pub disk_short: Arc<dyn Fn() -> bool + Send + Sync>,
 }
@@ -216,6 +220,8 @@ impl Coordinator {
                 max_age: options.history_max_age,
                 dead_letters_max_age: options.dead_letters_max_age,
                 max_bytes: options.history_max_bytes,
+                audit_max_age: options.audit_max_age,
+                audit_max_bytes: options.audit_max_bytes,
                 disk_short: options.disk_short.clone(),
             }
             .run(),

@@ -115,6 +115,11 @@ impl Connection {
         self.0.address
     }
 
+    /// That address without its port, in the form of IPv4 where it is one.
+    pub fn client_address(&self) -> IpAddr {
+        self.address().ip().to_canonical()
+    }
+
     /// The network that limits by address count: an IPv4 address, or the /64 of an IPv6 address,
     /// which is the least that one client is given.
     pub fn network(&self) -> IpAddr {

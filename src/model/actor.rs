@@ -1,6 +1,8 @@
 //! The actor of a command, as the log names it: the party that was authenticated, not what a client
 //! says about itself. `app` names it, `cluster` carries it, `command::apply` reads it.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::NodeId;
@@ -40,4 +42,15 @@ impl ActorRef {
             Self::Operator | Self::Node { .. } | Self::Token { .. } => None,
         }
     }
+}
+
+/// The way by which the request of a command came in. The audit names it; nothing depends on it.
+/// Frozen: its fields are those of version 4 of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RequestOrigin {
+    /// The node that authenticated the request.
+    pub node: NodeId,
+    /// The address of the client, or of the last proxy before that node; `None` for a request that
+    /// came by no connection.
+    pub address: Option<IpAddr>,
 }

@@ -7,6 +7,8 @@
 pub mod account;
 pub mod actor;
 pub mod attempt;
+pub mod audit;
+pub mod audit_chain;
 pub mod call_target;
 pub mod claim;
 pub mod credential;

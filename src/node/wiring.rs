@@ -177,6 +177,8 @@ impl Wiring {
             history_max_age: config.history_max_age,
             dead_letters_max_age: config.dead_letters_max_age,
             history_max_bytes: config.history_max_bytes,
+            audit_max_age: config.audit_max_age,
+            audit_max_bytes: config.audit_max_bytes,
             disk_short: {
                 let pressure = pressure.clone();
                 Arc::new(move || pressure.disk_is_short())

@@ -42,7 +42,7 @@ pub use db::{
     is_hashed,
 };
 pub use history::{
-    attempts, counters, cursors, dead_letters, ends, executions, explain, ledger, open_runs,
+    attempts, audit, counters, cursors, dead_letters, ends, executions, explain, ledger, open_runs,
     pending, restore_gaps, runs, timeline,
 };
 pub use page::{After, Page, Walked};

@@ -15,6 +15,7 @@ use url::{Url, form_urlencoded};
 
 use crate::app::{Action, Actor, Resource, authorize};
 use crate::auth::{Caller, Session};
+use crate::listen::Connection;
 use crate::model::Millis;
 use crate::schedule::parse_zone;
 use crate::ui::error::PageError;
@@ -305,7 +306,8 @@ impl FromRequestParts<Arc<UiState>> for Page {
         // `enter` has put it there, and lets nobody without a session come so far.
         let context: Arc<Context> = parts.extensions.get().cloned().ok_or_else(PageError::fault)?;
         let session = context.session.as_ref().ok_or_else(PageError::fault)?;
-        let actor = Actor::from(session.caller.clone());
+        let address = parts.extensions.get::<Connection>().map(Connection::client_address);
+        let actor = Actor::from(session.caller.clone()).at(address);
         Ok(Self { ui: ui.clone(), actor, context })
     }
 }

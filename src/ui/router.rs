@@ -9,7 +9,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::Redirect;
 use axum::routing::{get, post};
 
-use crate::ui::admin::{accounts, backups, events, keys, node};
+use crate::ui::admin::{accounts, audit, backups, events, keys, node};
 use crate::ui::api::{InProcess, show_api, show_operation, try_operation};
 use crate::ui::assets::get_asset;
 use crate::ui::cluster::show_cluster;
@@ -110,7 +110,7 @@ fn of_templates() -> Router<Arc<UiState>> {
         .route("/ui/templates/{id}/delete", post(templates::actions::delete_template))
 }
 
-/// The pages of keys, accounts, backups, nodes and events.
+/// The pages of keys, accounts, the audit, backups, nodes and events.
 fn of_operators() -> Router<Arc<UiState>> {
     Router::new()
         .route("/ui/accounts", get(accounts::show_accounts).post(accounts::create_account))
@@ -123,6 +123,7 @@ fn of_operators() -> Router<Arc<UiState>> {
         .route("/ui/keys/{id}/delete", post(keys::delete_key))
         .route("/ui/keys/{id}/terms", post(keys::change_key))
         .route("/ui/keys/{id}/rotate", post(keys::rotate_key))
+        .route("/ui/audit", get(audit::show_audit))
         .route("/ui/backups", get(backups::show_backups).post(backups::create_backup))
         .route("/ui/backups/inspect", post(backups::inspect_backup))
         .route("/ui/cluster", get(show_cluster))

@@ -47,6 +47,8 @@ pub(crate) enum Place {
     Accounts,
     /// What is saved.
     Backups,
+    /// Who did what.
+    Audit,
     /// The stream of events.
     Events,
     /// Nodes and shards.
@@ -78,6 +80,7 @@ const MORE: [Link; 8] = [
     (Place::Events, "/ui/events", "Events", Action::EventsRead),
     (Place::Keys, "/ui/keys", "Keys", Action::CredentialsRead),
     (Place::Accounts, "/ui/accounts", "Accounts", Action::AccountsRead),
+    (Place::Audit, "/ui/audit", "Audit", Action::AuditRead),
     (Place::Backups, "/ui/backups", "Backups", Action::ClusterBackup),
 ];
 

@@ -4,6 +4,7 @@
 mod accounts;
 mod amqp;
 mod amqp_changes;
+mod audit;
 mod bad;
 mod bulk_edit;
 mod claims;

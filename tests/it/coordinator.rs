@@ -49,6 +49,8 @@ fn start_with(
         history_max_age: Duration::from_hours(1),
         dead_letters_max_age: Duration::from_hours(2),
         history_max_bytes: 1 << 30,
+        audit_max_age: Duration::from_hours(3),
+        audit_max_bytes: 1 << 30,
         disk_short: Arc::new(|| false),
     })
 }

@@ -5,6 +5,7 @@
 mod accounts;
 mod api;
 mod architecture;
+mod audit;
 mod backup;
 mod bench;
 mod browser;

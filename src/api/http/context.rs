@@ -15,6 +15,7 @@ use crate::api::state::AppState;
 use crate::app::fields::canonical;
 use crate::app::{Actor, App};
 use crate::auth::{Caller, ChosenAccount};
+use crate::listen::Connection;
 use crate::model::Millis;
 use crate::model::job::Casing;
 use crate::model::reach::Reach;
@@ -128,7 +129,8 @@ impl FromRequestParts<Arc<AppState>> for RequestContext {
         let prefix = parts.extensions.get().copied().unwrap_or(RoutePrefix::Root);
         // Only routes behind `authenticate` take a `RequestContext`.
         let caller: Caller = parts.extensions.get().cloned().ok_or_else(Error::unauthorized)?;
-        let actor = Actor::from(caller);
+        let address = parts.extensions.get::<Connection>().map(Connection::client_address);
+        let actor = Actor::from(caller).at(address);
         let actor = match parts.extensions.get() {
             Some(ChosenAccount(account)) => actor.within(&Reach::of_account(*account)),
             None => actor,

@@ -81,6 +81,12 @@ const KNOWN: &[(&str, &str, Names)] = &[
         "/events",
         &[&["types", "projectId", "project", "jobId", "job", "templateId", "template"], AFTER],
     ),
+    (
+        "GET",
+        "/audit",
+        &[&["noun", "object", "actor", "projectId", "action", "limit"], TIME, AFTER, READ],
+    ),
+    ("GET", "/audit/export", &[AFTER, READ]),
     ("GET", "/forecast", &[&["projectId", "from", "until", "buckets"], READ]),
     ("GET", "/upcoming", &[&["projectId", "limit"], READ]),
     ("GET", "/runs/{id}", &[READ]),

@@ -13,6 +13,7 @@ use crate::app::backups::work::{blocking, failed};
 use crate::app::error::Error;
 use crate::app::state::App;
 use crate::cluster::backup::{self, Facts};
+use crate::model::audit::AuditNote;
 use crate::model::time::rfc3339;
 use crate::secret::purpose;
 
@@ -49,7 +50,7 @@ impl App {
         authorize(actor, Action::ClusterBackup, Resource::Any)?;
         let part = self.backup_folder().await?.join(self.part_name());
         let ticket = self.backup.take(part.clone(), "")?;
-        let app = Arc::clone(self);
+        let (app, actor) = (Arc::clone(self), actor.clone());
         in_background(async move {
             let facts = app.write_backup(&part).await?;
             let file = blocking(move || {
@@ -62,6 +63,7 @@ impl App {
             });
             let (file, length) = file.await.map_err(|e| failed(&e))?;
             ticket.complete(summary(&facts, length));
+            app.note(&actor, AuditNote::about("fetch", "backup", facts.index)).await;
             Ok(BackupFile { facts, file, length })
         })
         .await
@@ -77,7 +79,7 @@ impl App {
         let folder = self.backup_folder().await?;
         let now: String = rfc3339(self.now()).chars().filter(|c| !"-:".contains(*c)).collect();
         let name = format!("scheduler0-{now}-node{}.db", self.config.node_id);
-        self.keep_backup(folder.join(name)).await
+        self.keep_backup(actor, folder.join(name)).await
     }
 
     /// Makes a backup in the folder, under a path of the actor's choice.
@@ -95,7 +97,7 @@ impl App {
         let folder = self.backup_folder().await?;
         let to = blocking(move || Ok(confined(&folder, &path, PathUse::Write))).await;
         let to = to.map_err(|e| failed(&e))??;
-        self.keep_backup(to).await
+        self.keep_backup(actor, to).await
     }
 
     /// The progress of this node's last backup.
@@ -115,10 +117,14 @@ impl App {
     }
 
     /// Makes a backup and gives it its name.
-    async fn keep_backup(self: &Arc<Self>, to: PathBuf) -> Result<StoredBackup, Error> {
+    async fn keep_backup(
+        self: &Arc<Self>,
+        actor: &Actor,
+        to: PathBuf,
+    ) -> Result<StoredBackup, Error> {
         let part = to.with_file_name(self.part_name());
         let ticket = self.backup.take(part.clone(), &to.display().to_string())?;
-        let app = Arc::clone(self);
+        let (app, actor) = (Arc::clone(self), actor.clone());
         in_background(async move {
             let facts = app.write_backup(&part).await?;
             let name = to.clone();
@@ -133,6 +139,9 @@ impl App {
             });
             let length = length.await.map_err(|e| failed(&e))?.ok_or_else(|| taken(&to))?;
             ticket.complete(summary(&facts, length));
+            let note = AuditNote::about("create", "backup", facts.index);
+            let file = to.file_name().unwrap_or_default().to_string_lossy();
+            app.note(&actor, note.with("file", &file)).await;
             Ok(StoredBackup { path: to, facts, length })
         })
         .await

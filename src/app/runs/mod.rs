@@ -2,6 +2,7 @@
 
 pub(in crate::app) mod absence;
 pub(in crate::app) mod arrivals;
+mod cancels;
 mod claimed;
 mod filter;
 pub(in crate::app) mod gather;

@@ -387,7 +387,7 @@ impl App {
         if reports.is_empty() {
             return answers;
         }
-        let told = self.reports.tell(&actor.into(), reports).await;
+        let told = self.carry_out(actor, reports).await;
         for (one, told) in open.into_iter().zip(told) {
             answers.push((one.at, told.and_then(|told| answer(&one.input.word, told))));
         }

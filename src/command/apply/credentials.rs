@@ -8,6 +8,8 @@
 //! A key gives no more than it has, and changes no key that has more (*no escalation*). Both are
 //! judged here against the rows, so that two requests cannot race.
 
+use super::audit_diff::word;
+use super::audit_records::{new_key, terms_changed};
 use super::entry::{Applied, Entry, Refusal, refuse};
 use crate::command::{Command, Outcome, RejectionKind};
 use crate::model::Millis;
@@ -112,6 +114,7 @@ impl Entry<'_, '_> {
         let new = Credential { created: self.stamp, parent, account, ..new.clone() };
         credentials::insert(self.tx, id, &new)?;
         self.count_held(account, Counted::Credentials, 1)?;
+        self.notes.changed_with(|| new_key(&new));
         self.change.credentials = true;
         Ok(Outcome::Created(id))
     }
@@ -145,6 +148,10 @@ impl Entry<'_, '_> {
             return Err(refuse(RejectionKind::Stale, message));
         }
         credentials::set_terms(self.tx, id, &edit.to, self.stamp)?;
+        self.notes.changed_with(|| terms_changed(&old.terms, &edit.to));
+        if let Some(archived) = edit.archived {
+            self.notes.fact("archived", archived);
+        }
         self.change.credentials = true;
         match edit.archived {
             Some(archived) => self.archive_credential(id, archived, by),
@@ -167,6 +174,8 @@ impl Entry<'_, '_> {
         let until = if overlap > 0 { self.stamp.saturating_add(overlap) } else { 0 };
         let old = OldSecret { verifier: old.verifier, until };
         credentials::set_secret(self.tx, id, verifier, &old, self.stamp)?;
+        self.notes.changed_with(|| vec![word("secret", "changed")]);
+        self.notes.fact("overlapMs", overlap);
         if overlap <= 0 {
             credentials::end_sessions(self.tx, id, self.stamp)?;
         }
@@ -190,6 +199,7 @@ impl Entry<'_, '_> {
         credentials::set_parent_of_children(self.tx, id, old.parent)?;
         credentials::delete(self.tx, id)?;
         self.count_held(old.account, Counted::Credentials, -1)?;
+        self.notes.changed_with(|| terms_changed(&old.terms, &KeyTerms::default()));
         self.change.credentials = true;
         Ok(Outcome::Done)
     }

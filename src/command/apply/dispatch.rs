@@ -1,24 +1,25 @@
 //! The way of a command to its rules: one arm for each variant. `raft::machine` calls [`apply`];
 //! the commands that wrap others come back to `execute`.
 
+use super::audit_notes::AuditNotes;
 use super::entry::{Applied, Entry, Refusal, expected};
 use super::reach::reach_of;
 use crate::command::codec::Error;
 use crate::command::commands::Command;
 use crate::command::outcome::{Change, Outcome};
 use crate::model::Millis;
-use crate::model::actor::ActorRef;
+use crate::model::actor::{ActorRef, RequestOrigin};
 use crate::store::Tx;
 
-/// Applies one command at its log index and stamp, for the actor that asked for it. An `Err` is a
-/// failure of the store and stops the node; a command that is refused comes back as
-/// [`Outcome::Rejected`]. The command takes effect at its stamp, or at log time where that is
-/// later.
+/// Applies one command at its log index and stamp, for the actor that asked for it by a request of
+/// this origin. An `Err` is a failure of the store and stops the node; a command that is refused
+/// comes back as [`Outcome::Rejected`]. The command takes effect at its stamp, or at log time where
+/// that is later.
 pub fn apply(
     tx: &mut Tx<'_>,
     index: u64,
     stamp: Millis,
-    actor: Option<&ActorRef>,
+    (actor, origin): (Option<&ActorRef>, Option<&RequestOrigin>),
     command: &Command,
     change: &mut Change,
 ) -> Result<Outcome, Error> {
@@ -30,8 +31,12 @@ pub fn apply(
         Ok(reach) => reach,
         Err(rejection) => return Ok(Outcome::Rejected(rejection)),
     };
-    let mut entry = Entry { tx, index, stamp, actor, reach, change: &mut *change };
-    let done = entry.execute(command);
+    let notes = AuditNotes::new(actor, origin);
+    let mut entry = Entry { tx, index, stamp, actor, reach, notes, change: &mut *change };
+    let done = entry.execute(command).and_then(|outcome| {
+        entry.write_audit(command, &outcome)?;
+        Ok(outcome)
+    });
     let counted = entry.count_executed();
     match counted.and(done) {
         Ok(outcome) => Ok(outcome),
@@ -132,6 +137,13 @@ impl Entry<'_, '_> {
             Command::DeleteAccount { id, expect } => self.delete_account(*id, *expect),
             Command::GrantExecutions { id, count } => self.grant_executions(*id, *count),
             Command::Within { reach, command } => self.within(reach, command),
+            Command::Note(note) => {
+                self.note(note);
+                Ok(Outcome::Done)
+            }
+            Command::RetainAudit { before, most_bytes, limit } => {
+                self.retain_audit(*before, *most_bytes, *limit)
+            }
             Command::ForVersion { job, version, command } => {
                 expected("job", Some(*version), self.job(*job)?.version)?;
                 self.execute(command)

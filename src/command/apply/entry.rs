@@ -1,6 +1,7 @@
 //! One entry that is being applied, and why it may come to nothing. The files of rules add their
 //! methods to [`Entry`]; `dispatch` makes one for each command.
 
+use super::audit_notes::AuditNotes;
 use crate::command::codec::Error;
 use crate::command::outcome::{Change, Outcome, Rejection, RejectionKind};
 use crate::model::Millis;
@@ -23,6 +24,8 @@ pub(super) struct Entry<'a, 't> {
     pub(super) actor: Option<&'a ActorRef>,
     /// The records that exist for that actor.
     pub(super) reach: Reach,
+    /// What the rules note for its row of the audit.
+    pub(super) notes: AuditNotes,
     /// The change that the chunk publishes.
     pub(super) change: &'a mut Change,
 }

@@ -22,6 +22,7 @@ impl Entry<'_, '_> {
             Executor { id, created: self.stamp, modified: None, version: 1, ..new.clone() };
         executors::insert(self.tx, account, &executor)?;
         self.count_held(account, Counted::Executors, 1)?;
+        self.notes.changed(None, Some(&executor));
         self.record_changed(Noun::Executor, id, RecordChange::Created);
         self.change.targets = true;
         Ok(Outcome::Created(id))
@@ -56,13 +57,15 @@ impl Entry<'_, '_> {
             return Ok(Outcome::Done);
         }
         executors::update(self.tx, &executor)?;
+        self.notes.changed(Some(&old), Some(&executor));
         self.record_changed(Noun::Executor, id, RecordChange::Updated);
         self.change.targets = true;
         Ok(Outcome::Done)
     }
 
     pub(super) fn delete_executor(&mut self, id: u64, expect: Option<u64>) -> Applied {
-        expected("executor", expect, self.executor(id)?.version)?;
+        let old = self.executor(id)?;
+        expected("executor", expect, old.version)?;
         if self.tx.executor_in_use(id, |_| true)? {
             return Err(refuse(
                 RejectionKind::Conflict,
@@ -78,6 +81,7 @@ impl Entry<'_, '_> {
         let account = executors::account(self.tx, id)?.unwrap_or(FIRST_ACCOUNT);
         executors::delete(self.tx, id)?;
         self.count_held(account, Counted::Executors, -1)?;
+        self.notes.changed(Some(&old), None);
         self.record_changed(Noun::Executor, id, RecordChange::Deleted);
         self.change.targets = true;
         Ok(Outcome::Done)

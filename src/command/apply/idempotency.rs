@@ -19,6 +19,7 @@ impl Entry<'_, '_> {
                     "idempotency key was already used with another request body",
                 ));
             }
+            self.notes.repeated();
             return Ok(postcard::from_bytes(&known.outcome).map_err(Error::from)?);
         }
         // A refusal returns here and is not stored: the caller may correct the request.

@@ -34,6 +34,9 @@ impl Entry<'_, '_> {
         {
             return Err(refuse(RejectionKind::Invalid, "pauseUntil must lie in the future"));
         }
+        if let JobAction::Pause { until } = action {
+            self.notes.fact("pausedUntil", until);
+        }
         let mut changed = 0;
         for (first, n) in runs {
             for id in jobs::ids_between(self.tx, *first, *n)? {
@@ -42,6 +45,7 @@ impl Entry<'_, '_> {
                 }
                 // The end of another one may have dropped it.
                 let Some(old) = jobs::get_in(self.tx, id)? else { continue };
+                self.notes.project(old.definition.project);
                 let done = match action {
                     JobAction::Pause { until } => self.pause_job(&old, until, by)?,
                     JobAction::Resume => self.resume_job(&old, by)?,
@@ -60,6 +64,7 @@ impl Entry<'_, '_> {
     pub(super) fn delete_job(&mut self, id: JobId, expect: Option<u64>) -> Applied {
         let old = self.job(id)?;
         expected("job", expect, old.version)?;
+        self.note_job(Some(&old), None);
         self.remove_job(&old)?;
         Ok(Outcome::Done)
     }
@@ -69,6 +74,7 @@ impl Entry<'_, '_> {
     pub(super) fn run_job(&mut self, id: JobId, forced: bool) -> Applied {
         let job = self.job(id)?;
         self.has_executions(job.definition.project)?;
+        self.notes.project(job.definition.project);
         let run = self.tx.take(Sequence::Run, 1)?;
         let (project, member) = (job.definition.project, Members::from_sorted([id]));
         let row = Pending::new(project, shard_of(id), self.stamp, member).next_at(self.stamp);

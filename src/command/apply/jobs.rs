@@ -27,6 +27,7 @@ impl Entry<'_, '_> {
     /// Creates jobs with consecutive ids. A request that is repeated gets the jobs that it created.
     pub(super) fn create_jobs(&mut self, new: &CreateJobs) -> Applied {
         if let Some(task) = tasks::get(self.tx, new.request)? {
+            self.notes.repeated();
             return match task.state {
                 TaskState::Succeeded => Ok(Outcome::Jobs { request: new.request, jobs: task.jobs }),
                 _ => Err(refuse(
@@ -90,6 +91,7 @@ impl Entry<'_, '_> {
         tasks::insert(self.tx, &task, 0, projects.as_deref())?;
         let named = new.definitions.iter().zip(&uses).filter(|(_, uses)| **uses > 0);
         let project = one_of(named.clone().map(|(definition, _)| definition.project));
+        self.note_new_jobs(new, project);
         let template = one_of(named.map(|(definition, _)| TemplateMark::of(definition)));
         self.created(project, template.unwrap_or_default(), (first, n));
         Ok(Outcome::Jobs { request: new.request, jobs: task.jobs })
@@ -186,6 +188,7 @@ impl Entry<'_, '_> {
     /// before it writes.
     pub(super) fn edit_job(&mut self, old: &Job, edit: &JobEdit) -> Result<bool, Refusal> {
         self.check_edit(old, edit)?;
+        self.notes.project(old.definition.project);
         let one_off = edit.definition.is_one_off();
         let anchor = anchor_after(old, edit, self.stamp).ok_or_else(no_instant)?;
         let unmoved = old.anchor == anchor
@@ -230,6 +233,7 @@ impl Entry<'_, '_> {
             self.begin_intervals(&[PlanInterval::of(&new, state)])?;
         }
         let new = self.touched(new, edit.by.as_deref());
+        self.note_job(Some(old), Some(&new));
         self.write_job(&new)?;
         if old.definition.project != edit.definition.project {
             self.count_jobs(old.definition.project, -1)?;

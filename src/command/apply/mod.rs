@@ -46,6 +46,7 @@
 //! | `ForVersion` | `dispatch` | `NotFound`, `Stale`, those of the other |
 //! | `Within` | `reach` | `Forbidden`, those of the other |
 //! | `Checksum`, `Conclude` | `dispatch` | |
+//! | `Note`, `RetainAudit` | `audit_row` | |
 //!
 //! A command of a client is limited to what its key reaches (`reach`): what is out of reach is
 //! refused as `NotFound` or `Invalid`, and what needs more than a part of an account as
@@ -55,9 +56,16 @@
 //! Four files hold rules that several of these share: `plan_intervals` (when a job fires by which
 //! schedule), `occurrences` (what can happen to an occurrence), `over` (the end of one-offs) and
 //! `quotas` (what an account may have).
-//! `restore` is no command: it opens the state of a backup.
+//! `restore` is no command: it opens the state of a backup. Where a client or an operator asked for
+//! a command, it has a row in the audit: `audit_subject` says in which words, `audit_notes` keeps
+//! what the rules note of their records (`audit_records`, `audit_diff`), and `audit_row` makes it.
 
 mod accounts;
+mod audit_diff;
+mod audit_notes;
+mod audit_records;
+mod audit_row;
+mod audit_subject;
 mod credentials;
 mod dead_letters;
 mod dispatch;

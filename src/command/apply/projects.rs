@@ -30,6 +30,7 @@ impl Entry<'_, '_> {
         };
         projects::insert(self.tx, account, &project)?;
         self.count_held(account, Counted::Projects, 1)?;
+        self.notes.changed(None, Some(&project));
         self.set_pause(id, new.action)?;
         self.record_changed(Noun::Project, id, RecordChange::Created);
         Ok(Outcome::Created(id))
@@ -52,6 +53,8 @@ impl Entry<'_, '_> {
             project.settings.clone_from(settings);
         }
         self.change.targets |= project.settings != old.settings;
+        self.notes.changed(Some(&old), Some(&project));
+        self.note_pause(edit.action);
         if !self.set_pause(edit.id, edit.action)? && project == old {
             return Ok(Outcome::Done);
         }
@@ -72,7 +75,8 @@ impl Entry<'_, '_> {
         cascade: bool,
         expect: Option<u64>,
     ) -> Applied {
-        expected("project", expect, self.project(id)?.version)?;
+        let old = self.project(id)?;
+        expected("project", expect, old.version)?;
         let has_jobs = projects::job_count(self.tx, id)? > 0;
         if has_jobs && !cascade {
             return Err(refuse(RejectionKind::Conflict, "cannot delete project with jobs"));
@@ -96,6 +100,7 @@ impl Entry<'_, '_> {
             let runs = runs::of_project(self.tx, id)?;
             let gone = jobs::delete_of_project(self.tx, id)?;
             self.count_held(account, Counted::Jobs, -(gone.len() as i64))?;
+            self.notes.fact("jobs", gone.len());
             for run in runs {
                 self.end_runs_of(run.occurrence.job)?;
             }
@@ -110,8 +115,18 @@ impl Entry<'_, '_> {
         }
         projects::delete(self.tx, id)?;
         self.count_held(account, Counted::Projects, -1)?;
+        self.notes.changed(Some(&old), None);
         self.record_changed(Noun::Project, id, RecordChange::Deleted);
         Ok(Outcome::Done)
+    }
+
+    /// Notes the end of a pause for the audit.
+    fn note_pause(&mut self, action: Option<ProjectAction>) {
+        match action {
+            Some(ProjectAction::Pause { until }) => self.notes.fact("pausedUntil", until),
+            Some(ProjectAction::Resume) => self.notes.fact("resumed", true),
+            None => {}
+        }
     }
 
     /// Refuses a pause whose end does not lie ahead.

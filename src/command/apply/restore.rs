@@ -18,6 +18,7 @@
 use std::collections::BTreeMap;
 use std::collections::hash_map::{self, HashMap};
 
+use super::audit_notes::AuditNotes;
 use super::entry::{Entry, Refusal};
 use crate::command::{Change, Error};
 use crate::model::attempt::{AttemptRecord, Occurrences, ResultOrigin, SkipReason, Verdict};
@@ -59,8 +60,15 @@ pub struct Reopened {
 pub fn reopen(tx: &mut Tx<'_>, stamp: Millis, choice: RestorePolicy) -> Result<Reopened, Error> {
     let stamp = tx.advance_log_time(stamp)?;
     let mut change = Change::default();
-    let mut entry =
-        Entry { tx, index: 0, stamp, actor: None, reach: Reach::all(), change: &mut change };
+    let mut entry = Entry {
+        tx,
+        index: 0,
+        stamp,
+        actor: None,
+        reach: Reach::all(),
+        notes: AuditNotes::default(),
+        change: &mut change,
+    };
     match entry.reopen(choice) {
         Ok(reopened) => Ok(reopened),
         Err(Refusal::Failed(error)) => Err(error),

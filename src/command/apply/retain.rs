@@ -23,6 +23,7 @@ impl Entry<'_, '_> {
     pub(super) fn retain(&mut self, before: Millis, dead_letters: Millis, limit: u32) -> Applied {
         let Some(settled) = self.tx.lowest_settled()? else { return Ok(Outcome::Dropped(0)) };
         let before = before.min(settled);
+        self.notes.fact("before", before);
         let dropped = attempts::drop_before(self.tx, before, limit)?;
         let mut left = limit;
         for shard in 0..SHARDS {

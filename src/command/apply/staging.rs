@@ -107,7 +107,10 @@ impl Entry<'_, '_> {
     pub(super) fn activate_jobs(&mut self, request: u128) -> Applied {
         let task = self.task(request)?;
         match task.state {
-            TaskState::Succeeded => return Ok(Outcome::Jobs { request, jobs: task.jobs }),
+            TaskState::Succeeded => {
+                self.notes.repeated();
+                return Ok(Outcome::Jobs { request, jobs: task.jobs });
+            }
             TaskState::Failed => {
                 return Err(refuse(RejectionKind::Conflict, "task was given up: send it again"));
             }
@@ -136,6 +139,9 @@ impl Entry<'_, '_> {
         }
         let jobs = vec![(first, n)];
         tasks::finish(self.tx, task.id, TaskState::Succeeded, &jobs)?;
+        for project in by_project.keys() {
+            self.notes.project(*project);
+        }
         let project = one_of(by_project.into_keys());
         self.created(project, TemplateMark::NoTemplate, (first, n));
         Ok(Outcome::Jobs { request, jobs })

@@ -24,6 +24,8 @@ impl Entry<'_, '_> {
         let template =
             Template { id, created: self.stamp, modified: None, version: 1, ..new.clone() };
         templates::put(self.tx, &template)?;
+        self.notes.project(template.project);
+        self.notes.changed(None, Some(&template));
         self.record_changed(Noun::Template, id, RecordChange::Created);
         self.begin_chain(&template)?;
         Ok(Outcome::Created(id))
@@ -52,6 +54,7 @@ impl Entry<'_, '_> {
             version: old.version + 1,
             ..new.clone()
         };
+        self.notes.project(template.project);
         if template.content() == old.content() {
             return Ok(Outcome::Done);
         }
@@ -61,6 +64,7 @@ impl Entry<'_, '_> {
             self.may_begin_chain(&template)?;
         }
         templates::put(self.tx, &template)?;
+        self.notes.changed(Some(&old), Some(&template));
         self.record_changed(Noun::Template, id, RecordChange::Updated);
         if may_begin {
             self.begin_chain(&template)?;
@@ -80,6 +84,7 @@ impl Entry<'_, '_> {
     ) -> Applied {
         let old = self.template(id)?;
         expected("template", expect, old.version)?;
+        self.notes.project(old.project);
         let live = template_jobs::live(self.tx, id, limit.saturating_add(1))?;
         if !live.is_empty() && !terminate {
             let message = "template has instances that are not over: wait for them, or delete it \
@@ -104,6 +109,8 @@ impl Entry<'_, '_> {
             }
             return Ok(Outcome::Changed(limit));
         }
+        self.notes.fact("ended", live.len());
+        self.notes.changed(Some(&old), None);
         // Without their template, none that is ended here has a successor.
         self.forget_template(id)?;
         self.end_instances(&live)?;

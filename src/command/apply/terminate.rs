@@ -4,6 +4,7 @@
 //! A worker on a broker, or one that has to confirm, is asked to stop first: the job is over when
 //! that run is.
 
+use super::audit_diff::shortened;
 use super::entry::{Applied, Entry, Refusal, refuse};
 use super::runs::run_of;
 use crate::command::{Outcome, RejectionKind};
@@ -25,6 +26,7 @@ impl Entry<'_, '_> {
         reason: Option<&str>,
     ) -> Applied {
         let old = self.job(id)?;
+        self.notes.project(old.definition.project);
         if !old.definition.is_one_off() {
             let message = "job is recurring and never over by itself: pause or delete it";
             return Err(refuse(RejectionKind::Conflict, message));
@@ -32,7 +34,11 @@ impl Entry<'_, '_> {
         if old.status == JobStatus::Completed {
             return Ok(Outcome::Changed(0));
         }
+        if let Some(reason) = reason {
+            self.notes.fact("reason", shortened(reason));
+        }
         if let Some(reschedule) = reschedule {
+            self.notes.fact("reschedule", reschedule);
             template_jobs::set_reschedule(self.tx, id, reschedule)?;
         }
         self.end_early(&old, reason)?;

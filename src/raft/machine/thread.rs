@@ -161,9 +161,9 @@ impl Thread {
                         Outcome::Done
                     }
                     Payload::Command { stamp, proposal } => {
-                        let Proposal { actor, command } = &**proposal;
-                        let (index, actor) = (step.id.index, actor.as_ref());
-                        command::apply(tx, index, *stamp, actor, command, &mut change)?
+                        let Proposal { actor, origin, command } = &**proposal;
+                        let (index, asked) = (step.id.index, (actor.as_ref(), origin.as_ref()));
+                        command::apply(tx, index, *stamp, asked, command, &mut change)?
                     }
                 });
             }

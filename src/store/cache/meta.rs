@@ -17,6 +17,7 @@ pub(in crate::store) const APPLIED: &str = "applied";
 pub(in crate::store) const OPERATOR_SESSIONS_FROM: &str = "operator_sessions_from";
 pub(in crate::store) const HISTORY_DROPPED: &str = "history_dropped";
 pub(in crate::store) const HISTORY_BYTES: &str = "history_bytes";
+pub(super) const AUDIT_BASE: &str = "audit_base";
 
 /// Log time after the last applied entry.
 pub fn log_time(conn: &Connection) -> rusqlite::Result<Millis> {

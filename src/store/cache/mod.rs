@@ -15,12 +15,16 @@
 //! | `counters` | differences of the hourly counters | all, then forgotten |
 //! | `job_counts` | differences of the numbers of jobs by status | all, then forgotten |
 //! | `empty_tables` | which shards have no row in a table | never: it is only a hint |
+//! | `audit_head` | the last row of the audit | never: the row is written at once |
+//! | `key_names` | names of API keys | never |
 
 pub(in crate::store) mod accounts;
+pub(in crate::store) mod audit_head;
 pub(in crate::store) mod counters;
 pub(in crate::store) mod definitions;
 pub mod empty_tables;
 pub(in crate::store) mod job_counts;
+pub(in crate::store) mod key_names;
 pub(in crate::store) mod meta;
 pub(in crate::store) mod numbers;
 pub(in crate::store) mod shards;

@@ -98,6 +98,7 @@ pub fn list(
 
 /// Adds a credential under an id.
 pub fn insert(tx: &Tx<'_>, id: u64, credential: &Credential) -> rusqlite::Result<()> {
+    tx.forget_key_names();
     tx.prepare_cached(
         "INSERT INTO credentials (id, api_key, verifier, archived, created, modified, created_by,
              archived_by, parent, terms, account)
@@ -121,6 +122,7 @@ pub fn insert(tx: &Tx<'_>, id: u64, credential: &Credential) -> rusqlite::Result
 
 /// Replaces the terms of a credential; `false` when there is none.
 pub fn set_terms(tx: &Tx<'_>, id: u64, terms: &KeyTerms, stamp: Millis) -> rusqlite::Result<bool> {
+    tx.forget_key_names();
     let changed = tx
         .prepare_cached("UPDATE credentials SET terms = ?2, modified = ?3 WHERE id = ?1")?
         .execute(params![id as i64, terms_text(terms)?, stamp])?;
@@ -231,6 +233,7 @@ pub fn ended_sessions(conn: &Connection) -> rusqlite::Result<HashMap<u64, Millis
 
 /// Removes a credential; `false` when there is none.
 pub fn delete(tx: &Tx<'_>, id: u64) -> rusqlite::Result<bool> {
+    tx.forget_key_names();
     let changed =
         tx.prepare_cached("DELETE FROM credentials WHERE id = ?1")?.execute([id as i64])?;
     Ok(changed > 0)

@@ -48,6 +48,7 @@ pub(super) const TABLES: &[(&str, &str)] = &[
     ("template_jobs", "id"),
     ("accounts", "id"),
     ("quota_pauses", "account, seq"),
+    ("audit", "id"),
 ];
 
 /// Opens the one connection that writes.

@@ -348,4 +348,12 @@ INSERT INTO meta (key, value) VALUES ('last_account', 1);
 CREATE TABLE quota_pauses (
     account INTEGER NOT NULL, seq INTEGER NOT NULL, pause_from INTEGER NOT NULL,
     until INTEGER NOT NULL, PRIMARY KEY (account, seq)) WITHOUT ROWID;
+-- The audit. id: the log index of the entry << 8, or the next number where that is higher; object:
+-- ids as ranges; detail: JSON of what changed; chain: SHA-256 of the chain before it and of the
+-- row's line; total: the bytes of all rows up to it.
+CREATE TABLE audit (
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor_kind TEXT NOT NULL, actor_id TEXT,
+    actor_name TEXT, address TEXT, node INTEGER NOT NULL, action TEXT NOT NULL, noun TEXT NOT NULL,
+    object TEXT, project INTEGER, account INTEGER NOT NULL DEFAULT 1, detail TEXT NOT NULL,
+    chain BLOB NOT NULL, total INTEGER NOT NULL);
 ";

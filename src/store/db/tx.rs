@@ -15,10 +15,12 @@ use crate::model::job::{JobDefinition, JobStatus};
 use crate::model::shard::{Shard, ShardId};
 use crate::model::{AccountId, Millis, ProjectId};
 use crate::store::cache::accounts::Accounts;
+use crate::store::cache::audit_head::AuditPlace;
 use crate::store::cache::counters::OutcomeCounters;
 use crate::store::cache::definitions::Definitions;
 use crate::store::cache::empty_tables::{EmptyTables, Table};
 use crate::store::cache::job_counts::JobCounts;
+use crate::store::cache::key_names::KeyNames;
 use crate::store::cache::numbers::{Numbers, Sequence};
 use crate::store::cache::shards::Shards;
 
@@ -32,6 +34,8 @@ pub(super) struct Caches {
     counters: OutcomeCounters,
     job_counts: JobCounts,
     accounts: Accounts,
+    audit_end: Option<AuditPlace>,
+    key_names: KeyNames,
 }
 
 /// A transaction under way. SQL sees what the transaction wrote, except for what is cached: that
@@ -263,6 +267,26 @@ impl Tx<'_> {
     /// Tells whether a shard has no row in a table: then a search there finds nothing.
     pub fn is_empty(&self, table: Table, shard: ShardId) -> rusqlite::Result<bool> {
         self.caches.empty_tables.is_empty(&self.sql, table, shard)
+    }
+
+    /// The place behind the last row of the audit.
+    pub(in crate::store) fn audit_end(&mut self) -> rusqlite::Result<AuditPlace> {
+        Ok(*loaded(&mut self.caches.audit_end, &self.sql, AuditPlace::last)?)
+    }
+
+    /// Notes that the audit has another last row.
+    pub(in crate::store) fn set_audit_end(&mut self, end: AuditPlace) {
+        self.caches.audit_end = Some(end);
+    }
+
+    /// The name of an API key; `None` where it has none.
+    pub fn key_name(&self, credential: u64) -> rusqlite::Result<Option<String>> {
+        self.caches.key_names.get(&self.sql, credential)
+    }
+
+    /// Notes that credentials changed.
+    pub(in crate::store) fn forget_key_names(&self) {
+        self.caches.key_names.forget();
     }
 
     /// Notes that a shard has a row in a table from here on.

@@ -2,12 +2,13 @@
 //! table, and five views over all of them. Apply writes, every module may read.
 //!
 //! ```text
-//!   tables   attempts  pending  runs  dead_letters  counters  cursors  restore_gaps
+//!   tables   attempts  pending  runs  dead_letters  counters  cursors  restore_gaps  audit
 //!   views    executions, open_runs (lists)   timeline -> ledger -> explain (one job)
 //!            ends (one occurrence)
 //! ```
 
 pub mod attempts;
+pub mod audit;
 pub mod counters;
 pub mod cursors;
 pub mod dead_letters;

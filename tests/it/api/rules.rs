@@ -69,6 +69,8 @@ const CLOSED: &[(&str, &str)] = &[
     ("GET", "/events"),
     ("GET", "/v1/events"),
     ("GET", "/rates"),
+    ("GET", "/audit"),
+    ("GET", "/audit/export"),
     ("GET", "/forecast"),
     ("GET", "/upcoming"),
     ("POST", "/runs/x/cancel"),

@@ -8,12 +8,14 @@ use serde_json::json;
 use super::browser::{Browser, text};
 use crate::harness::{ApiFixture, attempt_record};
 
-const PAGES: [&str; 28] = [
+const PAGES: [&str; 30] = [
     "/ui",
     "/ui/jobs",
     "/ui/jobs/new",
     "/ui/activity",
     "/ui/activity?state=dead&span=24h",
+    "/ui/audit",
+    "/ui/audit?noun=job&actor=operator&after=7",
     "/ui/dead-letters",
     "/ui/dead-letters?target=nowhere",
     "/ui/workers",

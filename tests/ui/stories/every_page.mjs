@@ -30,6 +30,7 @@ const LEAST = [
   "/ui/templates/new",
   "/ui/templates/import",
   "/ui/workers",
+  "/ui/audit",
   "/ui/cluster",
   "/ui/api",
   "/ui/api/{id}",

@@ -45,7 +45,7 @@ impl Applied {
         let mut change = Change::default();
         let done = self
             .writer
-            .transaction(|tx| apply(tx, index, stamp, None, command, &mut change))
+            .transaction(|tx| apply(tx, index, stamp, (None, None), command, &mut change))
             .unwrap_or_else(|e: Error| panic!("the store failed: {e}"));
         assert!(!matches!(done, Outcome::Rejected(_)), "{command:?}: {done}");
         done

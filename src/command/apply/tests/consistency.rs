@@ -4,7 +4,14 @@
 use super::*;
 use crate::model::FIRST_ACCOUNT;
 use crate::model::account::Counted;
+use crate::model::actor::{ActorRef, RequestOrigin};
 use crate::store::{accounts, meta};
+
+/// The party that asks for an entry of a log: an operator for every other one.
+fn asked(index: u64) -> (Option<&'static ActorRef>, Option<&'static RequestOrigin>) {
+    const ORIGIN: RequestOrigin = RequestOrigin { node: 2, address: None };
+    if index.is_multiple_of(2) { (None, None) } else { (Some(&ActorRef::Operator), Some(&ORIGIN)) }
+}
 
 /// Applies a part of a log in transactions of the given lengths, over and over.
 pub(super) fn replay(
@@ -22,7 +29,14 @@ pub(super) fn replay(
         let done: Result<(), Error> = state.writer.transaction(|tx| {
             for (stamp, command) in chunk {
                 state.index += 1;
-                outcomes.push(apply(tx, state.index, *stamp, None, command, &mut state.change)?);
+                outcomes.push(apply(
+                    tx,
+                    state.index,
+                    *stamp,
+                    asked(state.index),
+                    command,
+                    &mut state.change,
+                )?);
             }
             meta::set_applied(tx, &state.index.to_be_bytes())?;
             Ok(())

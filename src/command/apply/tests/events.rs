@@ -174,7 +174,7 @@ fn what_is_refused_gives_no_fact_and_those_before_it_stay() {
     let commands = [project("a"), project("a"), project("b")];
     let done = state.writer.transaction(|tx| {
         for (command, index) in commands.iter().zip(index + 1..) {
-            apply(tx, index, now, None, command, &mut change)?;
+            apply(tx, index, now, (None, None), command, &mut change)?;
         }
         Ok::<_, Error>(())
     });

@@ -3,12 +3,13 @@
 
 use tempfile::TempDir;
 
+use crate::command::apply::audit_notes::AuditNotes;
 use crate::command::apply::entry::{Entry, Refusal};
 use crate::command::{
     Change, Command, CreateJobs, Error, JobEdit, NewJob, NewProject, Outcome, RejectionKind, apply,
 };
 use crate::model::Millis;
-use crate::model::actor::ActorRef;
+use crate::model::actor::{ActorRef, RequestOrigin};
 use crate::model::attempt::{
     AttemptRecord, JournalBatch, JournalEntry, Occurrences, Verdict, Watermark,
 };
@@ -62,12 +63,21 @@ impl ApplyFixture {
 
     /// Applies a command now, for an actor.
     pub(super) fn apply_for(&mut self, actor: Option<&ActorRef>, command: &Command) -> Outcome {
+        self.apply_received((actor, None), command)
+    }
+
+    /// Applies a command now, for an actor whose request came in this way.
+    pub(super) fn apply_received(
+        &mut self,
+        asked: (Option<&ActorRef>, Option<&RequestOrigin>),
+        command: &Command,
+    ) -> Outcome {
         self.index += 1;
         let (index, now) = (self.index, self.now);
         let mut change = Change::default();
         let outcome = self
             .writer
-            .transaction(|tx| apply(tx, index, now, actor, command, &mut change))
+            .transaction(|tx| apply(tx, index, now, asked, command, &mut change))
             .unwrap_or_else(|e: Error| panic!("the store failed: {e}"));
         self.change = change;
         outcome
@@ -89,7 +99,7 @@ impl ApplyFixture {
         let done = self.writer.transaction(|tx| {
             for (now, command) in commands {
                 *index += 1;
-                let outcome = apply(tx, *index, now, None, command, &mut change)?;
+                let outcome = apply(tx, *index, now, (None, None), command, &mut change)?;
                 assert!(!matches!(outcome, Outcome::Rejected(_)), "{command:?}: {outcome}");
             }
             Ok(())
@@ -270,8 +280,15 @@ impl ApplyFixture {
         let mut change = Change::default();
         let done = self.writer.transaction(|tx| {
             let stamp = tx.advance_log_time(now)?;
-            let reach = Reach::all();
-            let mut entry = Entry { tx, index, stamp, actor: None, reach, change: &mut change };
+            let mut entry = Entry {
+                tx,
+                index,
+                stamp,
+                actor: None,
+                reach: Reach::all(),
+                notes: AuditNotes::default(),
+                change: &mut change,
+            };
             match f(&mut entry) {
                 Err(Refusal::Failed(error)) => Err(error),
                 Err(Refusal::Rejected(why)) => panic!("{why}"),

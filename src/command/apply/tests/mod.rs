@@ -2,6 +2,9 @@
 //! `model` try random logs, the other files test one group of rules each.
 
 mod accounts;
+mod audit;
+mod audit_cases;
+mod audit_chain;
 mod consistency;
 mod credentials;
 mod dead_letters;

@@ -88,7 +88,7 @@ impl Log {
         (self.shard, self.rows) = (OnceCell::new(), OnceCell::new());
         let outcome = self
             .writer
-            .transaction(|tx| apply(tx, index, stamp, None, command, &mut change))
+            .transaction(|tx| apply(tx, index, stamp, (None, None), command, &mut change))
             .unwrap_or_else(|e: Error| panic!("the store failed: {e}"));
         (outcome, change)
     }
