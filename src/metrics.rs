@@ -3,7 +3,9 @@
 //! `node` makes one [`Metrics`] and hands it down. Worker and executor count firings, `node` sets
 //! the gauges of Raft and leases, `server` counts requests, and `api::health` serves
 //! [`Metrics::encode`] at `/metrics`. Counting is a few atomic additions, whatever the size of a
-//! batch. No metric holds a secret, a URL with its path, or anything for each job.
+//! batch. No metric holds a secret, a URL with its path, or anything for each job. Those that name
+//! a host (a destination of calls, a broker) are in a registry of their own: only who may read the
+//! cluster is shown them.
 
 mod bus;
 mod calls;
@@ -38,6 +40,8 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// The metrics that name hosts.
+    of_hosts: Registry,
     /// The delay of first attempts after their due instant.
     pub lag: Lag,
     /// The same by the minute.
@@ -57,6 +61,8 @@ pub struct Metrics {
     requests: Family<Request, Counter>,
     auth_failures: Family<Failure, Counter>,
     reads_refused: Family<Reason, Counter>,
+    /// Requests of keys that were refused since the key made as many as it may.
+    pub rate_limited: Counter,
     applied: Family<Applied, Counter>,
     /// Entries of the journal that are not yet committed by the cluster.
     pub journal_depth: Gauge,
@@ -141,6 +147,7 @@ impl Metrics {
     /// A fresh set, all at zero.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("scheduler0");
+        let mut of_hosts = Registry::with_prefix("scheduler0");
         let lag = Lag::default();
         registry.register(
             "firing_lag_seconds",
@@ -163,13 +170,14 @@ impl Metrics {
             "Jobs whose first attempt went out more than a second after it was due",
         );
         let calls = CallSource::default();
-        registry.register_collector(Box::new(calls.clone()));
+        registry.register_collector(Box::new(calls.totals()));
+        of_hosts.register_collector(Box::new(calls.clone()));
         let messages = PublishMetrics::default();
-        messages.register(&mut registry);
+        messages.register(&mut registry, &mut of_hosts);
         let runs = RunMetrics::register(&mut registry);
         let jobs = JobMetrics::register(&mut registry);
         let bus = BusMetrics::default();
-        bus.register(&mut registry);
+        bus.register(&mut registry, &mut of_hosts);
         let requests = Family::<Request, Counter>::default();
         registry.register("http_requests", "API requests answered", requests.clone());
         let auth_failures = Family::<Failure, Counter>::default();
@@ -189,6 +197,11 @@ impl Metrics {
             "reads_refused",
             "Reads of clients that were refused or ended, by reason",
             reads_refused.clone(),
+        );
+        let rate_limited = counter(
+            &mut registry,
+            "rate_limited",
+            "Requests that were refused because their key made as many in a second as it may",
         );
         let applied = Family::<Applied, Counter>::default();
         registry.register("applied", "Commands of the log that were applied", applied.clone());
@@ -256,8 +269,10 @@ impl Metrics {
             requests,
             auth_failures,
             reads_refused,
+            rate_limited,
             applied,
             registry,
+            of_hosts,
         }
     }
 
@@ -324,11 +339,16 @@ impl Metrics {
         counter.inc_by(total.saturating_sub(counter.get()));
     }
 
-    /// Everything as `OpenMetrics` text.
-    pub fn encode(&self) -> String {
+    /// The metrics as `OpenMetrics` text; those that name hosts only `with_hosts`.
+    pub fn encode(&self, with_hosts: bool) -> String {
+        const END: &str = "# EOF\n";
         let mut text = String::with_capacity(8 * 1024);
         // Writing into a String cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        if with_hosts {
+            text.truncate(text.strip_suffix(END).map_or(text.len(), str::len));
+            let _ = prometheus_client::encoding::text::encode(&mut text, &self.of_hosts);
+        }
         text
     }
 }

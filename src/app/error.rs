@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Malformed,
     /// The value of a field is not valid.
     Invalid,
+    /// Calls must not go to the target that a field names.
+    TargetNotAllowed,
     /// The input is well-formed, but not what the use case accepts.
     Unprocessable,
     /// The payload for a template's instance is refused; the error has its fields.
@@ -62,6 +64,7 @@ impl ErrorKind {
         match self {
             Self::Malformed => "bad_request",
             Self::Invalid => "invalid",
+            Self::TargetNotAllowed => "target_not_allowed",
             Self::Unprocessable => "unprocessable",
             Self::Payload => "payload",
             Self::KeyReused => "idempotency_key_reused",
@@ -129,6 +132,11 @@ impl Error {
     /// The value of a field is not valid. `field` is its camelCase name.
     pub(crate) fn invalid(field: &'static str, message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Invalid, message).field(field)
+    }
+
+    /// Calls must not go to the target that a field names, by its camelCase name.
+    pub(crate) fn target_not_allowed(field: &'static str, message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::TargetNotAllowed, message).field(field)
     }
 
     /// The input is well-formed, but not what the use case accepts.

@@ -3,6 +3,8 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::app::actor::Actor;
+use crate::app::authz::{Action, Resource, authorize};
 use crate::app::error::Error;
 use crate::app::state::App;
 use crate::model::NodeId;
@@ -31,9 +33,11 @@ impl App {
         self.cluster.raft_stats()
     }
 
-    /// All figures of this node as `OpenMetrics` text.
-    pub fn metrics_text(&self) -> String {
-        self.metrics.encode()
+    /// The figures of this node as `OpenMetrics` text. Those that name destinations are for actors
+    /// that may read the cluster.
+    pub fn metrics_text(&self, actor: Option<&Actor>) -> String {
+        let may = |actor| authorize(actor, Action::ClusterRead, Resource::Any).is_ok();
+        self.metrics.encode(actor.is_some_and(may))
     }
 
     /// Checks that this node can serve: it has not failed, is not about to stop, can read its

@@ -168,9 +168,13 @@ impl App {
     /// own Raft ports.
     pub(in crate::app) fn guard(&self) -> TargetGuard {
         let members = self.cluster.members();
-        let addresses = members.iter().map(|(_, member)| member.raft_address.as_str());
-        let members = Arc::new(RaftAddresses::new(addresses));
-        TargetGuard { members, ..TargetGuard::of(&self.config) }
+        let raft = members.iter().map(|(_, member)| member.raft_address.as_str());
+        let apis = members.iter().map(|(_, member)| member.address.as_str());
+        TargetGuard {
+            members: Arc::new(RaftAddresses::new(raft)),
+            apis: Arc::new(RaftAddresses::of_urls(apis)),
+            ..TargetGuard::of(&self.config)
+        }
     }
 
     /// The events of this node; `None` while the node is starting.

@@ -32,6 +32,7 @@ use super::oidc::{Oidc, TokenError};
 use super::origin::Origin;
 use super::pairs::{Pair, Pairs, pairs_of};
 use super::presented::{Presented, presented};
+use super::rates::Buckets;
 use super::uses::{self, Uses};
 
 /// The interval of log lines about failures.
@@ -45,6 +46,10 @@ pub struct Auth {
     uses: Arc<Uses>,
     limiter: Arc<Limiter>,
     account_rates: Arc<AccountRates>,
+    /// The requests in a second of a key that has no rate of its own.
+    usual_rate: Option<u32>,
+    /// The instant from which rates count the time.
+    began: Instant,
     /// The verifier of access tokens; `None` where no issuer is configured.
     oidc: Option<Arc<Oidc>>,
 }
@@ -71,7 +76,15 @@ impl Auth {
         let (held, reading) = (RwLock::default(), tokio::sync::Mutex::default());
         let cache = PairCache { version: AtomicU64::new(1), held, reading };
         let (uses, limiter, account_rates) = (Arc::default(), Arc::default(), Arc::default());
-        Self { keys, cache: Arc::new(cache), uses, limiter, account_rates, oidc: None }
+        let (usual_rate, began) = (None, Instant::now());
+        let cache = Arc::new(cache);
+        Self { keys, cache, uses, limiter, account_rates, usual_rate, began, oidc: None }
+    }
+
+    /// Lets keys that have no rate of their own make so many requests in a second.
+    #[must_use]
+    pub fn with_rate(self, usual_rate: Option<u32>) -> Self {
+        Self { usual_rate, ..self }
     }
 
     /// Accepts the access tokens that this verifier accepts.
@@ -168,7 +181,10 @@ impl Auth {
             Presented::KeyPair { key, secret } => {
                 let pairs = self.pairs(cluster).await?;
                 let caller = self.check_pair(&pairs.by_key, (key, secret), origin);
-                Ok(caller.ok_or_else(|| self.wrong_key(network)))
+                Ok(match caller {
+                    Some(caller) => caller,
+                    None => Err(self.wrong_key(network)),
+                })
             }
             Presented::Basic(encoded) => {
                 let source = network.map(|network| Source::of(network, is_forwarded(headers)));
@@ -195,18 +211,16 @@ impl Auth {
     }
 
     fn wrong_key(&self, network: Option<IpAddr>) -> AuthError {
-        match network {
-            Some(network) if self.limiter.wrong_key(network, Instant::now()) => {
-                AuthError::Limited(CredentialKind::Key)
-            }
-            _ => AuthError::Wrong(CredentialKind::Key),
-        }
+        let kind = CredentialKind::Key;
+        let wait = network.and_then(|network| self.limiter.wrong_key(network, Instant::now()));
+        wait.map_or(AuthError::Wrong(kind), |wait| AuthError::Limited { kind, wait })
     }
 
     fn check_password(&self, encoded: &str, source: Option<Source>) -> Result<Caller, AuthError> {
-        let now = Instant::now();
-        if source.is_some_and(|source| !self.limiter.admit_password(source, now)) {
-            return Err(AuthError::Limited(CredentialKind::Password));
+        let (now, kind) = (Instant::now(), CredentialKind::Password);
+        if let Some(source) = source {
+            let admitted = self.limiter.admit_password(source, now);
+            admitted.map_err(|wait| AuthError::Limited { kind, wait })?;
         }
         let right = check_basic(&self.keys, encoded);
         if let Some(source) = source {
@@ -216,7 +230,7 @@ impl Auth {
                 self.limiter.wrong_password(source, now);
             }
         }
-        if right { Ok(Caller::Operator) } else { Err(AuthError::Wrong(CredentialKind::Password)) }
+        if right { Ok(Caller::Operator) } else { Err(AuthError::Wrong(kind)) }
     }
 
     fn check_pair(
@@ -224,7 +238,7 @@ impl Auth {
         pairs: &HashMap<String, Pair>,
         (key, secret): (&str, &str),
         origin: &Origin,
-    ) -> Option<Caller> {
+    ) -> Option<Result<Caller, AuthError>> {
         // An unknown key is checked against nothing, so that it takes as long as a wrong secret.
         let pair = pairs.get(key);
         let verifier = pair.map_or(&[0; 32][..], |p| &p.verifier);
@@ -234,13 +248,17 @@ impl Auth {
         self.open(pair.filter(|_| right)?, origin)
     }
 
-    /// The client of a pair that a request may use, which is noted as its use.
-    pub(super) fn open(&self, pair: &Pair, origin: &Origin) -> Option<Caller> {
+    /// The client of a pair that a request may use, which is noted as its use; an error where the
+    /// key made as many as it may.
+    pub(super) fn open(&self, pair: &Pair, origin: &Origin) -> Option<Result<Caller, AuthError>> {
         let caller = pair.caller(origin)?;
+        if let Err(wait) = pair.limits.take(self.usual_rate, self.began.elapsed()) {
+            return Some(Err(AuthError::Rate { wait }));
+        }
         if let Some(used) = pair.new_use(origin) {
             self.uses.note(used);
         }
-        Some(caller)
+        Some(Ok(caller))
     }
 
     pub(super) async fn pairs(&self, cluster: &Cluster) -> Result<Arc<Pairs>, cluster::Error> {
@@ -262,9 +280,13 @@ impl Auth {
         };
         let (rows, ended, operator_sessions_from, accounts) =
             cluster.read_as(ReadClass::Credentials, read).await?;
-        let (by_key, accounts) = (pairs_of(rows, &ended), Arc::new(KnownAccounts::of(accounts)));
-        let pairs = Arc::new(Pairs { by_key, operator_sessions_from, accounts });
+        let old = self.held(0);
+        let none = Buckets::new();
+        let buckets = old.as_ref().map_or(&none, |pairs| &pairs.buckets);
+        let (by_key, buckets) = pairs_of(rows, &ended, buckets);
+        let accounts = Arc::new(KnownAccounts::of(accounts));
         let mut held = self.cache.held.write().unwrap_or_else(PoisonError::into_inner);
+        let pairs = Arc::new(Pairs { by_key, operator_sessions_from, buckets, accounts });
         // The version was taken before the read: the next request reads a change in between.
         if held.version < version {
             *held = CachedPairs { version, pairs: pairs.clone() };
@@ -328,11 +350,11 @@ mod tests {
         let old = OldSecret { verifier: keys.verifier("old"), until: 1_000 };
         let rotated = Credential { old_secret: Some(old), ..credential(4, false) };
         let rows = vec![credential(1, false), credential(2, true), rotated];
-        let pairs = pairs_of(rows, &HashMap::new());
+        let (pairs, _) = pairs_of(rows, &HashMap::new(), &Buckets::new());
         let auth = Auth::new(keys.clone());
         let at = |now| Origin::new(now, None);
         let opens = |key, secret, now| auth.check_pair(&pairs, (key, secret), &at(now));
-        let client = |id| Some(Caller::client_of_all(id, id, Scopes::OF_KEYS));
+        let client = |id| Some(Ok(Caller::client_of_all(id, id, Scopes::OF_KEYS)));
         assert_eq!(opens("key1", "secret", 0), client(1));
         assert_eq!(opens("key1", "secre", 0), None);
         assert_eq!(opens("key2", "secret", 0), None);

@@ -1,38 +1,37 @@
-//! The limit on wrong passwords and keys: token buckets by network (an IPv4 address, the /64 of an
-//! IPv6 one) and one for all networks, and a count of failures for the log. `check` asks it. It
-//! knows no secret, reads no clock (the caller passes instants), and has at most [`MAX_NETWORKS`]
-//! entries.
+//! The limit on wrong passwords and keys: [`MOST_FAILURES`] of each within a minute by network (an
+//! IPv4 address, the /64 of an IPv6 one), a token bucket for all networks, and a count of failures
+//! for the log. `check` asks it. It knows no secret, reads no clock (the caller passes instants),
+//! and has at most [`MAX_NETWORKS`] entries.
 //!
 //! # What is limited, and what is not
 //!
 //! A *password* can be guessed, so an attempt is admitted before it is checked, and an attempt that
 //! is not admitted is not checked, right or wrong: otherwise the limit would not slow a guesser
-//! down. A success gives its token back. So a network can be wrong [`PASSWORD`] often, and an
-//! operator who shares it with a guesser (one address behind NAT or a proxy) gets in only between
-//! the guesses. That ends 200 ms after the guesses do: nothing is locked. A network from which an
-//! operator signed in within a day has [`KNOWN_PASSWORD`] and passes by the bucket for all: many
-//! guessers in many networks cannot keep a known operator out.
+//! down. An operator who shares a network with a guesser (one address behind NAT or a proxy) waits
+//! until a minute has passed since the oldest of the failures; what was refused is no failure, so
+//! the wait does not grow. A network from which an operator signed in within a day passes by the
+//! bucket for all: many guessers in many networks cannot keep a known operator out.
 //!
-//! The *node's own machine* ([`Source::OwnMachine`]) passes by the bucket for all too, and has a
-//! bucket of its own: however many guess from elsewhere, an operator gets in from there. Requests
+//! The *node's own machine* ([`Source::OwnMachine`]) passes by the bucket for all too, and has an
+//! entry of its own: however many guess from elsewhere, an operator gets in from there. Requests
 //! that a proxy on that machine forwards come from the loopback as well; where the proxy says so in
 //! a header, they count as those of any other network. The header can only take this privilege
 //! away, so it may be believed.
 //!
 //! A *key's* secret has 256 random bits and cannot be guessed: each is checked, which takes one
-//! hash, and a right one is accepted however many wrong ones came before it. The bucket only
-//! decides whether a wrong one is answered with 401 or 429. Keys have another bucket than
-//! passwords, so that a client with an old key keeps no operator out.
+//! hash, and a right one is accepted however many wrong ones came before it. The count only
+//! decides whether a wrong one is answered with 401 or 429. Keys are counted apart from passwords,
+//! so that a client with an old key keeps no operator out.
 //!
 //! A wrong *access token* is counted for the log and nothing else.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The most networks with an entry of their own; all others share one.
-const MAX_NETWORKS: usize = 4_096;
+const MAX_NETWORKS: usize = 10_000;
 /// The most networks that a report names.
 const MAX_NAMED: usize = 10;
 /// The interval of sweeps for idle entries, when the table is full.
@@ -40,14 +39,12 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// The time for which a network is known after an operator signed in from it.
 const KNOWN_FOR: Duration = Duration::from_hours(24);
 
-/// The rate of wrong passwords of one network.
-const PASSWORD: Rate = Rate { per_second: 5, burst: 10 };
-/// The rate of wrong passwords of a known network.
-const KNOWN_PASSWORD: Rate = Rate { per_second: 50, burst: 100 };
-/// The rate of wrong passwords of all other networks together.
+/// The failures of one kind that a network may have within [`WINDOW`].
+const MOST_FAILURES: usize = 20;
+/// The time for which a failure counts.
+const WINDOW: Duration = Duration::from_mins(1);
+/// The rate of wrong passwords of all networks together that are not known.
 const ALL_PASSWORDS: Rate = Rate { per_second: 100, burst: 200 };
-/// The rate of wrong keys of one network.
-const KEY: Rate = Rate { per_second: 5, burst: 10 };
 
 /// The kind of credentials that were wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,10 +110,6 @@ impl Bucket {
         })
     }
 
-    fn is_full(&self, rate: Rate, now: Instant) -> bool {
-        self.level(rate, now) >= f64::from(rate.burst)
-    }
-
     fn has_token(&self, rate: Rate, now: Instant) -> bool {
         self.level(rate, now) >= 1.0
     }
@@ -125,22 +118,57 @@ impl Bucket {
         let level = (self.level(rate, now) + tokens).clamp(0.0, f64::from(rate.burst));
         self.0 = Some((level, now));
     }
+}
 
-    /// Takes a token, if there is one.
-    fn take(&mut self, rate: Rate, now: Instant) -> bool {
-        let has = self.has_token(rate, now);
-        if has {
-            self.add(-1.0, rate, now);
+/// The newest failures, at most [`MOST_FAILURES`], the oldest first.
+#[derive(Clone, Debug, Default)]
+struct Failures(VecDeque<Instant>);
+
+impl Failures {
+    /// Forgets those that do not count any more.
+    fn forget(&mut self, now: Instant) {
+        while self.0.front().is_some_and(|at| now.saturating_duration_since(*at) >= WINDOW) {
+            self.0.pop_front();
         }
-        has
+        if self.0.is_empty() {
+            // Most networks are wrong now and then.
+            self.0.shrink_to_fit();
+        }
+    }
+
+    fn is_empty(&self, now: Instant) -> bool {
+        self.0.back().is_none_or(|at| now.saturating_duration_since(*at) >= WINDOW)
+    }
+
+    /// Counts a failure.
+    ///
+    /// # Errors
+    ///
+    /// The time after which the next one counts, where there were too many.
+    fn add(&mut self, now: Instant) -> Result<(), Duration> {
+        self.forget(now);
+        match self.0.front() {
+            Some(oldest) if self.0.len() >= MOST_FAILURES => {
+                Err(WINDOW.saturating_sub(now.saturating_duration_since(*oldest)))
+            }
+            _ => {
+                self.0.push_back(now);
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes the newest one back.
+    fn take_back(&mut self) {
+        self.0.pop_back();
     }
 }
 
 /// The state of one network.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Entry {
-    passwords: Bucket,
-    keys: Bucket,
+    passwords: Failures,
+    keys: Failures,
     /// The last instant at which an operator signed in from here.
     signed_in: Option<Instant>,
     /// Failures since the last report.
@@ -152,13 +180,9 @@ impl Entry {
         self.signed_in.is_some_and(|at| now.saturating_duration_since(at) < KNOWN_FOR)
     }
 
-    fn password_rate(&self, now: Instant) -> Rate {
-        if self.is_known(now) { KNOWN_PASSWORD } else { PASSWORD }
-    }
-
     /// Says whether a new entry would be equal to this one.
     fn is_idle(&self, now: Instant) -> bool {
-        !self.is_known(now) && self.passwords.is_full(PASSWORD, now) && self.keys.is_full(KEY, now)
+        !self.is_known(now) && self.passwords.is_empty(now) && self.keys.is_empty(now)
     }
 }
 
@@ -229,17 +253,20 @@ pub(super) struct Report {
 }
 
 impl Limiter {
-    /// Says whether a password may be checked. The caller reports the result of an admitted one: a
-    /// wrong password has used a token up, and [`Limiter::signed_in`] gives the token of a right
-    /// one back.
-    pub(super) fn admit_password(&self, source: Source, now: Instant) -> bool {
+    /// Says whether a password may be checked. The caller reports the result of an admitted one: it
+    /// counts as wrong until [`Limiter::signed_in`] takes that back.
+    ///
+    /// # Errors
+    ///
+    /// The time after which one may be checked again.
+    pub(super) fn admit_password(&self, source: Source, now: Instant) -> Result<(), Duration> {
         let mut guard = self.lock();
         let state = &mut *guard;
         let for_all = state.all_passwords.has_token(ALL_PASSWORDS, now);
         let (entry, apart) = state.passwords(source, now);
-        let rate = entry.password_rate(now);
-        let admitted = (apart || for_all) && entry.passwords.take(rate, now);
-        if !admitted {
+        let admitted =
+            if apart || for_all { entry.passwords.add(now) } else { Err(Duration::from_secs(1)) };
+        if admitted.is_err() {
             entry.failures += 1;
         } else if !apart {
             state.all_passwords.add(-1.0, ALL_PASSWORDS, now);
@@ -252,8 +279,7 @@ impl Limiter {
         let mut guard = self.lock();
         let state = &mut *guard;
         let (entry, apart) = state.passwords(source, now);
-        let (known, rate) = (entry.is_known(now), entry.password_rate(now));
-        entry.passwords.add(1.0, rate, now);
+        entry.passwords.take_back();
         if !apart {
             state.all_passwords.add(1.0, ALL_PASSWORDS, now);
         }
@@ -263,10 +289,6 @@ impl Limiter {
             Source::Network(network) => state.networks.get_mut(&network),
         };
         if let Some(entry) = own {
-            if !known {
-                // The larger bucket begins full.
-                entry.passwords = Bucket::default();
-            }
             entry.signed_in = Some(now);
         }
     }
@@ -276,12 +298,13 @@ impl Limiter {
         self.lock().passwords(source, now).0.failures += 1;
     }
 
-    /// Notes that a key was wrong. Returns whether the network has been wrong too often.
-    pub(super) fn wrong_key(&self, network: IpAddr, now: Instant) -> bool {
+    /// Notes that a key was wrong. Returns the time to wait where the network has been wrong too
+    /// often.
+    pub(super) fn wrong_key(&self, network: IpAddr, now: Instant) -> Option<Duration> {
         let mut state = self.lock();
         let entry = state.entry(network, now);
         entry.failures += 1;
-        !entry.keys.take(KEY, now)
+        entry.keys.add(now).err()
     }
 
     /// Notes that an access token was wrong. A signature cannot be guessed, so nothing is limited.

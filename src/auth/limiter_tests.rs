@@ -16,7 +16,7 @@ fn wrong(limiter: &Limiter, network: IpAddr, tries: u32, from: Instant, step: Du
     for n in 0..tries {
         let now = from + step * n;
         let source = Source::of(network, false);
-        if limiter.admit_password(source, now) {
+        if limiter.admit_password(source, now).is_ok() {
             limiter.wrong_password(source, now);
             checked += 1;
         }
@@ -25,24 +25,35 @@ fn wrong(limiter: &Limiter, network: IpAddr, tries: u32, from: Instant, step: Du
 }
 
 #[test]
-fn a_network_is_wrong_five_times_a_second_after_ten() {
+fn a_network_is_wrong_twenty_times_a_minute() {
     let (limiter, start) = (Limiter::default(), Instant::now());
-    // A thousand a second, for ten seconds.
-    let checked = wrong(&limiter, net(1), 10_000, start, Duration::from_millis(1));
-    assert!((58..=61).contains(&checked), "{checked}");
-    // Another network is not limited, and this one is free again soon after.
-    let now = start + Duration::from_secs(10);
-    assert!(limiter.admit_password(from(2), now));
-    wrong(&limiter, net(1), 2, now, Duration::ZERO);
-    assert!(!limiter.admit_password(from(1), now));
-    assert!(limiter.admit_password(from(1), now + Duration::from_millis(201)));
+    // Ten a second, for a minute and two seconds.
+    let checked = wrong(&limiter, net(1), 620, start, Duration::from_millis(100));
+    assert_eq!(checked, 20 + 20);
+    // Another network is not limited, and this one is free again a minute after its failures.
+    let now = start + Duration::from_secs(62);
+    assert_eq!(limiter.admit_password(from(2), now), Ok(()));
+    let wait = limiter.admit_password(from(1), now).unwrap_err();
+    assert_eq!(wait, Duration::from_secs(58));
+    assert_eq!(limiter.admit_password(from(1), now + wait), Ok(()));
+    assert_eq!(wrong(&limiter, net(1), 50, now + 2 * WINDOW, Duration::ZERO), 20);
+}
+
+#[test]
+fn failures_that_come_slowly_count_for_a_minute_each() {
+    let (limiter, start) = (Limiter::default(), Instant::now());
+    // One in three seconds is what the limit lets through for ever.
+    assert_eq!(wrong(&limiter, net(1), 500, start, Duration::from_secs(3)), 500);
+    let start = start + 2 * WINDOW + Duration::from_secs(1_500);
+    let checked = wrong(&limiter, net(1), 300, start, Duration::from_secs(1));
+    assert_eq!(checked, 100, "five minutes");
 }
 
 #[test]
 fn who_is_right_uses_nothing_up() {
     let (limiter, now) = (Limiter::default(), Instant::now());
     for n in 0..10_000 {
-        assert!(limiter.admit_password(from(n % 3), now), "{n}");
+        assert_eq!(limiter.admit_password(from(n % 3), now), Ok(()), "{n}");
         limiter.signed_in(from(n % 3), now);
     }
     assert_eq!(limiter.report(), None);
@@ -51,15 +62,16 @@ fn who_is_right_uses_nothing_up() {
 #[test]
 fn many_networks_together_are_limited_but_not_where_an_operator_signed_in() {
     let (limiter, now) = (Limiter::default(), Instant::now());
-    assert!(limiter.admit_password(from(7), now));
+    assert_eq!(limiter.admit_password(from(7), now), Ok(()));
     limiter.signed_in(from(7), now);
     let each = |n: u32| wrong(&limiter, net(1_000 + n), 1, now, Duration::ZERO);
     let checked: u32 = (0..1_000).map(each).sum();
     assert_eq!(checked, ALL_PASSWORDS.burst);
-    assert!(!limiter.admit_password(from(1), now), "a network that nobody knows");
-    assert_eq!(wrong(&limiter, net(7), 200, now, Duration::ZERO), KNOWN_PASSWORD.burst);
+    assert!(limiter.admit_password(from(1), now).is_err(), "a network that nobody knows");
+    let most = MOST_FAILURES as u32;
+    assert_eq!(wrong(&limiter, net(7), 200, now, Duration::ZERO), most);
     let later = now + KNOWN_FOR;
-    assert_eq!(wrong(&limiter, net(7), 200, later, Duration::ZERO), PASSWORD.burst);
+    assert_eq!(wrong(&limiter, net(7), 200, later, Duration::ZERO), most);
 }
 
 #[test]
@@ -71,28 +83,31 @@ fn guesses_from_everywhere_keep_nobody_out_who_is_at_the_nodes_own_machine() {
     assert_eq!(checked, ALL_PASSWORDS.burst);
     for loopback in ["127.0.0.1", "127.0.0.2", "::"] {
         let loopback = loopback.parse().unwrap();
-        assert!(limiter.admit_password(Source::of(loopback, false), now), "{loopback}");
+        let here = Source::of(loopback, false);
+        assert_eq!(limiter.admit_password(here, now), Ok(()), "{loopback}");
         limiter.signed_in(Source::of(loopback, false), now);
         let proxied = Source::of(loopback, true);
-        assert!(!limiter.admit_password(proxied, now), "{loopback}, for somebody else");
+        let refused = limiter.admit_password(proxied, now).is_err();
+        assert!(refused, "{loopback}, for somebody else");
     }
-    assert!(!limiter.admit_password(from(1), now), "its success is nobody else's");
+    assert!(limiter.admit_password(from(1), now).is_err(), "its success is nobody else's");
     // Even the own machine may not guess for ever.
     let here = Ipv4Addr::LOCALHOST.into();
-    assert_eq!(wrong(&limiter, here, 200, now, Duration::ZERO), KNOWN_PASSWORD.burst);
-    let later = now + KNOWN_FOR;
-    assert_eq!(wrong(&limiter, here, 200, later, Duration::ZERO), PASSWORD.burst);
+    for now in [now, now + WINDOW] {
+        assert_eq!(wrong(&limiter, here, 200, now, Duration::ZERO), MOST_FAILURES as u32);
+    }
     let report = limiter.report().unwrap();
     assert!(report.named.contains(&(here, 400)), "{report}");
 }
 
 #[test]
-fn wrong_keys_have_a_bucket_of_their_own() {
+fn wrong_keys_are_counted_apart_from_passwords() {
     let (limiter, now) = (Limiter::default(), Instant::now());
-    let told: Vec<_> = (0..20).map(|_| limiter.wrong_key(net(1), now)).collect();
-    assert_eq!(told.iter().filter(|limited| !**limited).count(), KEY.burst as usize);
-    assert!(told[19] && limiter.admit_password(from(1), now));
-    assert!(!limiter.wrong_key(net(2), now));
+    let told: Vec<_> = (0..30).map(|_| limiter.wrong_key(net(1), now)).collect();
+    assert_eq!(told.iter().filter(|wait| wait.is_none()).count(), MOST_FAILURES);
+    assert_eq!(told[29], Some(WINDOW));
+    assert_eq!(limiter.admit_password(from(1), now), Ok(()));
+    assert_eq!(limiter.wrong_key(net(2), now), None);
 }
 
 #[test]
@@ -103,10 +118,10 @@ fn the_table_is_bounded_and_what_does_not_fit_shares_an_entry() {
         limiter.wrong_key(net(n), now);
     });
     assert_eq!(limiter.lock().networks.len(), MAX_NETWORKS);
-    assert!(limiter.wrong_key(net(many), now), "500 others were wrong");
+    assert!(limiter.wrong_key(net(many), now).is_some(), "500 others were wrong");
     // Quiet networks lose their entries, and their failures are reported all the same.
-    let later = now + Duration::from_secs(3);
-    assert!(!limiter.wrong_key(net(many), later));
+    let later = now + WINDOW;
+    assert_eq!(limiter.wrong_key(net(many), later), None);
     assert_eq!(limiter.lock().networks.len(), 1);
     let report = limiter.report().unwrap();
     assert_eq!(report.failures, u64::from(many) + 2);

@@ -7,6 +7,7 @@
 //!          ├─ pairs      the key pairs that are valid, and the client of each
 //!          ├─ uses       when each was used last
 //!          ├─ accounts   the accounts, and which of them a request chooses
+//!          ├─ rates      how many requests each may make in a second
 //!          ├─ oidc       access tokens, and the keys of their issuers
 //!          ├─ account_rates  the requests of each account in a second
 //!          └─ limiter    the bound on wrong passwords and keys
@@ -25,6 +26,7 @@ mod oidc;
 mod origin;
 mod pairs;
 mod presented;
+mod rates;
 mod sessions;
 mod site;
 mod tries;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::accounts::KnownAccounts;
 use super::caller::Caller;
 use super::origin::Origin;
+use super::rates::{Buckets, Limits, Rates};
 use crate::model::Millis;
 use crate::model::credential::{Credential, HOUR_MS, KeyUse, OldSecret};
 use crate::model::key_terms::KeyTerms;
@@ -21,6 +22,8 @@ pub(super) struct Pairs {
     pub(super) operator_sessions_from: Option<Millis>,
     /// The accounts of the same moment.
     pub(super) accounts: Arc<KnownAccounts>,
+    /// The requests of keys, as they were counted so far.
+    pub(super) buckets: Buckets,
 }
 
 impl Pairs {
@@ -51,6 +54,8 @@ pub(super) struct Pair {
     pub(super) last_hour: Option<i64>,
     /// Sessions that were begun with it up to this instant are over.
     pub(super) sessions_from: Option<Millis>,
+    /// How many requests it may make.
+    pub(super) limits: Limits,
 }
 
 #[cfg(test)]
@@ -66,6 +71,7 @@ impl Default for Pair {
             terms: row.terms,
             last_hour: None,
             sessions_from: None,
+            limits: Limits::default(),
         }
     }
 }
@@ -87,19 +93,23 @@ impl Pair {
 }
 
 /// The valid pairs of all credentials, with the ends of their sessions. An archived credential may
-/// lie between a key and its root.
+/// lie between a key and its root. `buckets` are those so far; the result has those from now on.
 pub(super) fn pairs_of(
     rows: Vec<Credential>,
     ended: &HashMap<u64, Millis>,
-) -> HashMap<String, Pair> {
+    buckets: &Buckets,
+) -> (HashMap<String, Pair>, Buckets) {
     let roots = roots(&rows);
+    let rates = Rates::of(&rows, &roots, buckets);
     let open = rows.into_iter().filter(|row| !row.archived);
-    open.map(|row| {
+    let by_key = open.map(|row| {
         let reach = Arc::new(row.reach());
         let Credential { id, api_key, verifier, old_secret, terms, last_use, .. } = row;
+        let root = roots.get(&id).copied().unwrap_or(id);
         let pair = Pair {
             id,
-            root: roots.get(&id).copied().unwrap_or(id),
+            root,
+            limits: rates.limits(id, root),
             verifier,
             old_secret,
             terms,
@@ -108,8 +118,8 @@ pub(super) fn pairs_of(
             sessions_from: ended.get(&id).copied(),
         };
         (api_key, pair)
-    })
-    .collect()
+    });
+    (by_key.collect(), rates.into_buckets())
 }
 
 /// The root of each credential's tree. A credential whose parent does not exist is a root; the
@@ -163,7 +173,7 @@ mod tests {
             row(9, Some(10), false),
             row(10, Some(4), false),
         ];
-        let pairs = pairs_of(rows, &HashMap::from([(3, 77)]));
+        let (pairs, _) = pairs_of(rows, &HashMap::from([(3, 77)]), &Buckets::new());
         let mut found: Vec<_> = pairs.values().map(|pair| (pair.id, pair.root)).collect();
         found.sort_unstable();
         let wanted = [(1, 1), (3, 1), (4, 4), (5, 5), (6, 5), (7, 5), (9, 4), (10, 4)];
@@ -186,7 +196,8 @@ mod tests {
             allowed: vec!["10.0.0.0/8".parse().unwrap()],
             ..KeyTerms::default()
         };
-        let pairs = pairs_of(vec![Credential { terms, ..row(7, None, false) }], &HashMap::new());
+        let row = Credential { terms, ..row(7, None, false) };
+        let (pairs, _) = pairs_of(vec![row], &HashMap::new(), &Buckets::new());
         let caller = |now, address: &str| {
             let address = Some(address.parse().unwrap());
             pairs["7"].caller(&Origin { now, address, network: None })
@@ -200,9 +211,10 @@ mod tests {
     #[test]
     fn a_use_is_new_where_the_cluster_knows_of_none_in_that_hour() {
         let last_use = Some(LastUse { hour: 5, from: None });
-        let pairs = pairs_of(
+        let (pairs, _) = pairs_of(
             vec![row(1, None, false), Credential { last_use, ..row(2, None, false) }],
             &HashMap::new(),
+            &Buckets::new(),
         );
         let new = |key: &str, hour: i64| {
             let used = pairs[key].new_use(&Origin::new(hour * HOUR_MS + 7, None));

@@ -128,8 +128,8 @@ impl Sessions {
         headers: &HeaderMap,
         (origin, cluster): (&Origin, &Cluster),
     ) -> Result<Result<HeaderValue, AuthError>, cluster::Error> {
-        if !self.tries.admit(&login.name, origin.now) {
-            return Ok(Err(AuthError::Limited(CredentialKind::Password)));
+        if let Err(refused) = self.tries.admit(&login.name, origin.now) {
+            return Ok(Err(refused));
         }
         let Some((kind, shown)) = shown(login, headers) else {
             return Ok(Err(AuthError::Wrong(CredentialKind::Password)));
@@ -181,12 +181,12 @@ impl Sessions {
         is_new
     }
 
-    /// The session of a request, if it has one that is valid.
+    /// The session of a request, if it has one that is valid. It counts as a request of its key.
     pub async fn session(
         &self,
         headers: &HeaderMap,
         (origin, cluster): (&Origin, &Cluster),
-    ) -> Result<Option<Session>, cluster::Error> {
+    ) -> Result<Option<Result<Session, AuthError>>, cluster::Error> {
         let Some(text) = cookie(headers, &self.cookie) else { return Ok(None) };
         let Some(ticket) = self.open(text, purpose::SESSION, origin.now) else { return Ok(None) };
         let pairs = self.auth.pairs(cluster).await?;
@@ -241,8 +241,8 @@ impl Sessions {
 fn valid(
     ticket: &Ticket,
     pairs: &Pairs,
-    open: impl FnOnce(&Pair) -> Option<Caller>,
-) -> Option<Session> {
+    open: impl FnOnce(&Pair) -> Option<Result<Caller, AuthError>>,
+) -> Option<Result<Session, AuthError>> {
     let issued = ticket.issued.unwrap_or(ticket.expires - SESSION_SECONDS * 1_000);
     let ended = pairs.sessions_from(ticket.key.as_deref());
     let life = SessionLife { issued, expires: ticket.expires };
@@ -251,10 +251,10 @@ fn valid(
         return None;
     }
     let caller = match &ticket.key {
-        None => Caller::Operator,
+        None => Ok(Caller::Operator),
         Some(key) => open(pairs.by_key.get(key)?)?,
     };
-    Some(Session { caller, life })
+    Some(caller.map(|caller| Session { caller, life }))
 }
 
 fn seal(keys: &Keys, ticket: &Ticket, purpose: &'static str) -> String {
@@ -359,7 +359,7 @@ mod tests {
             issued,
             id: 1,
         };
-        let caller = |pair: &Pair| pair.caller(&Origin::new(6_000, None));
+        let caller = |pair: &Pair| pair.caller(&Origin::new(6_000, None)).map(Ok);
         let holds = |ticket: &Ticket, pairs: &Pairs| valid(ticket, pairs, caller).is_some();
         for key in [None, Some("k")] {
             let ended = |at: Millis| {
@@ -370,7 +370,6 @@ mod tests {
             assert!(!holds(&ticket(key, Some(5_000)), &ended(5_000)));
             assert!(!holds(&ticket(key, None), &ended(5_000)), "of an earlier version");
             assert!(holds(&ticket(key, None), &ended(4_999)), "of an earlier version");
-            // The other's sessions are not concerned.
             let other =
                 if key.is_some() { pairs(None, Some(9_000)) } else { pairs(Some(9_000), None) };
             assert!(holds(&ticket(key, Some(5_000)), &other));

@@ -3,7 +3,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use super::check_error::AuthError;
+use super::limiter::CredentialKind;
 use crate::model::Millis;
 
 /// The tries of one name within a minute.
@@ -25,21 +28,28 @@ struct Counted {
 pub(super) struct Tries(Mutex<Counted>);
 
 impl Tries {
-    /// Says whether a name may try once more, and counts the try.
-    pub(super) fn admit(&self, name: &str, now: Millis) -> bool {
+    /// Counts a try of a name.
+    ///
+    /// # Errors
+    ///
+    /// `Limited` where it may not try once more, with the rest of the minute.
+    pub(super) fn admit(&self, name: &str, now: Millis) -> Result<(), AuthError> {
         let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let minute = now.div_euclid(MINUTE);
         if counted.minute != minute {
             *counted = Counted { minute, ..Counted::default() };
         }
+        let rest = (MINUTE - now.rem_euclid(MINUTE)).unsigned_abs();
+        let (kind, wait) = (CredentialKind::Password, Duration::from_millis(rest));
+        let limited = Err(AuthError::Limited { kind, wait });
         if counted.all >= OF_NODE {
-            return false;
+            return limited;
         }
         let own = counted.names.entry(name.to_owned()).or_default();
         *own += 1;
         let admitted = *own <= OF_NAME;
         counted.all += u32::from(admitted);
-        admitted
+        if admitted { Ok(()) } else { limited }
     }
 
     /// Takes back the tries of a name that was right.
@@ -57,7 +67,8 @@ mod tests {
     #[test]
     fn a_name_has_ten_tries_a_minute_and_the_node_three_hundred() {
         let tries = Tries::default();
-        let admitted = |name: &str, n: u32, now| (0..n).filter(|_| tries.admit(name, now)).count();
+        let admitted =
+            |name: &str, n: u32, now| (0..n).filter(|_| tries.admit(name, now).is_ok()).count();
         assert_eq!(admitted("a", 50, 0), 10);
         assert_eq!(admitted("b", 1, 0), 1, "another name is not limited by it");
         assert_eq!(admitted("a", 50, MINUTE), 10, "the next minute");

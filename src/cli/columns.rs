@@ -71,6 +71,7 @@ pub(super) const CREDENTIALS: &[ComputedColumn] = &[
     ComputedColumn { title: "expires", cell: |c| cell(c, &["expiresAt"]), wide: false },
     ComputedColumn { title: "projects", cell: |c| list(&c["projects"]), wide: false },
     ComputedColumn { title: "allowed ips", cell: |c| list(&c["allowedIps"]), wide: true },
+    ComputedColumn { title: "per second", cell: |c| cell(c, &["ratePerSecond"]), wide: true },
     ComputedColumn { title: "last used", cell: |c| cell(c, &["lastUsedAt"]), wide: false },
     ComputedColumn { title: "used from", cell: |c| cell(c, &["lastUsedFrom"]), wide: true },
     ComputedColumn { title: "created", cell: |c| cell(c, &["dateCreated"]), wide: false },

@@ -54,6 +54,9 @@ pub struct Credential {
     /// The numbers of the projects that it reaches, such as 1,2; without it all
     #[arg(long, value_name = "PROJECT", value_delimiter = ',')]
     projects: Vec<u64>,
+    /// The most requests that it may make in a second, at each node
+    #[arg(long, value_name = "PER_SECOND")]
+    rate: Option<u32>,
 }
 
 /// Flags of `create project`.
@@ -65,6 +68,10 @@ pub struct Project {
     /// A description
     #[arg(long)]
     description: String,
+    /// Where its jobs may call, such as https://*.example.com:443; without it wherever the nodes
+    /// allow
+    #[arg(long, value_name = "TARGET", value_delimiter = ',')]
+    allowed_targets: Vec<String>,
 }
 
 /// Flags of `create executor`.
@@ -128,7 +135,10 @@ pub(super) async fn run(
     match command {
         CreateCommand::Credential(flags) => credential(flags, client, output).await,
         CreateCommand::Project(flags) => {
-            let body = json!({ "name": flags.name, "description": flags.description });
+            let mut body = json!({ "name": flags.name, "description": flags.description });
+            if !flags.allowed_targets.is_empty() {
+                body["allowedTargets"] = flags.allowed_targets.clone().into();
+            }
             let envelope = client.post("/projects", &body).await?;
             let record = std::slice::from_ref(&envelope["data"]);
             output.records(&envelope, record, PROJECTS)
@@ -166,6 +176,9 @@ async fn credential(flags: &Credential, client: &Client, output: Output) -> anyh
     }
     if !flags.projects.is_empty() {
         body.insert("projects".to_owned(), flags.projects.clone().into());
+    }
+    if let Some(rate) = flags.rate {
+        body.insert("ratePerSecond".to_owned(), rate.into());
     }
     if let Some(text) = &flags.expires {
         body.extend([expiry(text)?]);

@@ -30,6 +30,7 @@ use crate::model::attempt::{AttemptRecord, JournalEntry, SkipReason, Verdict};
 use crate::model::delivery::Overlap;
 use crate::model::job::JobDefinition;
 use crate::model::key_terms::KeyTerms;
+use crate::model::project::ProjectSettings;
 use crate::model::result_code::ResultCode;
 use crate::model::target::{Executor, HttpTarget};
 
@@ -61,8 +62,6 @@ impl Command {
         match self {
             Self::Init { .. }
             | Self::Tick
-            | Self::CreateProject(_)
-            | Self::UpdateProject(_)
             | Self::DeleteProject { .. }
             | Self::ActivateJobs { .. }
             | Self::DiscardJobs { .. }
@@ -84,6 +83,8 @@ impl Command {
             | Self::Retire { .. }
             | Self::Drain { .. }
             | Self::Recover { .. } => 1,
+            Self::CreateProject(new) => of_settings_of_project(&new.settings),
+            Self::UpdateProject(edit) => edit.settings.as_ref().map_or(1, of_settings_of_project),
             Self::Record(batch) => batch.entries.iter().map(of_entry).max().unwrap_or(1),
             Self::CreateJobs(new) => new.definitions.iter().map(of_definition).max().unwrap_or(1),
             Self::UpdateJob(edit) => of_definition(&edit.definition),
@@ -94,13 +95,7 @@ impl Command {
                 of_executor(executor)
             }
             // An older program would make a key without its terms, which could do more.
-            Self::CreateCredential(new) => {
-                if new.terms.are_default() {
-                    1
-                } else {
-                    of_terms(&new.terms)
-                }
-            }
+            Self::CreateCredential(new) => of_terms(&new.terms),
             Self::Once { command, .. } => command.level(),
             Self::ForVersion { command, .. } | Self::ByClient { command, .. } => {
                 command.level().max(2)
@@ -112,7 +107,9 @@ impl Command {
             | Self::DeleteTemplate { .. }
             | Self::TerminateJob { .. }
             | Self::EndSessions { .. } => 5,
-            Self::ChangeCredential { edit, .. } => of_terms(&edit.to).max(of_terms(&edit.from)),
+            Self::ChangeCredential { edit, .. } => {
+                of_terms(&edit.to).max(of_terms(&edit.from)).max(6)
+            }
             Self::RotateCredential { .. } | Self::TouchCredentials(_) => 6,
             Self::Within { command, .. } => command.level().max(REACH_LEVEL),
             Self::CreateAccount(_)
@@ -125,10 +122,21 @@ impl Command {
     }
 }
 
-/// The level of a key's terms: an older program would drop its projects, and make a key that
-/// reaches all.
+/// The level of the terms of a key: an older program would not hold the key to its rate, and would
+/// drop its projects, so that it reaches all.
 fn of_terms(terms: &KeyTerms) -> u32 {
-    if terms.projects.is_some() { REACH_LEVEL } else { 6 }
+    if terms.rate.is_some() || terms.projects.is_some() {
+        REACH_LEVEL
+    } else if terms.are_default() {
+        1
+    } else {
+        6
+    }
+}
+
+/// The level of a project's settings: an older program would call where its list does not allow.
+fn of_settings_of_project(settings: &ProjectSettings) -> u32 {
+    if settings.allowed_targets.is_empty() { 1 } else { 7 }
 }
 
 /// The level of a journal's entry. A node that makes results of a newer kind does so only in a
@@ -214,7 +222,7 @@ fn names_template(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::CreateJobs;
+    use crate::command::{CreateJobs, ProjectEdit};
     use crate::model::credential::Credential;
     use crate::model::key_terms::TermsEdit;
     use crate::model::reach::Reach;
@@ -243,17 +251,40 @@ mod tests {
         assert_eq!(new(named.clone()).level(), 6);
         assert_eq!(once(new(named).by_client(Some(7))).level(), 6);
         let bound = KeyTerms { projects: Some(vec![1]), ..KeyTerms::default() };
-        assert_eq!(new(bound.clone()).level(), 7);
+        let limited = KeyTerms { rate: Some(5), ..KeyTerms::default() };
+        assert_eq!((new(bound.clone()).level(), new(limited.clone()).level()), (7, 7));
         let edit = |from, to| {
             let edit = Box::new(TermsEdit { from, to, archived: None });
             Command::ChangeCredential { id: 1, edit, by: None }.level()
         };
         let any = KeyTerms::default;
         assert_eq!([edit(any(), any()), edit(bound.clone(), any()), edit(any(), bound)], [6, 7, 7]);
+        assert_eq!(edit(any(), limited), 7);
         assert_eq!(Command::Tick.within(&Reach::all()).level(), 1);
         assert_eq!(Command::Tick.within(&Reach::of_account(2)).level(), 7);
         let rotate = Command::RotateCredential { id: 1, verifier: Vec::new(), overlap: 0 };
         assert_eq!((rotate.level(), Command::TouchCredentials(Vec::new()).level()), (6, 6));
+    }
+
+    #[test]
+    fn a_list_of_targets_is_for_programs_that_hold_calls_to_it() {
+        let with = |allowed: &[&str]| ProjectSettings {
+            allowed_targets: allowed.iter().map(|text| text.parse().unwrap()).collect(),
+            ..ProjectSettings::default()
+        };
+        let change = |settings| {
+            Command::UpdateProject(ProjectEdit {
+                id: 1,
+                expect: None,
+                name: None,
+                description: None,
+                settings,
+                action: None,
+                by: None,
+            })
+        };
+        assert_eq!((change(None).level(), change(Some(with(&[]))).level()), (1, 1));
+        assert_eq!(change(Some(with(&["https://a.example"]))).level(), 7);
     }
 
     #[test]

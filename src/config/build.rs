@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::layers::{self, Layers};
 use super::reader::Reader;
 use super::values::join_host_port;
-use super::{Config, Error, LoadOptions, Secrets, oidc, replica, replicas};
+use super::{Config, Error, LoadOptions, Secrets, oidc, replica, replicas, targets};
 
 /// Below this a peer on the same machine cannot answer in time when the machine is busy.
 const MIN_PEER_TIMEOUT_MS: u64 = 100;
@@ -69,6 +69,7 @@ pub(super) fn build(layers: Layers, options: &LoadOptions) -> Result<Config, Err
         auth_username: r.secret("AuthUsername")?,
         auth_password: r.secret("AuthPassword")?,
     };
+    let (target_policy, allowed_targets) = targets::read(&r)?;
     r.warn_of_open_file();
 
     Ok(Config {
@@ -113,6 +114,8 @@ pub(super) fn build(layers: Layers, options: &LoadOptions) -> Result<Config, Err
         payload_max_bytes: r.bytes("HTTPExecutorPayloadMaxSizeMb", true)? as usize,
         refuse_loopback_targets: r.boolean("RefuseLoopbackTargets")?,
         refuse_private_targets: r.boolean("RefusePrivateTargets")?,
+        target_policy,
+        allowed_targets,
         egress_proxy: r.egress_proxy()?,
         max_memory: (max_memory > 0).then_some(max_memory),
         execution_log_fetch_fan_in: r.count::<u32>("ExecutionLogFetchFanIn", 1)? as usize,
@@ -126,6 +129,7 @@ pub(super) fn build(layers: Layers, options: &LoadOptions) -> Result<Config, Err
         event_buffer: r.bytes("EventBufferMb", true)? as usize,
         max_connections: r.count_from("MaxConnections", Config::LEAST_CONNECTIONS)? as usize,
         connections_per_address: limit(r.count("ConnectionsPerAddress", 0)?).map(|n| n as usize),
+        api_rate_per_second: limit(r.count("ApiRatePerSecond", 0)?),
         allowed_origin: (!origin.is_empty()).then_some(origin),
         metrics_auth: r.boolean("MetricsAuth")?,
         require_key_scopes: r.boolean("RequireKeyScopes")?,

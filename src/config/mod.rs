@@ -6,7 +6,7 @@
 //!              layers.rs: which value counts, and its origin (files.rs: secrets in files;
 //!              simple_scheduler.rs: what its variables mean where none of these says anything)
 //!                                   |
-//!              build.rs, reader.rs, replicas.rs, oidc.rs: types, ranges, lists
+//!              build.rs, reader.rs, replicas.rs, oidc.rs, targets.rs: types, ranges, lists
 //!                                   v
 //!                                Config (values.rs)
 //! ```
@@ -30,6 +30,7 @@ mod replica;
 mod replicas;
 mod settings;
 mod simple_scheduler;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -43,6 +44,7 @@ pub use options::LoadOptions;
 pub use origin::Origin;
 pub use replica::{Replica, check_addresses};
 pub use settings::{MASK, Setting, settings};
+pub use targets::TargetPolicy;
 pub use values::{Config, Secrets};
 
 pub use crate::telemetry::{LogFormat, LogLevel};

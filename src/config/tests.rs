@@ -3,6 +3,7 @@
 mod nodes;
 mod oidc;
 mod secrets;
+mod targets;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use url::Url;
 use zeroize::ZeroizeOnDrop;
 
-use super::{EgressProxy, OidcIssuer, Replica};
+use super::{EgressProxy, OidcIssuer, Replica, TargetPolicy};
 use crate::model::NodeId;
+use crate::model::target_pattern::TargetPattern;
 use crate::telemetry::{LogFormat, LogLevel};
 
 /// `SecretKey`, `AuthUsername` and `AuthPassword` where the environment or `config.yml` gives
@@ -121,6 +122,10 @@ pub struct Config {
     pub refuse_loopback_targets: bool,
     /// `RefusePrivateTargets`: refuses callbacks to private networks.
     pub refuse_private_targets: bool,
+    /// `TargetPolicy`: the rule of where callbacks may go.
+    pub target_policy: TargetPolicy,
+    /// `AllowedTargets`: where they may go beside that.
+    pub allowed_targets: Vec<TargetPattern>,
     /// `EgressProxy`: the proxy that callbacks leave by.
     pub egress_proxy: Option<EgressProxy>,
     /// `MaxMemory`, in bytes; `None`: no limit.
@@ -147,6 +152,8 @@ pub struct Config {
     pub max_connections: usize,
     /// `ConnectionsPerAddress`: of one address to the API, without a credential; `None`: no limit.
     pub connections_per_address: Option<usize>,
+    /// `ApiRatePerSecond`: requests of one API key that has no rate of its own; `None`: no limit.
+    pub api_rate_per_second: Option<u32>,
     /// `AllowedOrigin`: the value of `Access-Control-Allow-Origin`.
     pub allowed_origin: Option<String>,
     /// `MetricsAuth`: `/metrics` answers the operator only.

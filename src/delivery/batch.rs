@@ -7,6 +7,7 @@ use crate::model::attempt::occurrence_id;
 use crate::model::job::JobDefinition;
 use crate::model::run::Occurrence;
 use crate::model::shard::ShardId;
+use crate::model::target_pattern::TargetPattern;
 use crate::model::{JobId, Millis};
 
 /// The parts of an execution id that all occurrences of a batch have in common.
@@ -78,4 +79,6 @@ pub struct Labels<'a> {
     pub request_id: &'a str,
     /// The present scheduler time.
     pub now: Millis,
+    /// Where jobs of the project may call; `None` for everywhere that the node allows.
+    pub allowed: Option<&'a Arc<[TargetPattern]>>,
 }

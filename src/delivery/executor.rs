@@ -55,6 +55,7 @@ use crate::model::Millis;
 use crate::model::call_target::CallTarget;
 use crate::model::job::JobDefinition;
 use crate::model::run_terms::BusKind;
+use crate::model::target_pattern::TargetAddress;
 
 /// An executor: everything that is to be known about one kind of target.
 pub trait Executor: Send + Sync + 'static {
@@ -103,6 +104,12 @@ pub trait Executor: Send + Sync + 'static {
     /// Where calls to a target go. Asked once for each target and read of the store. It has an
     /// answer to any settings; jobs of a target at which it panics are put off.
     fn address(&self, target: &CallTarget) -> Address;
+
+    /// The address that calls to a target go to, as it is written, for the rules of where jobs of a
+    /// project may call; `None` where nothing is called, and for settings that cannot be read.
+    fn call_address(&self, _target: &CallTarget) -> Option<TargetAddress> {
+        None
+    }
 
     /// Whether jobs of a target share a request. As with [`Executor::address`], there is an answer
     /// to any settings.
@@ -201,6 +208,8 @@ pub enum Fault {
     Unfit,
     /// The value, or what is made of it, is too large (413).
     TooLarge,
+    /// The value is a target that calls must not go to (400).
+    NotAllowed,
 }
 
 impl Invalid {
@@ -212,6 +221,11 @@ impl Invalid {
     /// The error of a field whose value does not fit the rest.
     pub fn unfit(field: &'static str, message: impl Into<String>) -> Self {
         Self { fault: Fault::Unfit, ..Self::new(field, message) }
+    }
+
+    /// The error of a field whose value is a target that calls must not go to.
+    pub fn not_allowed(field: &'static str, message: impl Into<String>) -> Self {
+        Self { fault: Fault::NotAllowed, ..Self::new(field, message) }
     }
 
     /// The error of a field whose value is too large.

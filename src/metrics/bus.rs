@@ -49,9 +49,9 @@ struct Message {
 }
 
 impl BusMetrics {
-    /// Registers all of them.
-    pub(super) fn register(&self, registry: &mut Registry) {
-        registry.register(
+    /// Registers all of them, and those that name brokers apart.
+    pub(super) fn register(&self, registry: &mut Registry, of_hosts: &mut Registry) {
+        of_hosts.register(
             "bus_up",
             "Whether this node hears the workers at a broker: 1 or 0",
             self.up.clone(),
@@ -150,14 +150,17 @@ mod tests {
     fn brokers_are_up_or_down_and_bounded() {
         let metrics = BusMetrics::default();
         let mut registry = Registry::with_prefix("scheduler0");
-        metrics.register(&mut registry);
+        let mut of_hosts = Registry::with_prefix("scheduler0");
+        metrics.register(&mut registry, &mut of_hosts);
         for n in 0..MAX_BROKERS + 2 {
             metrics.set_up(&format!("amqp://{n}:5672"), n != 7);
         }
         metrics.message("status", "poison");
         metrics.reconnected();
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for registry in [&registry, &of_hosts] {
+            prometheus_client::encoding::text::encode(&mut text, registry).unwrap();
+        }
         for line in [
             "scheduler0_bus_up{broker=\"amqp://7:5672\"} 0\n",
             "scheduler0_bus_up{broker=\"amqp://8:5672\"} 1\n",

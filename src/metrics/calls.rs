@@ -60,6 +60,11 @@ impl CallSource {
         let _ = self.0.set(Box::new(source));
     }
 
+    /// The figures of all calls together.
+    pub(super) fn totals(&self) -> CallTotals {
+        CallTotals(self.clone())
+    }
+
     /// Reads the calls. The busiest destinations keep their names; the others are one, `other`.
     fn read(&self) -> Calls {
         let mut calls = self.0.get().map(|source| source()).unwrap_or_default();
@@ -81,6 +86,10 @@ impl CallSource {
         calls
     }
 }
+
+/// The figures of all calls together, which name no destination.
+#[derive(Clone, Debug)]
+pub(super) struct CallTotals(CallSource);
 
 impl Collector for CallSource {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
@@ -107,6 +116,13 @@ impl Collector for CallSource {
                 metric.encode_family(&labels)?.encode_gauge(&(value(destination) as i64))?;
             }
         }
+        Ok(())
+    }
+}
+
+impl Collector for CallTotals {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let calls = self.0.0.get().map(|source| source()).unwrap_or_default();
         let totals: [(&str, &str, u64); 3] = [
             ("hanging_calls", "Calls on their way for a second or more", calls.hanging),
             ("calls_max", "Calls that may be on their way at a time", calls.capacity),

@@ -37,9 +37,9 @@ struct Connected {
 }
 
 impl PublishMetrics {
-    /// Registers all of them.
-    pub(super) fn register(&self, registry: &mut Registry) {
-        registry.register(
+    /// Registers all of them, and those that name brokers apart.
+    pub(super) fn register(&self, registry: &mut Registry, of_hosts: &mut Registry) {
+        of_hosts.register(
             "amqp_published",
             "Messages of which a publish was tried, by broker and by what came of it",
             self.published.clone(),
@@ -111,7 +111,8 @@ mod tests {
     fn brokers_beyond_the_bound_are_counted_together() {
         let metrics = PublishMetrics::default();
         let mut registry = Registry::with_prefix("scheduler0");
-        metrics.register(&mut registry);
+        let mut of_hosts = Registry::with_prefix("scheduler0");
+        metrics.register(&mut registry, &mut of_hosts);
         for n in 0..MAX_DESTINATIONS + 2 {
             metrics.published(&format!("amqp://{n}:5672/"), "confirmed", 3);
         }
@@ -121,7 +122,9 @@ mod tests {
         metrics.confirmed(3, 2);
         metrics.connected(false);
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for registry in [&registry, &of_hosts] {
+            prometheus_client::encoding::text::encode(&mut text, registry).unwrap();
+        }
         for line in [
             "scheduler0_amqp_published_total{destination=\"amqp://7:5672/\",outcome=\"confirmed\"} 3",
             "scheduler0_amqp_published_total{destination=\"amqp://7:5672/\",outcome=\"returned\"} 1",

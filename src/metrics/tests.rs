@@ -15,7 +15,7 @@ fn a_batch_counts_each_of_its_jobs() {
     metrics.applied("tick", 2);
     metrics.applied("tick", 3);
     metrics.request(&axum::http::Method::GET, "/jobs/{id}", 404);
-    let text = metrics.encode();
+    let text = metrics.encode(true);
     for line in [
         "scheduler0_firing_lag_seconds_bucket{le=\"0.005\"} 99",
         "scheduler0_firing_lag_seconds_bucket{le=\"+Inf\"} 100",
@@ -34,7 +34,7 @@ fn a_batch_counts_each_of_its_jobs() {
 #[test]
 fn calls_are_read_when_they_are_asked_for() {
     let metrics = Metrics::new();
-    assert!(metrics.encode().contains("scheduler0_breaker_refused_total 0"));
+    assert!(metrics.encode(true).contains("scheduler0_breaker_refused_total 0"));
     let of = |name: String, in_flight, open| Destination {
         name,
         in_flight,
@@ -50,7 +50,7 @@ fn calls_are_read_when_they_are_asked_for() {
         let (hanging, capacity, over_share) = (5, 90, true);
         Calls { destinations, refused: 7, own_errors, hanging, capacity, over_share }
     });
-    let text = metrics.encode();
+    let text = metrics.encode(true);
     for line in [
         "scheduler0_breaker_open{destination=\"http://a:80\"} 1",
         "scheduler0_breaker_refused_total 7",
@@ -90,7 +90,7 @@ fn each_metric_is_documented_and_each_documented_one_is_there() {
     }]);
     metrics.runs.ended("emails", "completed", "reported");
     metrics.jobs.set(&[("active", 1)]);
-    let text = metrics.encode();
+    let text = metrics.encode(true);
     let kind = |line: &str| {
         let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
         let total = if kind == "counter" { "_total" } else { "" };

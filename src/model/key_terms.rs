@@ -1,5 +1,5 @@
-//! The terms of a key: its name, what it may be used for, until when, and from where. `api` reads
-//! them, `command::apply` judges who may give them, `auth` holds requests to them.
+//! The terms of a key: its name, what it may be used for, until when, from where, and how often.
+//! `api` reads them, `command::apply` judges who may give them, `auth` holds requests to them.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -32,6 +32,9 @@ pub struct KeyTerms {
     /// level 7.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub projects: Option<Vec<ProjectId>>,
+    /// The most requests in a second, on each node by itself; `None` for that of the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
 }
 
 /// What terms allow that those of the key do not that would give them.
@@ -49,6 +52,8 @@ pub enum Excess {
     Projects(Vec<ProjectId>),
     /// Scopes on the cluster, which only a key that reaches all projects has.
     ClusterOfProjects(Scopes),
+    /// More requests in a second than the giver's own.
+    Rate(u32),
 }
 
 /// The change of the terms of a key: from what they were when the change was made.
@@ -103,6 +108,11 @@ impl KeyTerms {
         {
             return Some(Excess::Expiry(end));
         }
+        if let Some(rate) = giver.rate
+            && self.rate.is_none_or(|own| own > rate)
+        {
+            return Some(Excess::Rate(rate));
+        }
         let within = |own| giver.allowed.iter().any(|network| network.includes(own));
         let wider = self.allowed.is_empty() || !self.allowed.iter().all(within);
         if !giver.allowed.is_empty() && wider {
@@ -135,6 +145,9 @@ impl fmt::Display for Excess {
             Self::Expiry(end) => {
                 write!(f, "its own end is {}, and expiresAt must not be later", rfc3339(*end))
             }
+            Self::Rate(rate) => {
+                write!(f, "its own rate is {rate}, and ratePerSecond must not be more")
+            }
             Self::Networks(own) => {
                 let own: Vec<_> = own.iter().map(ToString::to_string).collect();
                 write!(f, "allowedIps must lie within its own: {}", own.join(", "))
@@ -164,6 +177,23 @@ mod tests {
             expires,
             allowed: allowed.iter().map(|text| text.parse().unwrap()).collect(),
             projects: None,
+            rate: None,
+        }
+    }
+
+    #[test]
+    fn a_key_gives_no_more_requests_in_a_second_than_it_has() {
+        let of = |rate| KeyTerms { rate, ..KeyTerms::default() };
+        for (giver, given, excess) in [
+            (None, None, false),
+            (None, Some(1_000), false),
+            (Some(10), Some(10), false),
+            (Some(10), Some(1), false),
+            (Some(10), Some(11), true),
+            (Some(10), None, true),
+        ] {
+            let found = of(given).beyond(&of(giver));
+            assert_eq!(found, excess.then_some(Excess::Rate(10)), "{giver:?} {given:?}");
         }
     }
 

@@ -40,6 +40,7 @@ pub mod scope;
 pub mod scope_words;
 pub mod shard;
 pub mod target;
+pub mod target_pattern;
 pub mod target_text;
 pub mod task;
 pub mod template;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::delivery::Delivery;
 use super::target::SigningSecret;
+use super::target_pattern::TargetPattern;
 use super::{Millis, ProjectId};
 
 /// A project, as stored and as served (the api chooses the casing).
@@ -39,4 +40,7 @@ pub struct ProjectSettings {
     /// The secrets that sign the callbacks of its jobs; at most two, the newest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub signing: Vec<SigningSecret>,
+    /// Where its jobs may call, within what a node allows; none for all of that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed_targets: Vec<TargetPattern>,
 }

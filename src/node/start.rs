@@ -125,7 +125,7 @@ impl Node {
             .unwrap_or_else(|e| Err(Error::Runtime(std::io::Error::other(e))))?;
 
         let mut tasks = started.tasks;
-        let mut auth = Auth::new(keys.clone());
+        let mut auth = Auth::new(keys.clone()).with_rate(config.api_rate_per_second);
         if let Some(oidc) = oidc {
             tasks.push(tokio::spawn(Arc::clone(&oidc).follow()));
             auth = auth.with_oidc(oidc);

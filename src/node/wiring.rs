@@ -32,7 +32,7 @@ use crate::delivery::registry::Registry;
 use crate::events::{EventFeed, RateFeed};
 use crate::executor;
 use crate::executor::guard::TargetGuard;
-use crate::executor::member_guard::{MemberGuard, Source};
+use crate::executor::member_guard::{MemberGuard, OwnAddresses, Source};
 use crate::executor::raft_addresses::RaftAddresses;
 use crate::gateway::{self, ClusterSupervisors, Gateway, OwnReplica};
 use crate::journal::{self, Journal};
@@ -81,13 +81,18 @@ pub(super) struct Started {
     pub(super) tasks: Vec<JoinHandle<()>>,
 }
 
-/// The Raft addresses of the members as this node knows them, and its own.
-fn members(cluster: &Cluster, own: &str) -> Source {
-    let (cluster, own) = (cluster.clone(), own.to_owned());
+/// The addresses of the members as this node knows them, and its own.
+fn members(cluster: &Cluster, config: &Config) -> Source {
+    let (cluster, raft) = (cluster.clone(), config.raft_address.clone());
+    let api = format!("http://{}", config.listen_address());
     Arc::new(move || {
         let members = cluster.members();
-        let addresses = members.iter().map(|(_, member)| member.raft_address.as_str());
-        RaftAddresses::new(addresses.chain([own.as_str()]))
+        let of_raft = members.iter().map(|(_, member)| member.raft_address.as_str());
+        let of_apis = members.iter().map(|(_, member)| member.address.as_str());
+        OwnAddresses {
+            raft: RaftAddresses::new(of_raft.chain([raft.as_str()])),
+            apis: RaftAddresses::of_urls(of_apis.chain([api.as_str()])),
+        }
     })
 }
 
@@ -110,7 +115,7 @@ impl Wiring {
             payload_max_bytes: config.payload_max_bytes,
             max_idle: self.shares.idle,
             guard: TargetGuard::of(config),
-            member_guard: Arc::new(MemberGuard::new(members(&cluster, &config.raft_address))),
+            member_guard: Arc::new(MemberGuard::new(members(&cluster, config))),
             proxy: config.egress_proxy.clone(),
             ..executor::Options::default()
         };

@@ -41,9 +41,20 @@ pub(crate) async fn enter(State(ui): Ui, mut request: Request, next: Next) -> Re
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let origin = Origin::new(ui.app.now(), request.extensions().get());
-    let found = ui.sessions.session(request.headers(), (&origin, &ui.app.cluster)).await;
+    let found = if request.uri().path().starts_with(assets::FOLDER) {
+        // It is the same for everybody, and does not count as a request of a key.
+        Ok(None)
+    } else {
+        ui.sessions.session(request.headers(), (&origin, &ui.app.cluster)).await
+    };
     let (session, failed) = match found {
-        Ok(session) => (session, None),
+        Ok(found) => match found.transpose() {
+            Ok(session) => (session, None),
+            Err(_) => {
+                ui.app.metrics.rate_limited.inc();
+                (None, Some(PageError::rate_limited()))
+            }
+        },
         Err(error) => (None, Some(PageError::from(error))),
     };
     let caller = session.as_ref().map(|session| session.caller.clone());

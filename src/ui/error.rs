@@ -49,6 +49,16 @@ impl PageError {
         }
     }
 
+    /// 429 for a request of a key that made as many as it may.
+    pub(crate) fn rate_limited() -> Self {
+        Self {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            title: "Too much at a time",
+            text: "The key of this session makes more requests than it may.".to_owned(),
+            hint: "Nothing was changed. Close some tabs, or wait a moment and try again.",
+        }
+    }
+
     /// 400 for a form that cannot be read.
     pub(crate) fn bad_form(text: impl Into<String>) -> Self {
         Self {
@@ -78,7 +88,7 @@ impl PageError {
 impl From<Error> for PageError {
     fn from(error: Error) -> Self {
         let (status, title, hint) = match error.kind() {
-            ErrorKind::Malformed | ErrorKind::Invalid => {
+            ErrorKind::Malformed | ErrorKind::Invalid | ErrorKind::TargetNotAllowed => {
                 (StatusCode::BAD_REQUEST, "This is not valid", "Nothing was changed.")
             }
             ErrorKind::Unprocessable | ErrorKind::Payload | ErrorKind::KeyReused => (

@@ -165,6 +165,7 @@ pub(crate) fn refused_status(error: &Error) -> Result<StatusCode, PageError> {
         error.kind(),
         ErrorKind::Malformed
             | ErrorKind::Invalid
+            | ErrorKind::TargetNotAllowed
             | ErrorKind::Unprocessable
             | ErrorKind::Payload
             | ErrorKind::Conflict

@@ -74,7 +74,7 @@ pub(crate) async fn sign_in(
         Err(refused) => refused,
     };
     let (kind, result, status, text) = match refused {
-        AuthError::Limited(kind) => (
+        AuthError::Limited { kind, .. } => (
             Some(kind),
             "limited",
             StatusCode::TOO_MANY_REQUESTS,
@@ -82,6 +82,11 @@ pub(crate) async fn sign_in(
         ),
         AuthError::Wrong(kind) => {
             (Some(kind), "wrong", StatusCode::UNAUTHORIZED, "The name or the secret is wrong.")
+        }
+        AuthError::Rate { .. } => {
+            ui.app.metrics.rate_limited.inc();
+            let text = "This key makes more requests than it may. Try again in a moment.";
+            (None, "limited", StatusCode::TOO_MANY_REQUESTS, text)
         }
         // A form has no headers with other credentials.
         AuthError::Missing | AuthError::Ambiguous | AuthError::Token(_) => {

@@ -43,6 +43,7 @@ mod schedule;
 mod signals;
 mod snapshots;
 mod templates;
+mod threats;
 mod tiny_node;
 mod tls;
 mod ui;

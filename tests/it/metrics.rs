@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::harness::TestCluster;
+use crate::harness::{TestCluster, client_of};
 
 /// The metrics as the operator reads them.
 async fn metrics(cluster: &TestCluster) -> String {
@@ -82,6 +82,54 @@ async fn with_metrics_auth_it_answers_the_operator_alone() {
         let answer = stranger.get(cluster.url(1, path)).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn destinations_are_named_only_to_who_may_read_the_cluster() {
+    let cluster = TestCluster::start(1).await;
+    let project = cluster.project(1, "named").await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = silent.local_addr().unwrap().to_string();
+    let job = json!({"projectId": project, "after": 0, "data": "x", "retryMax": 0,
+        "callbackUrl": format!("http://{host}/")});
+    cluster.jobs(1, &job).await;
+    // It takes the call and never answers, so that the call is under way from now on.
+    let call = tokio::time::timeout(crate::harness::PATIENCE, silent.accept()).await.unwrap();
+    let scrape = async |headers: &[(&'static str, &str)]| {
+        let client = client_of(headers);
+        let answer = client.get(cluster.url(1, "/metrics")).send().await.unwrap();
+        (answer.status(), answer.text().await.unwrap())
+    };
+    let mut keys = Vec::new();
+    for scopes in [json!(["cluster:read"]), json!(["jobs:read"])] {
+        let (status, made) =
+            cluster.post(1, "/api/v1/credentials", &json!({"scopes": scopes})).await;
+        assert_eq!(status, 201, "{made}");
+        let text = |name: &str| made["data"][name].as_str().unwrap().to_owned();
+        keys.push((text("apiKey"), text("apiSecret")));
+    }
+    let [reader, other] = &keys[..] else { panic!() };
+    let bearer = |(key, secret): &(String, String)| format!("Bearer {key}.{secret}");
+    let (of_reader, of_other) = (bearer(reader), bearer(other));
+    for (headers, is_named) in [
+        (vec![], false),
+        (vec![("authorization", &*of_other)], false),
+        (vec![("authorization", &*of_reader)], true),
+        (vec![("x-api-key", &*reader.0), ("x-secret-key", &*reader.1)], true),
+        // As Prometheus asks, by `basic_auth`: admin:admin-password.
+        (vec![("authorization", "Basic YWRtaW46YWRtaW4tcGFzc3dvcmQ=")], true),
+    ] {
+        let (status, text) = scrape(&headers).await;
+        assert_eq!(status, StatusCode::OK, "{headers:?}");
+        assert_eq!(text.contains(&host), is_named, "{headers:?}: {text}");
+        assert_eq!(text.contains("destination="), is_named, "{headers:?}: {text}");
+        assert!(text.contains("scheduler0_calls_max"), "{text}");
+        assert!(text.ends_with("\n# EOF\n") && text.matches("# EOF").count() == 1, "{text}");
+    }
+    // A scrape whose key has ended fails.
+    let ended = [("authorization", "Bearer s0_none.none")];
+    assert_eq!(scrape(&ended).await.0, StatusCode::UNAUTHORIZED);
+    drop(call);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,8 +11,8 @@ use crate::app::patch::Patch;
 /// The longest text in a list, in bytes: longer than any scope and any network.
 const LONGEST_WORD: usize = 64;
 
-/// Reads `{name?, scopes?, expiresInSeconds? | expiresAt?, allowedIps?, projects?}`. Null clears a
-/// field.
+/// Reads `{name?, scopes?, expiresInSeconds? | expiresAt?, allowedIps?, projects?, ratePerSecond?}`.
+/// Null clears a field.
 pub(super) fn read_terms(fields: &mut Fields) -> Result<TermsInput, Error> {
     let name = fields.patch("name", |fields, name| fields.text(name, LONGEST_NAME))?;
     let scopes = fields.patch("scopes", texts)?;
@@ -27,17 +27,17 @@ pub(super) fn read_terms(fields: &mut Fields) -> Result<TermsInput, Error> {
             return Err(Error::invalid("expiresInSeconds", message));
         }
     };
-    Ok(TermsInput { name, scopes, expires, allowed, projects })
+    let rate = fields.patch("ratePerSecond", Fields::number)?;
+    Ok(TermsInput { name, scopes, expires, allowed, projects, rate })
 }
 
 /// Refuses fields by which a client means to bound a key and that do nothing here: the key would be
 /// open to more than was meant.
 pub(super) fn refuse_bounds(fields: &mut Fields) -> Result<(), Error> {
-    const UNKNOWN: [(&str, &str); 8] = [
+    const UNKNOWN: [(&str, &str); 7] = [
         ("projectId", "name projects, a list"),
         ("projectIds", "name projects, a list"),
-        ("ratePerSecond", "a key has no rate of its own"),
-        ("rateLimit", "a key has no rate of its own"),
+        ("rateLimit", "name ratePerSecond"),
         ("scope", "name scopes, a list"),
         ("permissions", "name scopes, a list"),
         ("expires", "name expiresAt, or expiresInSeconds"),
@@ -117,6 +117,9 @@ mod tests {
         assert_eq!((terms.scopes, terms.name), (Patch::Clear, Patch::Keep));
         assert_eq!(read(r#"{"projects":[2,1]}"#).unwrap().projects, Patch::Set(vec![2, 1]));
         assert_eq!(read(r#"{"projects":null}"#).unwrap().projects, Patch::Clear);
+        let rate = |body| read(body).unwrap().rate;
+        assert_eq!(rate(r#"{"rate_per_second":5}"#), Patch::Set(5));
+        assert_eq!(rate(r#"{"ratePerSecond":null}"#), Patch::Clear);
         let terms = read(r#"{"expiresAt":"2030-01-01","name":"ci"}"#).unwrap();
         assert_eq!(terms.expires, Patch::Set(Expiry::At(1_893_456_000_000)));
         assert_eq!(read(r#"{"expiresAt":null}"#).unwrap().expires, Patch::Clear);
@@ -137,13 +140,14 @@ mod tests {
             r#"{"projects":[9223372036854775808]}"#,
             r#"{"expiresAt":"tomorrow"}"#,
             r#"{"expiresInSeconds":-1}"#,
+            r#"{"ratePerSecond":1.5}"#,
             r#"{"expiresInSeconds":1,"expiresAt":"2030-01-01"}"#,
             r#"{"expiresInSeconds":1,"expiresAt":null}"#,
             &long,
         ] {
             assert_eq!(read(body).unwrap_err().status(), 400, "{body}");
         }
-        for name in ["project_ids", "rate_per_second", "scope", "permissions", "expires"] {
+        for name in ["project_ids", "rate_limit", "scope", "permissions", "expires"] {
             let mut fields = Fields::parse(format!(r#"{{"{name}":[1]}}"#).as_bytes()).unwrap();
             assert_eq!(refuse_bounds(&mut fields).unwrap_err().status(), 400, "{name}");
         }

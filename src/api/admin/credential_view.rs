@@ -35,6 +35,9 @@ pub(super) struct CredentialView {
     /// Absent where the key reaches all projects.
     #[serde(skip_serializing_if = "Option::is_none")]
     projects: Option<Vec<u64>>,
+    /// Absent where the configuration says how often it may be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_per_second: Option<u32>,
     archived: bool,
     date_created: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,7 +62,7 @@ pub(super) struct CredentialView {
 impl CredentialView {
     /// A key pair without its secret.
     pub(super) fn new(credential: Credential, now: Millis) -> Self {
-        let KeyTerms { name, scopes, expires, allowed, projects } = credential.terms;
+        let KeyTerms { name, scopes, expires, allowed, projects, rate } = credential.terms;
         let old = credential.old_secret.filter(|old| now < old.until);
         Self {
             id: credential.id,
@@ -71,6 +74,7 @@ impl CredentialView {
             expires_at: expires.map(rfc3339),
             allowed_ips: allowed.iter().map(ToString::to_string).collect(),
             projects,
+            rate_per_second: rate,
             archived: credential.archived,
             date_created: rfc3339(credential.created),
             date_modified: credential.modified.map(rfc3339),

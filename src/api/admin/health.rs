@@ -1,11 +1,12 @@
 //! The health of this node, for load balancers, orchestrators and Prometheus. The routes need no
-//! credentials and tell no secrets; only `/metrics` may be closed (`MetricsAuth`). The open ones
-//! answer from memory and never wait, so that a node under load is not taken for a dead one.
+//! credentials and tell no secrets; only `/metrics` may be closed (`MetricsAuth`), and names
+//! destinations only to who may read the cluster. The open ones answer from memory and never wait,
+//! so that a node under load is not taken for a dead one.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{from_fn_with_state, map_request};
 use axum::response::{IntoResponse, Response};
@@ -14,12 +15,14 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::api::http::action_router::{self, ActionRouter};
+use crate::api::http::auth_error;
 use crate::api::http::error::Error;
 use crate::api::http::middleware::authenticate;
 use crate::api::http::respond;
 use crate::api::http::route_prefix::RoutePrefix;
 use crate::api::state::{ApiState, AppState};
-use crate::app::Action;
+use crate::app::{Action, Actor};
+use crate::auth::{AuthError, Caller, Origin};
 use crate::metrics;
 use crate::model::job::Casing;
 
@@ -51,13 +54,14 @@ pub(crate) fn router() -> Router<Arc<AppState>> {
         .route("/readyz", get(readyz))
 }
 
-/// `/metrics` for everybody.
+/// `/metrics` for everybody. Who shows credentials shows right ones: a scrape whose key has ended
+/// should fail, and not go on with less.
 pub(crate) fn open_metrics() -> Router<Arc<AppState>> {
-    Router::new().route("/metrics", get(exposition))
+    Router::new().route("/metrics", get(open_exposition)).route_layer(map_request(with_peer))
 }
 
-/// `/metrics` for the operator: it names the destinations of all projects. It is a route like the
-/// other closed ones, but the password alone is enough.
+/// `/metrics` for who may read the cluster. It is a route like the other closed ones, but of an
+/// operator the password alone is enough.
 pub(crate) fn closed_metrics(state: &Arc<AppState>) -> Router<Arc<AppState>> {
     ActionRouter::new()
         .route("/metrics", action_router::get(Action::ClusterRead, exposition))
@@ -92,7 +96,21 @@ async fn readyz(State(state): ApiState) -> Result<Response, Error> {
     Ok(respond::ok("ready", Casing::Camel))
 }
 
-async fn exposition(State(state): ApiState) -> Response {
+async fn exposition(State(state): ApiState, caller: axum::Extension<Caller>) -> Response {
+    text(&state, Some(&Actor::from(caller.0)))
+}
+
+async fn open_exposition(State(state): ApiState, request: Request) -> Result<Response, Error> {
+    let app = &state.app;
+    let origin = Origin::new(app.now(), request.extensions().get());
+    match app.auth.caller(request.headers(), &origin, &app.cluster).await? {
+        Ok(caller) => Ok(text(&state, Some(&Actor::from(caller)))),
+        Err(AuthError::Missing) => Ok(text(&state, None)),
+        Err(refused) => Err(auth_error::counted(refused, &app.metrics)),
+    }
+}
+
+fn text(state: &AppState, actor: Option<&Actor>) -> Response {
     let kind = HeaderValue::from_static(metrics::CONTENT_TYPE);
-    ([(header::CONTENT_TYPE, kind)], state.app.metrics_text()).into_response()
+    ([(header::CONTENT_TYPE, kind)], state.app.metrics_text(actor)).into_response()
 }

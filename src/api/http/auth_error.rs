@@ -1,4 +1,4 @@
-//! The answers to requests whose credentials are not accepted. `middleware` calls [`answer`]. The
+//! The answers to requests whose credentials are not accepted. `middleware` calls [`counted`]. The
 //! texts about tokens are those of Simple Scheduler, whose clients know them.
 
 use axum::http::StatusCode;
@@ -6,18 +6,34 @@ use axum::http::StatusCode;
 use crate::api::http::error::Error;
 use crate::app;
 use crate::auth::{AuthError, ChoiceError, CredentialKind, TokenError};
+use crate::metrics::Metrics;
 
 /// The challenge of a request whose token is not accepted (RFC 6750 3.1).
 const INVALID_TOKEN: &str = "Bearer realm=\"scheduler0\", error=\"invalid_token\"";
 /// The challenge of a request whose header cannot be read, and of one without credentials.
 pub(super) const BEARER: &str = "Bearer realm=\"scheduler0\"";
 
+/// The answer, after it was counted.
+pub(crate) fn counted(refused: AuthError, metrics: &Metrics) -> Error {
+    if matches!(refused, AuthError::Rate { .. }) {
+        metrics.rate_limited.inc();
+    }
+    let (error, counted) = answer(refused);
+    if let Some((kind, result)) = counted {
+        metrics.auth_failure(kind.name(), result);
+    }
+    error
+}
+
 /// The answer, and what is counted: the kind of credentials, and the result.
-pub(super) fn answer(refused: AuthError) -> (Error, Option<(CredentialKind, &'static str)>) {
+fn answer(refused: AuthError) -> (Error, Option<(CredentialKind, &'static str)>) {
     match refused {
         AuthError::Missing => (Error::unauthorized(), None),
         AuthError::Wrong(kind) => (Error::unauthorized(), Some((kind, "wrong"))),
-        AuthError::Limited(kind) => (Error::too_many_attempts(), Some((kind, "limited"))),
+        AuthError::Limited { kind, wait } => {
+            (Error::too_many_attempts(wait), Some((kind, "limited")))
+        }
+        AuthError::Rate { wait } => (Error::rate_limited(wait), None),
         AuthError::Ambiguous => (ambiguous(), None),
         AuthError::Token(TokenError::Unavailable) => (unavailable(), None),
         AuthError::Token(error) => (of_token(error), Some((CredentialKind::Token, "wrong"))),

@@ -89,27 +89,33 @@ impl Error {
     }
 
     /// 429: too many wrong passwords or keys came from the client's network.
-    pub(crate) fn too_many_attempts() -> Self {
-        let message = "too many wrong passwords or keys came from this address: wait a second";
+    pub(crate) fn too_many_attempts(wait: Duration) -> Self {
+        let retry_after = whole_seconds(wait);
+        let message = format!(
+            "too many wrong passwords or keys came from this address: passwords are not checked for \
+             {retry_after} s"
+        );
         Self::Http(HttpError {
             status: StatusCode::TOO_MANY_REQUESTS,
             code: "too_many_attempts",
-            message: message.to_owned(),
+            message,
             detail: None,
-            retry_after: Some(1),
+            retry_after: Some(retry_after),
             challenge: None,
         })
     }
 
-    /// 429: the caller made as many requests to this node as it may in a second.
+    /// 429: the key or its account made as many requests as it may.
     pub(crate) fn rate_limited(wait: Duration) -> Self {
-        let message = "this caller made as many requests to this node as it may in a second: wait";
+        let message = "this key, or its account, made as many requests in a second as it may at \
+                       this node (ratePerSecond of the key, requestsPerSecond of the account, \
+                       ApiRatePerSecond of the node): send fewer";
         Self::Http(HttpError {
             status: StatusCode::TOO_MANY_REQUESTS,
             code: "rate_limited",
             message: message.to_owned(),
             detail: None,
-            retry_after: Some(wait.as_secs() + 1),
+            retry_after: Some(whole_seconds(wait)),
             challenge: None,
         })
     }
@@ -298,9 +304,16 @@ impl Error {
 }
 
 /// The status that tells a kind of error.
+/// A time in whole seconds, at least 1: `Retry-After` knows no parts of them.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0 || wait.as_secs() == 0)
+}
+
 fn status(kind: ErrorKind) -> StatusCode {
     match kind {
-        ErrorKind::Malformed | ErrorKind::Invalid => StatusCode::BAD_REQUEST,
+        ErrorKind::Malformed | ErrorKind::Invalid | ErrorKind::TargetNotAllowed => {
+            StatusCode::BAD_REQUEST
+        }
         ErrorKind::Forbidden
         | ErrorKind::MissingScopes
         | ErrorKind::QuotaExceeded

@@ -79,6 +79,25 @@ impl Fields {
         }
     }
 
+    /// A list of texts of at most `longest` bytes each.
+    pub(crate) fn texts(
+        &mut self,
+        name: &'static str,
+        longest: usize,
+    ) -> Result<Option<Vec<String>>, Error> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let wrong = || {
+            let message = format!("{name} must be a list of texts of at most {longest} bytes");
+            Error::invalid(name, message)
+        };
+        let Value::Array(values) = value else { return Err(wrong()) };
+        let text = |value| match value {
+            Value::String(text) if text.len() <= longest => Some(text),
+            _ => None,
+        };
+        values.into_iter().map(text).collect::<Option<Vec<_>>>().map(Some).ok_or_else(wrong)
+    }
+
     /// A truth value.
     pub(crate) fn flag(&mut self, name: &'static str) -> Result<Option<bool>, Error> {
         match self.take(name) {

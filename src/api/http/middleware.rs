@@ -72,7 +72,7 @@ pub(crate) async fn authenticate(
         Ok(Err(AuthError::Missing)) => {
             let found = session(&state, request.method(), request.headers(), &origin).await;
             found.map(|session| {
-                session.ok_or(AuthError::Missing).map(|Session { caller, life }| {
+                session.unwrap_or(Err(AuthError::Missing)).map(|Session { caller, life }| {
                     request.extensions_mut().insert(life);
                     caller
                 })
@@ -105,13 +105,7 @@ pub(crate) async fn authenticate(
             response.extensions_mut().insert(Actor::from(caller));
             response
         }
-        Ok(Err(refused)) => {
-            let (error, counted) = auth_error::answer(refused);
-            if let Some((kind, result)) = counted {
-                app.metrics.auth_failure(kind.name(), result);
-            }
-            error.into_response()
-        }
+        Ok(Err(refused)) => auth_error::counted(refused, &app.metrics).into_response(),
         Err(error) => Error::from(error).into_response(),
     }
 }
@@ -145,7 +139,7 @@ async fn session(
     method: &Method,
     headers: &HeaderMap,
     origin: &Origin,
-) -> Result<Option<Session>, cluster::Error> {
+) -> Result<Option<Result<Session, AuthError>>, cluster::Error> {
     let (app, site) = (&state.app, state.sessions.site());
     let is_read = matches!(*method, Method::GET | Method::HEAD);
     let is_ours = if is_read { !site.is_foreign(headers) } else { site.sent(headers) };

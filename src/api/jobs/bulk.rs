@@ -14,7 +14,7 @@ use crate::api::jobs::list::status_named;
 use crate::api::state::ApiState;
 use crate::app::jobs::{
     BulkInput, Filter, LONGEST_BY, LONGEST_TIME, MOST_NAMED, bulk_filter, bulk_pause_end,
-    check_label,
+    check_label, check_label_count,
 };
 use crate::model::Millis;
 use crate::model::time::parse_rfc3339;
@@ -106,6 +106,7 @@ pub(crate) fn wanted(fields: &mut Fields, now: Millis) -> Result<Filter, Error> 
     if let Some(labels) = given.take("labels") {
         let wrong = || unprocessable("labels", "filter.labels must be an object of texts");
         let Value::Object(labels) = labels else { return Err(wrong()) };
+        check_label_count("labels", labels.len())?;
         for (key, value) in labels {
             let Value::String(value) = value else { return Err(wrong()) };
             check_label(&key, &value)?;

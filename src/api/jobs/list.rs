@@ -12,7 +12,7 @@ use crate::api::http::page::{ListPage, Orders};
 use crate::api::http::respond;
 use crate::api::jobs::view::JobView;
 use crate::api::state::ApiState;
-use crate::app::jobs::{Filter, Order, check_label};
+use crate::app::jobs::{Filter, Order, check_label, check_label_count};
 use crate::model::job::JobStatus;
 
 const ORDERS: &Orders<Order> = &[
@@ -30,6 +30,7 @@ pub(crate) async fn list_jobs(
     let app = &state.app;
     let page = context.page_after(ORDERS, &[])?;
     let status = context.text("status").map(status_named).transpose()?;
+    check_label_count("label", context.texts("label").count())?;
     let filter = Filter {
         project: context.number("projectId")?,
         status: status.map(|status| (status, app.now())),

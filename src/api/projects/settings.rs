@@ -9,9 +9,12 @@ use crate::api::http::error::Error;
 use crate::api::http::fields::Fields;
 use crate::api::targets::signing;
 use crate::app::duration;
-use crate::app::projects::settings::{LONGEST_DELAY, SettingsInput, retry_factor, retry_max};
+use crate::app::projects::settings::{
+    LONGEST_DELAY, SettingsInput, allowed_targets, retry_factor, retry_max,
+};
 use crate::model::Millis;
 use crate::model::project::ProjectSettings;
+use crate::model::target_pattern::LONGEST_PATTERN;
 use crate::schedule::show_duration;
 
 /// Reads the settings that a request names. Null leaves a field to the configuration again.
@@ -32,6 +35,12 @@ pub(crate) fn read(fields: &mut Fields, max_timeout: Duration) -> Result<Setting
             Ok(given.map(|value| duration::timeout(&value, max_timeout)).transpose()?)
         })?,
         secret: fields.patch("webhookSecret", |fields, _| signing::read_secret(fields))?,
+        allowed_targets: fields.patch("allowedTargets", |fields, name| {
+            Ok(fields
+                .texts(name, LONGEST_PATTERN)?
+                .map(|texts| allowed_targets(&texts))
+                .transpose()?)
+        })?,
     })
 }
 
@@ -52,6 +61,8 @@ pub(crate) struct SettingsView {
     webhook_secret_set: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_secret_until: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    allowed_targets: Vec<String>,
 }
 
 impl SettingsView {
@@ -66,6 +77,7 @@ impl SettingsView {
             timeout: delivery.timeout.map(show_duration),
             webhook_secret_set: !settings.signing.is_empty(),
             previous_secret_until: signing::previous_until(&settings.signing, now),
+            allowed_targets: settings.allowed_targets.iter().map(ToString::to_string).collect(),
         }
     }
 }

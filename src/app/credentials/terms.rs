@@ -22,6 +22,8 @@ const LONGEST_LIFE: Millis = 10 * 366 * 86_400_000;
 const PROJECTS: &str = "projects";
 /// The most words for scopes, and the most networks, of one key.
 const MOST: usize = 64;
+/// The most requests in a second of a key that has a rate.
+const MOST_RATE: u32 = 1_000_000;
 
 /// The end of a key, as a request gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub struct TermsInput {
     pub allowed: Patch<Vec<String>>,
     /// The projects that it reaches.
     pub projects: Patch<Vec<ProjectId>>,
+    /// The most requests in a second.
+    pub rate: Patch<u64>,
 }
 
 impl TermsInput {
@@ -63,6 +67,7 @@ impl TermsInput {
                 .apply_to(Some(old.allowed))
                 .unwrap_or_default(),
             projects: checked(self.projects, read_projects)?.apply_to(old.projects),
+            rate: checked(self.rate, read_rate)?.apply_to(old.rate),
         };
         match terms.at_odds() {
             Some(excess) => Err(Error::invalid(PROJECTS, excess.to_string())),
@@ -169,6 +174,14 @@ fn read_expiry(expiry: Expiry, now: Millis) -> Result<Millis, Error> {
     }
 }
 
+fn read_rate(rate: u64) -> Result<u32, Error> {
+    let rate = u32::try_from(rate).ok().filter(|rate| (1..=MOST_RATE).contains(rate));
+    rate.ok_or_else(|| {
+        let message = format!("ratePerSecond must be from 1 to {MOST_RATE} requests");
+        Error::invalid("ratePerSecond", message)
+    })
+}
+
 fn read_networks(texts: Vec<String>) -> Result<Vec<Network>, Error> {
     const FIELD: &str = "allowedIps";
     if texts.is_empty() || texts.len() > MOST {
@@ -238,6 +251,7 @@ mod tests {
             ..TermsInput::default()
         };
         let cluster = TermsInput { projects: Patch::Set(vec![1]), ..scopes(&["cluster:read"]) };
+        let rate = |rate| TermsInput { rate: Patch::Set(rate), ..TermsInput::default() };
         let many = vec!["10.0.0.1"; MOST + 1];
         for (input, field, part) in [
             (scopes(&[]), "scopes", "could do nothing"),
@@ -254,6 +268,8 @@ mod tests {
             (bound(&[]), "projects", "would reach nothing"),
             (bound(&(1..=65).collect::<Vec<_>>()), "projects", "1 to 64"),
             (cluster, "projects", "cannot have the scopes cluster:read"),
+            (rate(0), "ratePerSecond", "from 1 to"),
+            (rate(u64::MAX), "ratePerSecond", "from 1 to"),
         ] {
             let error = applied(input).unwrap_err();
             assert_eq!(error.field_name(), Some(field));
@@ -272,6 +288,7 @@ mod tests {
             expires: Some(NOW - 1),
             allowed: vec!["10.0.0.1".parse().unwrap()],
             projects: Some(vec![4]),
+            rate: Some(5),
         };
         let kept = TermsInput::default().apply_to(old.clone(), NOW).unwrap();
         assert_eq!(kept, old, "an end that has passed is no reason to refuse another change");
@@ -281,6 +298,7 @@ mod tests {
             expires: Patch::Clear,
             allowed: Patch::Clear,
             projects: Patch::Clear,
+            rate: Patch::Clear,
         };
         assert_eq!(clear.apply_to(old, NOW).unwrap(), KeyTerms::default());
     }

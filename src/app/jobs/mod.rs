@@ -63,7 +63,7 @@ pub use validate::edit::EditMode;
 #[cfg(test)]
 pub(crate) use validate::fixtures::rules as test_rules;
 pub use validate::own_fields::{LONGEST_BY, LONGEST_TIME};
-pub use validate::policy::check_label;
+pub use validate::policy::{check_label, check_label_count};
 pub use validate::rules::Rules;
 pub use validate::template_terms::TemplateTerms;
 pub(in crate::app) use validate::template_terms::add_labels;

@@ -7,6 +7,7 @@ use crate::app::signing;
 use crate::model::Millis;
 use crate::model::delivery::Delivery;
 use crate::model::project::ProjectSettings;
+use crate::model::target_pattern::{MOST_PATTERNS, TargetPattern};
 use crate::secret::{Keys, SecretText, purpose};
 
 /// The longest delay, in milliseconds.
@@ -32,6 +33,8 @@ pub struct SettingsInput {
     pub timeout: Patch<Millis>,
     /// The secret that signs, checked by [`signing::check_secret`].
     pub secret: Patch<SecretText>,
+    /// Where its jobs may call, read by [`allowed_targets`].
+    pub allowed_targets: Patch<Vec<TargetPattern>>,
 }
 
 impl SettingsInput {
@@ -44,6 +47,7 @@ impl SettingsInput {
             retry_max_delay: Patch::Keep,
             timeout: Patch::Keep,
             secret: Patch::Keep,
+            allowed_targets: Patch::Keep,
         }
     }
 
@@ -55,6 +59,7 @@ impl SettingsInput {
             && self.retry_max_delay == Patch::Keep
             && self.timeout == Patch::Keep
             && self.secret == Patch::Keep
+            && self.allowed_targets == Patch::Keep
     }
 
     /// The settings after the request. A new secret leaves the old one a day.
@@ -80,8 +85,39 @@ impl SettingsInput {
                 signing::changed(&old.signing, sealed, now, signing::OVERLAP)
             }
         };
-        ProjectSettings { delivery, signing }
+        let allowed_targets = match &self.allowed_targets {
+            Patch::Keep => old.allowed_targets.clone(),
+            Patch::Clear => Vec::new(),
+            Patch::Set(patterns) => patterns.clone(),
+        };
+        ProjectSettings { delivery, signing, allowed_targets }
     }
+}
+
+/// Reads where the jobs of a project may call.
+///
+/// # Errors
+///
+/// `Invalid` where there are none or too many, or one is no pattern.
+pub fn allowed_targets(texts: &[String]) -> Result<Vec<TargetPattern>, Error> {
+    const FIELD: &str = "allowedTargets";
+    if texts.is_empty() || texts.len() > MOST_PATTERNS {
+        let message = format!(
+            "{FIELD} must name 1 to {MOST_PATTERNS} targets: with null, jobs may call wherever the \
+             node allows"
+        );
+        return Err(Error::invalid(FIELD, message));
+    }
+    let mut patterns: Vec<TargetPattern> = Vec::with_capacity(texts.len());
+    for text in texts {
+        let pattern = text.parse::<TargetPattern>();
+        let pattern =
+            pattern.map_err(|error| Error::invalid(FIELD, format!("{FIELD}: {error}")))?;
+        if !patterns.contains(&pattern) {
+            patterns.push(pattern);
+        }
+    }
+    Ok(patterns)
 }
 
 /// Checks a number of retries.

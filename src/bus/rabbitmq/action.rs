@@ -71,6 +71,8 @@ impl Action {
             number: 0,
             request_id: &ticket.execution,
             now: ticket.now,
+            // The route was judged when it was offered.
+            allowed: None,
         };
         let mut message = Message {
             job: ticket.job,

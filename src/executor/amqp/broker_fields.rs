@@ -57,7 +57,14 @@ impl BrokerFields<'_> {
         let BrokerUrl { tls, host, port, vhost, user, .. } = url;
         let broker = Broker { tls, host, port, vhost, user, password, ca };
         let address = for_guard(&broker).map_err(bad)?;
-        guard.check(&address).map_err(|error| bad(error.to_string()))?;
+        guard.check_broker(&address).map_err(|error| {
+            let message = format!("{field} is not valid: {error}");
+            if error.is_refusal() {
+                Invalid::not_allowed(field, message)
+            } else {
+                Invalid::new(field, message)
+            }
+        })?;
         Ok(broker)
     }
 

@@ -14,6 +14,7 @@ use crate::executor::broker::message::Message;
 use crate::executor::signature::Signer;
 use crate::model::call_target::CallTarget;
 use crate::model::target::SigningSecret;
+use crate::model::target_pattern::TargetPattern;
 use crate::model::time::rfc3339;
 use crate::secret::{SecretText, purpose};
 
@@ -23,12 +24,14 @@ pub(super) struct Chunk {
     pub(super) publish: Publish,
     /// The opened password; empty until the chunk is complete.
     password: SecretText,
+    /// Where jobs of its project may call; `None` for everywhere that the node allows.
+    allowed: Option<Arc<[TargetPattern]>>,
 }
 
 impl Chunk {
     /// A chunk that is not complete yet.
     pub(super) fn new(parts: Arc<Parts>, publish: Publish) -> Self {
-        Self { parts, publish, password: String::new().into() }
+        Self { parts, publish, password: String::new().into(), allowed: None }
     }
 }
 
@@ -36,7 +39,8 @@ impl PreparedRequest for Chunk {
     /// An address that is written in the URL never passes through the resolver.
     fn admit(&self) -> Result<(), String> {
         let address = for_guard(&self.publish.broker)?;
-        self.parts.guard.check(&address).map_err(|error| error.to_string())
+        let guard = self.parts.guard.for_project(self.allowed.as_ref());
+        guard.check_broker(&address).map_err(|error| error.of_attempt())
     }
 
     fn complete(
@@ -45,6 +49,7 @@ impl PreparedRequest for Chunk {
         labels: &Labels<'_>,
         signing: &[SigningSecret],
     ) -> Result<(), String> {
+        self.allowed = labels.allowed.cloned();
         let secrets = &self.parts.secrets;
         let password = secrets.open(&self.publish.broker.password, purpose::PASSWORD);
         let password = password.map_err(|error| format!("amqp.url: {error}"))?;
@@ -62,7 +67,7 @@ impl PreparedRequest for Chunk {
     }
 
     fn send(self: Box<Self>, gate: Gate) -> Sending {
-        let Self { parts, publish, password } = *self;
+        let Self { parts, publish, password, .. } = *self;
         parts.publisher.publish(publish, password, gate)
     }
 }

@@ -25,6 +25,7 @@ const LABELS: Labels<'_> = Labels {
     number: 0,
     request_id: "not used",
     now: 1_763_700_005_999,
+    allowed: None,
 };
 
 fn one(target: &CallTarget) -> Request {

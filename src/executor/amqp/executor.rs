@@ -13,6 +13,7 @@ use super::plan::{Plan, Unrendered};
 use super::pool::Pool;
 use super::render::ChunkRenderer;
 use super::settings::Settings;
+use super::url::call_address;
 use super::{show, validate};
 use crate::clock::Clock;
 use crate::delivery::batch::Batch;
@@ -26,6 +27,7 @@ use crate::metrics::PublishMetrics;
 use crate::model::call_target::CallTarget;
 use crate::model::job::JobDefinition;
 use crate::model::target::AMQP;
+use crate::model::target_pattern::TargetAddress;
 use crate::secret::Keys;
 
 /// The executor of AMQP targets. Cloning gives another handle to the same connections.
@@ -121,6 +123,10 @@ impl Executor for AmqpExecutor {
         };
         let name = format!("{}{port}{vhost}", in_brackets(&broker.host));
         Address { destination, path: 0, name: name.into() }
+    }
+
+    fn call_address(&self, target: &CallTarget) -> Option<TargetAddress> {
+        call_address(&Settings::of(target).ok()?.broker)
     }
 
     fn grouping(&self, _: &CallTarget) -> Grouping {

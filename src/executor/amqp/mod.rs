@@ -59,5 +59,5 @@ mod validate;
 pub use broker::Broker;
 pub(super) use broker_fields::BrokerFields;
 pub(super) use executor::AmqpExecutor;
-pub(super) use url::shown as shown_url;
 pub(crate) use url::{BrokerUrl, Password};
+pub(super) use url::{call_address, shown as shown_url};

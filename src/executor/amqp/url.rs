@@ -7,6 +7,7 @@ use url::{Host, Url};
 
 use super::broker::{Broker, in_brackets};
 use crate::executor::template::ENCODED;
+use crate::model::target_pattern::TargetAddress;
 use crate::secret::SecretText;
 
 /// The longest URL, in bytes.
@@ -122,6 +123,13 @@ pub(super) fn for_guard(broker: &Broker) -> Result<Url, String> {
     let scheme = if broker.tls { "https" } else { "http" };
     let url = Url::parse(&format!("{scheme}://{}:{}/", in_brackets(&broker.host), broker.port));
     url.map_err(|error| error.to_string())
+}
+
+/// The address of a broker, for the list of a project.
+pub(in crate::executor) fn call_address(broker: &Broker) -> Option<TargetAddress> {
+    let host = for_guard(broker).ok()?.host()?.to_owned();
+    let scheme = if broker.tls { "amqps" } else { "amqp" };
+    Some(TargetAddress { scheme, host, port: broker.port })
 }
 
 /// The reason why a query is refused. Only names of the list are shown.

@@ -18,10 +18,11 @@ use super::role::Role;
 use super::transport::{Cut, Stream, Transport};
 use crate::executor::amqp::Broker;
 use crate::executor::outbound::error_text::chain;
-use crate::executor::outbound::guarded_resolver::GuardedResolver;
+use crate::executor::outbound::guarded_resolver::{GuardedResolver, Refused};
 use crate::executor::outbound::local_error::LocalError;
 use crate::executor::outbound::lookup::patience;
-use crate::executor::outbound::{member_guard, tcp, tls};
+use crate::executor::outbound::member_guard::{self, Asked};
+use crate::executor::outbound::{tcp, tls};
 use crate::model::ProjectId;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -55,7 +56,10 @@ fn unconnected(error: &(dyn std::error::Error + 'static), broker: &Broker) -> Un
         Some(local) => Unconnected::Local(local),
         // With an authority of its own it may be the fault of the executor.
         None => Unconnected::Unreached {
-            text: format!("no connection: {}", chain(error)),
+            text: Refused::find(error).map_or_else(
+                || format!("no connection: {}", chain(error)),
+                |refused| refused.to_string(),
+            ),
             anybody: broker.ca.is_empty(),
         },
     }
@@ -69,13 +73,12 @@ async fn open(
     let (url, address) = address(broker)?;
     let boot = options.clock.boot();
     let wait = patience(options.connect_timeout);
-    if let Some(Host::Ipv4(ip)) = url.host() {
-        options.guard.check_address(ip.into())?;
-    } else if let Some(Host::Ipv6(ip)) = url.host() {
-        options.guard.check_address(ip.into())?;
-    }
+    options.guard.check_broker(&url).map_err(Refused)?;
+    let scheme = if broker.tls { "amqps" } else { "amqp" };
+    let with_apis = options.guard.keeps_from_apis(&url, scheme);
+    let asked = Asked { url: &url, project, with_apis };
     // Held until the connection is made.
-    let admitted = options.member_guard.admit((&url, project), &*options.lookup, (wait, boot));
+    let admitted = options.member_guard.admit(asked, &*options.lookup, (wait, boot));
     let _exclusion = admitted.await.map_err(|error| match error {
         member_guard::Error::Unknown(cause) => cause,
         member_guard::Error::Member => error.into(),
@@ -85,6 +88,8 @@ async fn open(
         guard: options.guard.clone(),
         lookup: Arc::clone(&options.lookup),
         project,
+        scheme,
+        port: broker.port,
         member_guard: Arc::clone(&options.member_guard),
         proxy: None,
     };
@@ -107,7 +112,8 @@ fn address(broker: &Broker) -> Result<(Url, Uri), BoxError> {
         Err(_) => broker.host.clone(),
     };
     // The scheme makes the URL's host an address where it is one (WHATWG URL).
-    let url = Url::parse(&format!("http://{host}:{}/", broker.port))?;
+    let scheme = if broker.tls { "https" } else { "http" };
+    let url = Url::parse(&format!("{scheme}://{host}:{}/", broker.port))?;
     let host = url.host_str().ok_or("the URL must name a host")?;
     let address = format!("amqp://{host}:{}", broker.port).parse()?;
     Ok((url, address))

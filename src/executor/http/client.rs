@@ -25,6 +25,7 @@ use super::request::{OutgoingRequest, RequestLine};
 use super::send_error::SendError;
 use crate::clock::Clock;
 use crate::executor::outbound::error_text::chain;
+use crate::executor::outbound::guarded_resolver::Refused;
 use crate::executor::outbound::local_error::LocalError;
 use crate::executor::outbound::tls::{Identity, IdentityCache, RootCertificates};
 
@@ -43,6 +44,8 @@ pub(super) struct Response<'a> {
     connection: Connection,
     pool: &'a Arc<Pool>,
     key: Cow<'a, str>,
+    /// Whether nobody is to read it.
+    pub(super) is_hidden: bool,
 }
 
 impl Client {
@@ -108,8 +111,10 @@ impl Client {
             None => Some(self.roots.get(now)),
             Some(own) => Some(self.identities.get(own, now).await.map_err(SendError::NotSent)?),
         };
-        let to = (&outgoing.url, outgoing.project);
-        self.connector.open(to, tls, now).await.map_err(|error| {
+        self.connector.open(outgoing, tls, now).await.map_err(|error| {
+            if let Some(refused) = Refused::find(&error) {
+                return SendError::NotAllowed(refused.to_string());
+            }
             match (LocalError::find(&error), &error) {
                 (Some(own), _) => SendError::Local(own),
                 (None, connector::Error::Timeout) => SendError::Receiver(error.to_string()),
@@ -124,7 +129,8 @@ impl Client {
         connection: Connection,
         key: Cow<'a, str>,
     ) -> Response<'a> {
-        Response { inner, connection, pool: &self.pool, key }
+        let is_hidden = connection.is_hidden;
+        Response { inner, connection, pool: &self.pool, key, is_hidden }
     }
 }
 
@@ -157,13 +163,20 @@ impl Response<'_> {
     }
 }
 
-/// The key that requests have in common which may share a connection.
+/// The key that requests have in common which may share a connection. The address of a connection
+/// was judged by the list of the project that it was made for.
 fn key<'a>(outgoing: &'a OutgoingRequest, identity: Option<&Arc<Identity>>) -> Cow<'a, str> {
     let origin = &outgoing.url[..url::Position::AfterPort];
-    match identity.filter(|_| outgoing.url.scheme() == "https") {
+    let mut key = match identity.filter(|_| outgoing.url.scheme() == "https") {
         None => Cow::Borrowed(origin),
         Some(own) => Cow::Owned(format!("{origin} {}", hex::encode(own.digest()))),
+    };
+    for pattern in outgoing.guard.project.iter().flat_map(|list| list.iter()) {
+        let key = key.to_mut();
+        key.push(' ');
+        key.push_str(&pattern.to_string());
     }
+    key
 }
 
 /// The text of an error, for people.
@@ -189,9 +202,10 @@ fn twice(lost: &Unanswered, again: SendError, refused: bool) -> String {
     let first = describe(lost);
     match again {
         _ if refused => first,
-        SendError::Receiver(why) | SendError::Unreachable(why) | SendError::NotSent(why) => {
-            format!("{first}; then again: {why}")
-        }
+        SendError::Receiver(why)
+        | SendError::Unreachable(why)
+        | SendError::NotAllowed(why)
+        | SendError::NotSent(why) => format!("{first}; then again: {why}"),
         SendError::Local(own) => format!("{first}; then again: {}", own.text()),
     }
 }

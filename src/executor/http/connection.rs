@@ -20,6 +20,8 @@ pub(super) struct Connection {
     meter: Meter,
     /// The instant at which it was made, in boot-clock milliseconds.
     pub(super) made: u64,
+    /// Whether nobody is to read the answers that it brings.
+    pub(super) is_hidden: bool,
 }
 
 /// The reason why a connection gave no answer.
@@ -43,7 +45,7 @@ impl Connection {
             // The call that is under way gets the error.
             let _ = connection.await;
         });
-        Ok(Self { sender, meter, made })
+        Ok(Self { sender, meter, made, is_hidden: false })
     }
 
     /// Sends a request and waits for the head of its answer. The caller reads `room` bytes of the

@@ -21,10 +21,10 @@ use super::connection::Connection;
 use super::egress;
 use super::meter::Meter;
 use super::options::Options;
+use super::request::OutgoingRequest;
 use crate::executor::outbound::guarded_resolver::GuardedResolver;
 use crate::executor::outbound::lookup::patience;
 use crate::executor::outbound::tcp;
-use crate::model::ProjectId;
 
 /// The connector.
 pub(super) struct Connector {
@@ -63,6 +63,8 @@ impl Connector {
             proxy: proxy.map(|proxy| proxy.host().into()),
             // Each call sets its own.
             project: 0,
+            scheme: "http",
+            port: 0,
         };
         let proxy = proxy.map(|proxy| {
             let uri = origin(proxy.url()).map_err(|error| format!("EgressProxy: {error}"))?;
@@ -71,10 +73,16 @@ impl Connector {
         Ok(Self { resolver, proxy: proxy.transpose()?, timeout: options.connect_timeout })
     }
 
-    /// A TCP connector for a call of a project.
-    fn tcp(&self, project: ProjectId) -> HttpConnector<GuardedResolver> {
-        let resolver = GuardedResolver { project, ..self.resolver.clone() };
-        tcp::connector(resolver)
+    /// A TCP connector for a request.
+    fn tcp(&self, request: &OutgoingRequest) -> HttpConnector<GuardedResolver> {
+        let OutgoingRequest { url, project, guard, .. } = request;
+        tcp::connector(GuardedResolver {
+            project: *project,
+            guard: guard.clone(),
+            scheme: if url.scheme() == "https" { "https" } else { "http" },
+            port: url.port_or_known_default().unwrap_or_default(),
+            ..self.resolver.clone()
+        })
     }
 
     /// Whether a request goes to the proxy itself, which then wants the whole URL, and the value of
@@ -85,10 +93,10 @@ impl Connector {
         (proxy.is_some(), proxy.and_then(|proxy| proxy.credentials.as_ref()))
     }
 
-    /// A connection to the origin of a URL, for a call of a project. An `https` URL needs `tls`.
+    /// A connection to the origin of a request. An `https` URL needs `tls`.
     pub(super) async fn open(
         &self,
-        to: (&Url, ProjectId),
+        to: &OutgoingRequest,
         tls: Option<Arc<ClientConfig>>,
         now: u64,
     ) -> Result<Connection, Error> {
@@ -98,13 +106,14 @@ impl Connector {
 
     async fn connect(
         &self,
-        (url, project): (&Url, ProjectId),
+        request: &OutgoingRequest,
         tls: Option<Arc<ClientConfig>>,
         now: u64,
     ) -> Result<Connection, Box<dyn StdError + Send + Sync>> {
+        let url = &request.url;
         let target = origin(url)?;
         let proxy = self.proxy.as_ref().filter(|_| !egress::is_direct(url));
-        let mut tcp = self.tcp(project);
+        let mut tcp = self.tcp(request);
         let stream: TokioIo<TcpStream> = match proxy {
             None => tcp.call(target).await?,
             Some(proxy) if tls.is_none() => tcp.call(proxy.uri.clone()).await?,
@@ -117,14 +126,25 @@ impl Connector {
             }
         };
         let stream = stream.into_inner();
+        let is_hidden = match stream.peer_addr() {
+            // What is behind the proxy was judged before.
+            _ if proxy.is_some() => false,
+            Ok(peer) => request.guard.hides_answers(peer.ip()),
+            // It is broken already, and brings no answer.
+            Err(_) => true,
+        };
         let Some(tls) = tls else {
             let (stream, meter) = Meter::over(stream);
-            return Ok(Connection::over(stream, meter, now).await?);
+            let mut connection = Connection::over(stream, meter, now).await?;
+            connection.is_hidden = is_hidden;
+            return Ok(connection);
         };
         let (stream, below) = Meter::below_tls(stream);
         let stream = TlsConnector::from(tls).connect(name(url)?, stream).await?;
         let (stream, meter) = below.above(stream);
-        Ok(Connection::over(stream, meter, now).await?)
+        let mut connection = Connection::over(stream, meter, now).await?;
+        connection.is_hidden = is_hidden;
+        Ok(connection)
     }
 }
 

@@ -13,13 +13,14 @@ use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use super::options::Options;
+use super::request::OutgoingRequest;
 use super::send_error::SendError;
 use crate::config::EgressProxy;
 use crate::executor::outbound::guard::TargetGuard;
 use crate::executor::outbound::local_error::LocalError;
 use crate::executor::outbound::lookup::{look_up, patience};
-use crate::executor::outbound::member_guard::{self, Exclusion};
-use crate::model::ProjectId;
+use crate::executor::outbound::member_guard::{self, Asked, Exclusion};
+use crate::model::target_pattern::Target;
 
 /// The value of `Proxy-Authorization` (RFC 7617); `None` where the URL of the proxy has no user.
 pub(super) fn credentials(proxy: &EgressProxy) -> Option<HeaderValue> {
@@ -45,48 +46,66 @@ pub(super) fn is_direct(target: &Url) -> bool {
     }
 }
 
-/// Whether [`admit`] has anything to check for a call.
-pub(super) fn is_checked(options: &Options, url: &Url, boot: u64) -> bool {
-    options.proxy.is_some() || options.member_guard.concerns(url, boot)
+/// A call that may leave. The caller holds it until the call is over.
+#[derive(Default)]
+pub(super) struct Admitted {
+    _exclusion: Option<Exclusion>,
+    /// Whether nobody is to read the answer.
+    pub(super) is_hidden: bool,
 }
 
-/// Checks a call of a project at an instant of the boot clock. The caller holds the exclusion until
-/// the call is over.
+/// Whether [`admit`] has anything to check for a call.
+pub(super) fn is_checked(options: &Options, request: &OutgoingRequest, boot: u64) -> bool {
+    let asked = asked(request);
+    options.proxy.is_some() || options.member_guard.concerns(asked.url, asked.with_apis, boot)
+}
+
+fn asked(request: &OutgoingRequest) -> Asked<'_> {
+    let OutgoingRequest { url, project, guard, .. } = request;
+    Asked { url, project: *project, with_apis: guard.keeps_from_apis(url, url.scheme()) }
+}
+
+/// Checks a call at an instant of the boot clock.
 pub(super) async fn admit(
     options: &Options,
-    (url, project): (&Url, ProjectId),
+    request: &OutgoingRequest,
     boot: u64,
-) -> Result<Option<Exclusion>, SendError> {
+) -> Result<Admitted, SendError> {
     let patience = patience(options.connect_timeout);
     let admitted =
-        options.member_guard.admit((url, project), &*options.lookup, (patience, boot)).await;
+        options.member_guard.admit(asked(request), &*options.lookup, (patience, boot)).await;
     let admitted = admitted.map_err(|error| match &error {
         member_guard::Error::Unknown(cause) => LocalError::find(&**cause)
             .map_or_else(|| SendError::NotSent(error.to_string()), SendError::Local),
-        member_guard::Error::Member => SendError::NotSent(error.to_string()),
+        member_guard::Error::Member => SendError::NotAllowed(error.to_string()),
     })?;
-    check_proxied(options, url, project).await?;
-    Ok(admitted)
+    let is_hidden = check_proxied(options, request).await?;
+    Ok(Admitted { _exclusion: admitted, is_hidden })
 }
 
 /// Checks every address of a target that goes by way of the proxy, as the proxy may take any of
-/// them. A loopback address is the proxy itself there, so it is refused whatever `options` say.
-async fn check_proxied(options: &Options, url: &Url, project: ProjectId) -> Result<(), SendError> {
+/// them. A loopback address is the proxy itself there, so it is refused whatever the guard says.
+/// Returns whether nobody is to read the answer.
+async fn check_proxied(options: &Options, request: &OutgoingRequest) -> Result<bool, SendError> {
+    let OutgoingRequest { url, project, guard, .. } = request;
     if options.proxy.is_none() || is_direct(url) {
-        return Ok(());
+        return Ok(false);
     }
-    let name = match url.host() {
-        Some(Host::Domain(name)) => name,
-        Some(Host::Ipv4(ip)) => return check_remote(options, ip.into()),
-        Some(Host::Ipv6(ip)) => return check_remote(options, ip.into()),
-        None => return Ok(()),
+    let Some(host) = url.host() else { return Ok(false) };
+    let name = match host {
+        Host::Domain(name) => name,
+        // The guard has judged it as it is written.
+        Host::Ipv4(ip) => return check_remote(guard, ip.into()),
+        Host::Ipv6(ip) => return check_remote(guard, ip.into()),
     };
+    let port = url.port_or_known_default().unwrap_or_default();
+    let target = Target { scheme: url.scheme(), host: &host, port };
     let unknown = |why: &dyn std::fmt::Display| {
         let why = format!("{name} cannot be resolved, so it is not handed to EgressProxy: {why}");
         SendError::NotSent(why)
     };
     let patience = patience(options.connect_timeout);
-    let looking = look_up(&*options.lookup, (name, project), patience);
+    let looking = look_up(&*options.lookup, (name, *project), patience);
     let found = looking.await.map_err(|error| match LocalError::find(&*error) {
         Some(local) => SendError::Local(local),
         None => unknown(&error),
@@ -94,15 +113,23 @@ async fn check_proxied(options: &Options, url: &Url, project: ProjectId) -> Resu
     if found.is_empty() {
         return Err(unknown(&"it has no address"));
     }
-    found.iter().try_for_each(|address| check_remote(options, address.ip()))
+    let mut is_hidden = false;
+    for address in found {
+        let allowed = guard.check_found(target, address.ip());
+        allowed.map_err(|error| SendError::NotAllowed(error.of_attempt()))?;
+        is_hidden |= check_remote(guard, address.ip())?;
+    }
+    Ok(is_hidden)
 }
 
-/// Checks that the proxy may connect to an address.
-fn check_remote(options: &Options, ip: IpAddr) -> Result<(), SendError> {
-    options.guard.check_address(ip).map_err(|error| SendError::NotSent(error.to_string()))?;
-    let remote = TargetGuard { allow_loopback: false, ..options.guard.clone() };
+/// Checks that an address that is allowed is not the proxy itself. Returns whether nobody is to
+/// read the answer.
+fn check_remote(guard: &TargetGuard, ip: IpAddr) -> Result<bool, SendError> {
+    let remote =
+        TargetGuard { allow_loopback: false, allow_private: true, ..TargetGuard::default() };
     remote.check_address(ip).map_err(|error| {
         let instead = "to EgressProxy that is itself; localhost, 127.0.0.1 and [::1] go past it";
-        SendError::NotSent(format!("{error}, and {instead}"))
-    })
+        SendError::NotAllowed(format!("{}, and {instead}", error.of_attempt()))
+    })?;
+    Ok(guard.hides_answers(ip))
 }

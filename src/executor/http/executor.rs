@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use url::Url;
 
 use super::destination::address;
 use super::options::{Error, Options};
@@ -15,6 +16,7 @@ use crate::delivery::destination::{Address, Destination};
 use crate::delivery::executor::{Executor, Grouping, Invalid, Renderer};
 use crate::model::call_target::CallTarget;
 use crate::model::target::WEBHOOK_URL;
+use crate::model::target_pattern::TargetAddress;
 use crate::secret::Keys;
 
 /// The executor of HTTP targets. Cloning gives another handle to the same connections.
@@ -52,6 +54,19 @@ impl Executor for HttpExecutor {
                 name: other.kind.as_str().into(),
             },
         }
+    }
+
+    fn call_address(&self, target: &CallTarget) -> Option<TargetAddress> {
+        let url = match target {
+            CallTarget::Callback(callback) => &callback.url,
+            CallTarget::Http(http) => &http.url,
+            CallTarget::Settings(_) => return None,
+        };
+        // Placeholders stand behind the host.
+        let url = Url::parse(url).ok()?;
+        let scheme = if url.scheme() == "https" { "https" } else { "http" };
+        let (host, port) = (url.host()?.to_owned(), url.port_or_known_default()?);
+        Some(TargetAddress { scheme, host, port })
     }
 
     fn grouping(&self, target: &CallTarget) -> Grouping {

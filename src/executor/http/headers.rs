@@ -136,6 +136,7 @@ mod tests {
             number: 3,
             request_id: "deadbeef-4d-19aa0",
             now: 1_763_700_005_999,
+            allowed: None,
         };
         let list = headers(&labels);
         let get = |name: &str| {

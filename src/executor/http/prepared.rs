@@ -11,6 +11,7 @@ use url::Url;
 use super::parts::Parts;
 use crate::executor::outbound::guard;
 use crate::executor::outbound::tls::Identity;
+use crate::model::target_pattern::TargetPattern;
 
 /// A request.
 pub struct HttpRequest {
@@ -29,4 +30,6 @@ pub struct HttpRequest {
     pub success_codes: Arc<[u16]>,
     /// The TLS of the target; `None` for that of the machine.
     pub tls: Option<Arc<Identity>>,
+    /// Where jobs of its project may call; `None` for everywhere that the node allows.
+    pub allowed: Option<Arc<[TargetPattern]>>,
 }

@@ -73,6 +73,7 @@ impl Renderer for BatchRenderer<'_> {
                 batch: true,
                 success_codes: Arc::default(),
                 tls: None,
+                allowed: None,
             }),
         };
         let mut rendered = Rendered {
@@ -138,6 +139,7 @@ impl<'r> SingleRenderer<'r> {
                 batch: false,
                 success_codes: Arc::clone(&self.success_codes),
                 tls: None,
+                allowed: None,
             }),
         })
     }

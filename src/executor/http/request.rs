@@ -13,6 +13,7 @@ use url::{Position, Url};
 
 use super::deferred_body::DeferredBody;
 use crate::delivery::call_checks::SendCheck;
+use crate::executor::outbound::guard::TargetGuard;
 use crate::model::ProjectId;
 
 const PRODUCT: HeaderValue =
@@ -26,6 +27,8 @@ pub(super) struct OutgoingRequest {
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) body: Bytes,
     pub(super) project: ProjectId,
+    /// Where it may go.
+    pub(super) guard: TargetGuard,
     pub(super) check: Arc<SendCheck>,
 }
 

@@ -36,6 +36,8 @@ pub(super) struct Received {
     pub(super) retry_after: Option<Duration>,
     /// Whether the receiver goes on working and reports later.
     pub(super) accepted_async: bool,
+    /// Whether nobody is to read it, as it may be that of an internal host.
+    pub(super) is_hidden: bool,
     coding: String,
     room: usize,
     body: BytesMut,
@@ -71,6 +73,7 @@ pub(super) async fn read(
         status: response.status(),
         retry_after: line(&RETRY_AFTER).and_then(|value| retry_after(value, now)),
         accepted_async: line(&ASYNC).is_some_and(|value| value.eq_ignore_ascii_case("true")),
+        is_hidden: response.is_hidden,
         coding: line(&CONTENT_ENCODING).unwrap_or_default().trim().to_ascii_lowercase(),
         room,
         body: BytesMut::new(),
@@ -115,7 +118,8 @@ impl Received {
             return (body, flaw);
         }
         if !matches!(self.coding.as_str(), "gzip" | "x-gzip") {
-            let coding: String = self.coding.chars().take(40).collect();
+            let known = if self.is_hidden { "unknown" } else { self.coding.as_str() };
+            let coding: String = known.chars().take(40).collect();
             let unread = format!("its Content-Encoding is {coding}; gzip and none are read");
             return (Bytes::new(), flaw.or(Some(unread)));
         }

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::batch_answer::acceptance;
 use super::prepared::HttpRequest;
 use super::request::OutgoingRequest;
@@ -27,7 +29,8 @@ struct Success<'a> {
 
 /// Carries out a call.
 pub(super) async fn run(prepared: HttpRequest, mut gate: Gate) -> Reply {
-    let HttpRequest { parts, method, url, headers, body, batch, success_codes, tls } = prepared;
+    let HttpRequest { parts, method, url, headers, body, batch, success_codes, tls, allowed } =
+        prepared;
     let (tried, timeout) = (gate.tried(), gate.timeout());
     let url = match url {
         Ok(url) => url,
@@ -40,8 +43,9 @@ pub(super) async fn run(prepared: HttpRequest, mut gate: Gate) -> Reply {
     let room = room(batch, body.len());
     let check = Arc::clone(gate.check());
     let project = gate.project();
+    let guard = parts.options.guard.for_project(allowed.as_ref());
     let request =
-        OutgoingRequest { method, url, headers, body, project, check: Arc::clone(&check) };
+        OutgoingRequest { method, url, headers, body, project, guard, check: Arc::clone(&check) };
     let time = Arc::clone(gate.time());
     let mut received = None;
     let sending = async {
@@ -79,6 +83,10 @@ pub(super) async fn run(prepared: HttpRequest, mut gate: Gate) -> Reply {
             verdict = Some(CallOutcome::Failed { down: sent.is_none(), unreachable, after: 0 });
             attempt.error = Some(why);
         }
+        (None, Ok(Err(SendError::NotAllowed(why)))) => {
+            verdict = Some(CallOutcome::Nothing);
+            attempt.error = Some(why);
+        }
         (None, Ok(Err(SendError::NotSent(why) | SendError::Receiver(why)))) => {
             attempt.error = Some(why);
         }
@@ -99,7 +107,7 @@ pub(super) async fn run(prepared: HttpRequest, mut gate: Gate) -> Reply {
 
 /// Takes over what was received.
 fn take(attempt: &mut Attempt, received: Received, timeout: Duration, success: &Success<'_>) {
-    let status = received.status;
+    let (status, is_hidden) = (received.status, received.is_hidden);
     attempt.code = ResultCode::http(status);
     attempt.class = class(status, received.retry_after, success.codes);
     attempt.answered = is_answered(status);
@@ -107,8 +115,13 @@ fn take(attempt: &mut Attempt, received: Received, timeout: Duration, success: &
     let flaw;
     (attempt.body, flaw) = received.into_body(timeout);
     if attempt.class != Class::Success {
-        attempt.error = Some(complaint(status, &attempt.body));
+        let told: &[u8] = if is_hidden { &[] } else { &attempt.body };
+        attempt.error = Some(complaint(status, told));
     } else if success.batch {
         attempt.acceptance = acceptance(status, &attempt.body, flaw);
+    }
+    if is_hidden {
+        // The answer of an internal host counts, and nobody reads it.
+        attempt.body = Bytes::new();
     }
 }

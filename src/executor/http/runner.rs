@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::client::Client;
-use super::egress;
+use super::egress::{self, Admitted};
 use super::options::{Error, Options};
 use super::request::OutgoingRequest;
 use super::response::{self, Received};
@@ -46,12 +46,13 @@ impl Runner {
         received: &mut Option<Received>,
     ) -> Result<(), SendError> {
         // Held until the call is over.
-        let _exclusion = if egress::is_checked(&self.options, &request.url, tried) {
-            egress::admit(&self.options, (&request.url, request.project), tried).await?
+        let admitted = if egress::is_checked(&self.options, request, tried) {
+            egress::admit(&self.options, request, tried).await?
         } else {
-            None
+            Admitted::default()
         };
-        let response = self.client.send(request, tls, response::longest(room)).await?;
+        let mut response = self.client.send(request, tls, response::longest(room)).await?;
+        response.is_hidden |= admitted.is_hidden;
         response::read(response, room, time.now(), received).await;
         Ok(())
     }

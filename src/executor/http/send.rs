@@ -38,7 +38,8 @@ impl PreparedRequest for HttpRequest {
     /// An address that is written in the URL never passes through the resolver.
     fn admit(&self) -> Result<(), String> {
         let url = self.url.as_ref().map_err(ToString::to_string)?;
-        self.parts.options.guard.check(url).map_err(|error| error.to_string())
+        let guard = self.parts.options.guard.for_project(self.allowed.as_ref());
+        guard.check(url).map_err(|error| error.of_attempt())
     }
 
     fn complete(
@@ -52,6 +53,7 @@ impl PreparedRequest for HttpRequest {
             CallTarget::Http(http) => http.tls.as_deref(),
             CallTarget::Settings(_) => None,
         };
+        self.allowed = labels.allowed.cloned();
         self.headers = self.lines(labels, signing).map_err(|error| error.to_string())?;
         let tls = tls.map(|tls| self.parts.credentials.tls(tls)).transpose();
         self.tls = tls.map_err(|error| error.to_string())?;

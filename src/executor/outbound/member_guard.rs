@@ -1,6 +1,6 @@
-//! Keeps calls away from the Raft ports of the cluster's members, whatever else is allowed.
-//! Otherwise a node would carry the request of a job into a port of its own cluster, past any
-//! firewall.
+//! Keeps calls away from the Raft ports of the cluster's members, whatever else is allowed, and
+//! from their APIs where the policy of the node says so. Otherwise a node would carry the request
+//! of a job into a port of its own cluster, past any firewall.
 //!
 //! Each kind asks [`MemberGuard::admit`] for every call. A port that no member has costs a look at
 //! a short list. With a port that a member has, the target's name and those of the members are
@@ -20,12 +20,45 @@ use super::local_error::is_late;
 use super::lookup::{Lookup, MEMBERS, look_up};
 use super::raft_addresses::{RaftAddresses, ip_of};
 use crate::model::ProjectId;
+use crate::model::target_pattern::NOT_ALLOWED;
 
 /// The time for which the list of members is used once it was read, in milliseconds.
 const FRESH_MS: u64 = 1_000;
 
 /// The source of the list of members.
-pub type Source = Arc<dyn Fn() -> RaftAddresses + Send + Sync>;
+pub type Source = Arc<dyn Fn() -> OwnAddresses + Send + Sync>;
+
+/// The addresses of the cluster's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnAddresses {
+    /// Where members talk Raft.
+    pub raft: RaftAddresses,
+    /// Where members serve the API.
+    pub apis: RaftAddresses,
+}
+
+impl OwnAddresses {
+    /// The addresses that calls are kept away from; those of APIs only `with_apis`.
+    fn kept(&self, with_apis: bool) -> impl Iterator<Item = &(Host, u16)> {
+        self.raft.0.iter().chain(self.apis.0.iter().filter(move |_| with_apis))
+    }
+
+    /// Whether a URL names one of them.
+    fn names(&self, url: &Url, with_apis: bool) -> bool {
+        self.raft.names(url) || (with_apis && self.apis.names(url))
+    }
+}
+
+/// A call to be admitted.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::executor) struct Asked<'a> {
+    /// Its URL.
+    pub(in crate::executor) url: &'a Url,
+    /// Its project.
+    pub(in crate::executor) project: ProjectId,
+    /// Whether it must not reach an API of a member either.
+    pub(in crate::executor) with_apis: bool,
+}
 
 /// The resolved addresses of members, which one call must not reach.
 #[derive(Debug, Default)]
@@ -51,7 +84,7 @@ fn is_local(ip: IpAddr) -> bool {
 pub struct MemberGuard {
     source: Source,
     /// The list that was read last, and when, in boot-clock milliseconds.
-    known: Mutex<Option<(u64, Arc<RaftAddresses>)>>,
+    known: Mutex<Option<(u64, Arc<OwnAddresses>)>>,
     /// The addresses that calls under way to a name must not reach, by that name.
     excluded: Mutex<BTreeMap<String, Vec<Arc<Resolved>>>>,
 }
@@ -60,7 +93,10 @@ pub struct MemberGuard {
 #[derive(Debug, thiserror::Error)]
 pub(in crate::executor) enum Error {
     /// The call would reach a member.
-    #[error("the target is the Raft address of a member of this cluster, which takes no jobs")]
+    #[error(
+        "{NOT_ALLOWED}: the target is the Raft address of a member of this cluster, which takes no \
+         jobs, or its API"
+    )]
     Member,
     /// A look-up failed, so that nothing can be said.
     #[error(transparent)]
@@ -80,29 +116,29 @@ impl MemberGuard {
         Self { source, known: Mutex::default(), excluded: Mutex::default() }
     }
 
-    /// Whether a call goes to a port that a member has.
-    pub(in crate::executor) fn concerns(&self, url: &Url, boot: u64) -> bool {
+    /// Whether a call goes to a port that a member has; that of an API only `with_apis`.
+    pub(in crate::executor) fn concerns(&self, url: &Url, with_apis: bool, boot: u64) -> bool {
         let Some(port) = url.port_or_known_default() else { return false };
-        self.members(boot).0.iter().any(|(_, of)| *of == port)
+        self.members(boot).kept(with_apis).any(|(_, of)| *of == port)
     }
 
     /// Checks a call of a project. The caller holds the exclusion until the call is over.
     pub(in crate::executor) async fn admit(
         self: &Arc<Self>,
-        (url, project): (&Url, ProjectId),
+        Asked { url, project, with_apis }: Asked<'_>,
         lookup: &dyn Lookup,
         (patience, boot): (Duration, u64),
     ) -> Result<Option<Exclusion>, Error> {
         let Some(port) = url.port_or_known_default() else { return Ok(None) };
         let members = self.members(boot);
-        if members.0.iter().all(|(_, of)| *of != port) {
+        if members.kept(with_apis).all(|(_, of)| *of != port) {
             return Ok(None);
         }
-        if members.names(url) {
+        if members.names(url, with_apis) {
             return Err(Error::Member);
         }
         let mut resolved = Resolved::default();
-        for (host, _) in members.0.iter().filter(|(_, of)| *of == port) {
+        for (host, _) in members.kept(with_apis).filter(|(_, of)| *of == port) {
             // A member whose name does not resolve cannot be reached by another name either.
             let found = match (ip_of(host), host) {
                 (Some(ip), _) => vec![ip],
@@ -144,7 +180,7 @@ impl MemberGuard {
     }
 
     /// The members, as of the last second.
-    fn members(&self, boot: u64) -> Arc<RaftAddresses> {
+    fn members(&self, boot: u64) -> Arc<OwnAddresses> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match &*known {
             Some((at, members)) if boot.saturating_sub(*at) < FRESH_MS => Arc::clone(members),
@@ -164,7 +200,7 @@ impl MemberGuard {
 impl Default for MemberGuard {
     /// A guard of no address.
     fn default() -> Self {
-        Self::new(Arc::new(RaftAddresses::default))
+        Self::new(Arc::new(OwnAddresses::default))
     }
 }
 
@@ -210,14 +246,19 @@ mod tests {
         Url::parse(text).unwrap()
     }
 
-    fn members() -> RaftAddresses {
-        RaftAddresses::new([
+    fn members() -> OwnAddresses {
+        let raft = RaftAddresses::new([
             "node1:7070",
             "10.0.0.2:7071",
             "[fd00::3]:80",
             "127.0.0.1:7073",
             "what",
-        ])
+        ]);
+        OwnAddresses { raft, apis: RaftAddresses::of_urls(["http://node1:9091", "what"]) }
+    }
+
+    fn asked(url: &Url) -> Asked<'_> {
+        Asked { url, project: 1, with_apis: false }
     }
 
     #[tokio::test]
@@ -230,7 +271,8 @@ mod tests {
         ])));
         let guard = Arc::new(MemberGuard::new(Arc::new(members)));
         let admit = async |text: &str| {
-            let admitted = guard.admit((&url(text), 1), &lookup, (Duration::from_secs(1), 0)).await;
+            let url = url(text);
+            let admitted = guard.admit(asked(&url), &lookup, (Duration::from_secs(1), 0)).await;
             match admitted {
                 Ok(admitted) => Ok(admitted),
                 Err(error) => Err(error.to_string()),
@@ -265,6 +307,24 @@ mod tests {
         assert!(guard.allows("other", ip("10.0.0.1")));
     }
 
+    #[tokio::test]
+    async fn the_api_of_a_member_is_kept_where_the_policy_says_so() {
+        let lookup = Names(Mutex::new(BTreeMap::from([
+            ("node1", vec!["10.0.0.1"]),
+            ("alias", vec!["10.0.0.1"]),
+        ])));
+        let guard = Arc::new(MemberGuard::new(Arc::new(members)));
+        for text in ["http://node1:9091/", "http://alias:9091/", "http://[::ffff:a00:1]:9091/"] {
+            let url = url(text);
+            for with_apis in [false, true] {
+                let asked = Asked { with_apis, ..asked(&url) };
+                let admitted = guard.admit(asked, &lookup, (Duration::from_secs(1), 0)).await;
+                assert_eq!(admitted.is_err(), with_apis, "{text}");
+            }
+            assert!(guard.concerns(&url, true, 0) && !guard.concerns(&url, false, 0), "{text}");
+        }
+    }
+
     /// A resolver that never answers for a member.
     struct Silent;
 
@@ -281,7 +341,7 @@ mod tests {
     async fn no_call_goes_to_the_port_of_a_member_whose_address_is_not_known_in_time() {
         let guard = Arc::new(MemberGuard::new(Arc::new(members)));
         let url = url("http://other:7070/");
-        let admitted = guard.admit((&url, 1), &Silent, (Duration::from_millis(10), 0)).await;
+        let admitted = guard.admit(asked(&url), &Silent, (Duration::from_millis(10), 0)).await;
         let why = admitted.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(why.contains("no name server answers"), "{why}");
     }

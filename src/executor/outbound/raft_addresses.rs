@@ -1,5 +1,6 @@
-//! The addresses at which the members of the cluster talk Raft, as members state them. `guard` and
-//! `member_guard` ask whether a URL names one. Nothing is resolved here.
+//! The addresses of the members of the cluster, as members state them: where they talk Raft, or
+//! where they serve the API. `guard` and `member_guard` ask whether a URL names one. Nothing is
+//! resolved here.
 
 use std::net::IpAddr;
 
@@ -7,7 +8,7 @@ use url::{Host, Url};
 
 use super::address_kind::plain;
 
-/// Raft addresses: hosts and ports.
+/// Addresses of members: hosts and ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RaftAddresses(pub(super) Vec<(Host, u16)>);
 
@@ -20,6 +21,16 @@ impl RaftAddresses {
             Some((url.host()?.to_owned(), url.port_or_known_default()?))
         };
         Self(addresses.into_iter().filter_map(read).collect())
+    }
+
+    /// Reads the URLs of APIs; others are left out, and so is port 0, which stands for any.
+    pub fn of_urls<'a>(urls: impl IntoIterator<Item = &'a str>) -> Self {
+        let read = |url: &str| {
+            let url = Url::parse(url).ok()?;
+            let port = url.port_or_known_default().filter(|port| *port > 0)?;
+            Some((url.host()?.to_owned(), port))
+        };
+        Self(urls.into_iter().filter_map(read).collect())
     }
 
     /// Whether a URL names one of them, as far as that shows without a look-up.

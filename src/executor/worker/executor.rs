@@ -12,12 +12,14 @@ use crate::delivery::batch::{Batch, BatchJob};
 use crate::delivery::destination::{Address, Destination};
 use crate::delivery::executor::{Executor, Grouping, Invalid, QueueSettings, Renderer};
 use crate::delivery::request::Rendered;
+use crate::executor::amqp::call_address;
 use crate::executor::broker::failure::BY_PROXY;
 use crate::executor::guard::TargetGuard;
 use crate::executor::http::Options;
 use crate::model::JobId;
 use crate::model::call_target::CallTarget;
 use crate::model::target::WORKER;
+use crate::model::target_pattern::TargetAddress;
 use crate::secret::Keys;
 
 /// The executor of queues.
@@ -67,6 +69,10 @@ impl Executor for WorkerExecutor {
 
     fn grouping(&self, _: &CallTarget) -> Grouping {
         Grouping::Offer
+    }
+
+    fn call_address(&self, target: &CallTarget) -> Option<TargetAddress> {
+        call_address(&WorkerSettings::of(target).ok()?.rabbitmq?.broker)
     }
 
     fn queue(&self, target: &CallTarget) -> Option<QueueSettings> {

@@ -1,5 +1,5 @@
-//! The terms of a key in forms and in the list of keys: scopes, end and networks. `keys` has the
-//! pages.
+//! The terms of a key in forms and in the list of keys: scopes, end, networks and rate. `keys` has
+//! the pages.
 
 use maud::{Markup, html};
 
@@ -40,6 +40,7 @@ pub(super) fn fields(page: &Page, terms: &KeyTerms) -> Markup {
         label { span { "It ends" } input name="expires" value=[terms.expires.map(rfc3339)] placeholder="2027-01-31, or empty for never" autocomplete="off"; }
         label { span { "Which projects" } input name="projects" value=(projects.join(", ")) placeholder="1, 2, or empty for all" autocomplete="off"; }
         label { span { "From where" } input name="allowed" value=(allowed.join(", ")) placeholder="10.0.0.0/8, 192.0.2.7, or empty for anywhere" autocomplete="off"; }
+        label { span { "Requests a second" } input name="rate" value=[terms.rate] inputmode="numeric" placeholder="empty for as many as the node allows" autocomplete="off"; }
     }
 }
 
@@ -72,7 +73,13 @@ pub(super) fn read(form: &Form) -> Result<TermsInput, Error> {
         None => Patch::Clear,
     };
     let projects = read_projects(form.text("projects").unwrap_or_default())?;
-    Ok(TermsInput { name, scopes: set(scopes), expires, allowed: set(allowed), projects })
+    let rate = match form.text("rate") {
+        None => Patch::Clear,
+        Some(text) => Patch::Set(text.trim().parse().map_err(|_| {
+            Error::invalid("ratePerSecond", "the requests a second must be a whole number")
+        })?),
+    };
+    Ok(TermsInput { name, scopes: set(scopes), expires, allowed: set(allowed), projects, rate })
 }
 
 /// The projects that a form names by their ids.
@@ -92,7 +99,7 @@ pub(super) fn scopes(terms: &KeyTerms) -> Markup {
     clipped(&names.join(", "), 48)
 }
 
-/// The end of a key, its networks and its projects in a list.
+/// The end of a key, its networks, its projects and its rate in a list.
 pub(super) fn bounds(page: &Page, terms: &KeyTerms) -> Markup {
     let allowed: Vec<_> = terms.allowed.iter().map(ToString::to_string).collect();
     html! {
@@ -101,6 +108,7 @@ pub(super) fn bounds(page: &Page, terms: &KeyTerms) -> Markup {
         @if let Some(ids) = &terms.projects {
             " " span.muted { (clipped(&Listed(ids).to_string(), 32)) }
         }
+        @if let Some(rate) = terms.rate { " " span.muted { (rate) "/s" } }
     }
 }
 

@@ -2,7 +2,7 @@
 //! value with blanks is quoted: `"nightly report"`, `label:team="the shop"`.
 
 use crate::app::Error;
-use crate::app::jobs::{Filter, check_label};
+use crate::app::jobs::{Filter, check_label, check_label_count};
 use crate::model::execution_id::parse_execution_id;
 use crate::model::job::JobStatus;
 use crate::model::{JobId, Millis};
@@ -141,6 +141,8 @@ impl Search {
             .split_once('=')
             .ok_or_else(|| format!("label:{value} needs a value: label:key=value"))?;
         check_label(key, text).map_err(|error| error.to_string())?;
+        let count = self.filter.labels.len() + 1;
+        check_label_count("label", count).map_err(|error| error.to_string())?;
         self.filter.labels.push((key.to_owned(), text.to_owned()));
         Ok(format!("label {value}"))
     }

@@ -144,6 +144,9 @@ fn settings(page: &Page, record: &ProjectRecord) -> Markup {
             (fact("Longer each time", html! { @match delivery.retry_factor { Some(factor) => { "× " (f64::from(factor) / 1_000.0) }, None => span.muted { "as configured" } } }))
             (fact("Longest wait", length(delivery.retry_max_delay)))
             (fact("Timeout", length(delivery.timeout)))
+            @if !project.settings.allowed_targets.is_empty() {
+                (fact("May call", html! { @for target in &project.settings.allowed_targets { div { code { (target.to_string()) } } } }))
+            }
             (fact("Created", html! { (page.context.instant(project.created / 1_000 * 1_000, None)) @if let Some(by) = &project.created_by { " by " (by) } }))
             @if let Some(modified) = project.modified {
                 (fact("Changed", html! { (page.context.instant(modified / 1_000 * 1_000, None)) @if let Some(by) = &project.modified_by { " by " (by) } }))

@@ -274,6 +274,7 @@ impl<B: StateStore, H: Dispatcher, L: Lease> Sender<B, H, L> {
             number,
             request_id: &request.id,
             now: self.time.now(),
+            allowed: route.allowed.as_ref(),
         };
         // A request has a target.
         let Some(target) = route.target() else { return Ok(()) };

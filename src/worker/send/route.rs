@@ -24,6 +24,7 @@ use crate::model::delivery::{LONGEST_DELAY, Overlap, Retry};
 use crate::model::job::JobDefinition;
 use crate::model::project::ProjectSettings;
 use crate::model::target::{Executor, SigningSecret};
+use crate::model::target_pattern::{NOT_ALLOWED, TargetPattern};
 use crate::model::{Millis, ProjectId};
 use crate::store::{executors, projects};
 
@@ -57,6 +58,8 @@ pub(in crate::worker) struct Terms {
     pub(in crate::worker) timeout: Millis,
     /// The secrets that sign requests.
     pub(in crate::worker) signing: Vec<SigningSecret>,
+    /// Where jobs of the project may call; `None` for everywhere that the node allows.
+    pub(in crate::worker) allowed: Option<Arc<[TargetPattern]>>,
     /// The executor's limits: calls at a time, and in a second.
     pub(in crate::worker) limits: Limits,
     /// True if the occurrence is the only one of its jobs.
@@ -263,6 +266,7 @@ impl<'a> Routes<'a> {
             self.kinds,
             (retry, &self.defaults),
         );
+        let mode = self.within(mode, &settings.allowed_targets);
         Ok(Terms {
             project: definition.project,
             limits: Limits {
@@ -277,8 +281,28 @@ impl<'a> Routes<'a> {
                 .unwrap_or(self.defaults.timeout.as_millis() as Millis)
                 .min(self.defaults.max_timeout.as_millis() as Millis),
             signing: own.unwrap_or(&settings.signing).clone(),
+            allowed: (!settings.allowed_targets.is_empty())
+                .then(|| settings.allowed_targets.as_slice().into()),
             once,
         })
+    }
+
+    /// The mode, unless it is a queue at a broker that the project's list does not name. Calls are
+    /// judged when they are made; runs of a queue are only published.
+    fn within(&self, mode: DeliveryMode, allowed: &[TargetPattern]) -> DeliveryMode {
+        let DeliveryMode::Offer(target, _) = &mode else { return mode };
+        if allowed.is_empty() {
+            return mode;
+        }
+        let kind = self.kinds.get(target.kind());
+        let address = kind.and_then(|kind| kind.call_address(target));
+        if address.is_none_or(|address| address.is_named_by(allowed, false)) {
+            return mode;
+        }
+        DeliveryMode::Undeliverable(format!(
+            "{NOT_ALLOWED}: the broker of its queue is not among the targets that jobs of its \
+             project may call (allowedTargets)"
+        ))
     }
 
     fn settings(&mut self, project: ProjectId) -> rusqlite::Result<Arc<ProjectSettings>> {

@@ -150,7 +150,7 @@ async fn from_the_end_of_the_lease_on_nothing_of_a_chunk_goes_out_and_what_went_
     let expected: Vec<_> = (first..first + 8).map(|job| (job, 1)).collect();
     assert_eq!((fixture.confirmed(), fixture.sizes()), (expected, vec![5, 3]));
     assert_eq!(fixture.with_verdict("delivered"), 8);
-    let metrics = fixture.worker.metrics.encode();
+    let metrics = fixture.worker.metrics.encode(true);
     let fired = "scheduler0_firing_lag_seconds_count 8";
     assert!(metrics.lines().any(|line| line == fired), "{metrics}");
     fixture.worker.stop().await;

@@ -68,7 +68,7 @@ async fn a_claim_is_journaled_when_it_is_answered_and_survives_a_restart() {
     collected(&fixture).await;
     fixture.pass(6_000, 500).await;
     let shows = |fixture: &WorkerFixture, line: &str| {
-        let text = fixture.metrics.encode();
+        let text = fixture.metrics.encode(true);
         assert!(text.lines().any(|found| found == line), "{line}: {text}");
     };
     shows(&fixture, "scheduler0_runs{queue=\"emails\",state=\"running\"} 1");

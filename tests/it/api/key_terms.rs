@@ -136,7 +136,8 @@ async fn a_change_of_terms_holds_at_once_and_keeps_what_it_does_not_name() {
     assert_eq!(key.status(&api).await, StatusCode::UNAUTHORIZED);
     for (body, status, field) in [
         (json!({"projects": [1]}), 400, "projects"),
-        (json!({"ratePerSecond": 5}), 400, "ratePerSecond"),
+        (json!({"ratePerSecond": 0}), 400, "ratePerSecond"),
+        (json!({"rateLimit": 5}), 400, "rateLimit"),
         (json!({"expiresAt": "2001-01-01"}), 400, "expiresAt"),
         (json!({"allowedIps": ["10.0.0.1/8"]}), 400, "allowedIps"),
         (json!({"allowedIp": ["10.0.0.1"]}), 422, ""),

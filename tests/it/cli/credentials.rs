@@ -92,11 +92,13 @@ fn create_credential_sends_the_terms_of_the_key() {
         "10.0.0.0/8,::1",
         "--projects",
         "1,2",
+        "--rate",
+        "50",
     ]);
     assert_eq!(code(&said), 0, "{}", stderr(&said));
     let wanted = json!({
         "name": "ci", "scopes": ["jobs:read", "execute"], "expiresInSeconds": 3_600,
-        "allowedIps": ["10.0.0.0/8", "::1"], "projects": [1, 2],
+        "allowedIps": ["10.0.0.0/8", "::1"], "projects": [1, 2], "ratePerSecond": 50,
     });
     assert_eq!(node.last().body, wanted);
     let said = node.run(&["create", "credential", "--expires", "2030-01-31"]);

@@ -11,13 +11,12 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::{Attacker, metric};
-use crate::harness::{PATIENCE, TestCluster, client_of};
+use crate::harness::{TestCluster, client_of};
 
 /// The duration of the guesses.
 const GUESSING: Duration = Duration::from_secs(3);
-/// The guesses that are checked in that time at most, from an address where an operator has signed
-/// in: 100 at once, 50 a second, and the seconds that a slow machine takes to stop.
-const MAX_CHECKED: u32 = 100 + 50 * 5;
+/// The guesses of an address that are checked within a minute. The test ends before that.
+const MAX_CHECKED: u32 = 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leaked_key_reaches_no_other_and_nothing_that_it_made_outlives_it() {
@@ -95,7 +94,12 @@ async fn an_idempotency_key_gives_no_deleted_pair_and_no_old_secret() {
 async fn guesses_at_the_password_are_few_and_keep_no_client_out() {
     let cluster = TestCluster::start(1).await;
     let client = Attacker::new(&cluster, 1, "beside").await;
-    let wrong = client_of(&[("x-peer", "cmd"), ("authorization", "Basic YWRtaW46d3Jvbmc=")]);
+    // The guesses come by a proxy on this machine, and the operator is at the machine itself.
+    let wrong = client_of(&[
+        ("x-peer", "cmd"),
+        ("authorization", "Basic YWRtaW46d3Jvbmc="),
+        ("x-forwarded-for", "203.0.113.9"),
+    ]);
     let begun = Instant::now();
     let guess = async || {
         let mut told = (0, 0);
@@ -104,7 +108,8 @@ async fn guesses_at_the_password_are_few_and_keep_no_client_out() {
             match answer.status() {
                 StatusCode::UNAUTHORIZED => told.0 += 1,
                 StatusCode::TOO_MANY_REQUESTS => {
-                    assert_eq!(answer.headers()["retry-after"], "1");
+                    let wait = answer.headers()["retry-after"].to_str().unwrap();
+                    assert!((1..=60).contains(&wait.parse().unwrap()), "{wait}");
                     told.1 += 1;
                 }
                 other => panic!("{other}"),
@@ -127,12 +132,9 @@ async fn guesses_at_the_password_are_few_and_keep_no_client_out() {
         "{checked} of {} were checked",
         checked + limited
     );
-    // The operator is not locked out: the bucket soon has a token again.
-    let deadline = Instant::now() + PATIENCE;
-    while cluster.http().get(cluster.url(1, "/api/v1/jobs")).send().await.unwrap().status() != 200 {
-        assert!(Instant::now() < deadline, "the operator stays locked out");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    // The operator is not locked out.
+    let operator = cluster.http().get(cluster.url(1, "/api/v1/jobs")).send().await.unwrap();
+    assert_eq!(operator.status(), StatusCode::OK);
     let counted = |result: &str| {
         format!("scheduler0_auth_failures_total{{kind=\"password\",result=\"{result}\"}}")
     };

@@ -12,6 +12,7 @@ use crate::app::jobs::validate::edit::{EditMode, SharedEdit};
 use crate::app::jobs::validate::executors::{Check, OwnValues, missing, suit};
 use crate::app::jobs::validate::features;
 use crate::app::jobs::validate::payload::definition_bytes;
+use crate::app::jobs::validate::project_targets::{self, lists_of};
 use crate::app::jobs::validate::rules::Rules;
 use crate::app::warnings::Warnings;
 use crate::command::JobEdit;
@@ -123,9 +124,11 @@ impl BulkPlan {
             },
         };
         let has = features::of_project(conn, new.project)?;
+        let lists = lists_of(conn, [new.project])?;
         let check = suit(&rules.executors, new, executor.as_ref());
         let check = check.and_then(|check| {
             features::check(has, new, executor.as_ref())?;
+            project_targets::check(&rules.executors, &lists, new, executor.as_ref())?;
             Ok(check)
         });
         Ok(check.map(|check| Fit { edit, check }))

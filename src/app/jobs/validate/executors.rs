@@ -2,11 +2,12 @@
 //! names, by the state of this node, and the settings that jobs hold themselves. `command::apply`
 //! refuses an executor that this node does not know, or that changes in the meantime.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::app::actor::Actor;
 use crate::app::error::Error;
 use crate::app::jobs::validate::features;
+use crate::app::jobs::validate::project_targets::{self, Lists, lists_of};
 use crate::app::jobs::validate::refusals::{not_in_batches, unprocessable, without_runs};
 use crate::app::jobs::validate::worker_fields::{check_bus_name, needs_queue};
 use crate::app::state::App;
@@ -43,14 +44,16 @@ pub(in crate::app::jobs) async fn check<'j>(
     definitions: &mut [JobDefinition],
     jobs: impl Iterator<Item = OwnValues<'j>> + Clone,
 ) -> Result<(), (Option<usize>, Error)> {
-    let found = look_up(app, actor, definitions).await.map_err(|error| (None, error))?;
+    let (found, lists) = look_up(app, actor, definitions).await.map_err(|error| (None, error))?;
     let known = features::of_projects(app, actor, definitions).await.map_err(|e| (None, e))?;
     let mut checks = Vec::with_capacity(definitions.len());
     for (place, definition) in definitions.iter_mut().enumerate() {
         let executor = definition.executor.and_then(|id| found.get(&id));
-        let check = suit(&app.executors, definition, executor);
-        let allowed = features::check(known.of(definition.project), definition, executor);
-        let check = check.and_then(|check| allowed.map(|()| check));
+        let check = suit(&app.executors, definition, executor).and_then(|check| {
+            features::check(known.of(definition.project), definition, executor)?;
+            project_targets::check(&app.executors, &lists, definition, executor)?;
+            Ok(check)
+        });
         let first = || jobs.clone().position(|job| job.definition == place);
         checks.push(check.map_err(|error| (first(), error))?);
     }
@@ -65,15 +68,16 @@ pub(in crate::app::jobs) async fn check<'j>(
     Ok(())
 }
 
-/// Reads the executors. One that a message is for must be there and take it, since its kind
-/// validates the message: this node may have to hear of it, or of its new type, first.
+/// Reads the executors, and where the projects may call. An executor that a message is for must be
+/// there and take it, since its kind validates the message: this node may have to hear of it, or of
+/// its new type, first.
 async fn look_up(
     app: &App,
     actor: &Actor,
     definitions: &[JobDefinition],
-) -> Result<Executors, Error> {
+) -> Result<(Executors, Lists), Error> {
     let found = read(app, actor, definitions).await?;
-    if definitions.iter().all(|definition| can_validate_message(definition, &found)) {
+    if definitions.iter().all(|definition| can_validate_message(definition, &found.0)) {
         return Ok(found);
     }
     app.linearize().await?;
@@ -87,14 +91,13 @@ fn can_validate_message(definition: &JobDefinition, found: &Executors) -> bool {
     executor.is_none_or(takes_it)
 }
 
-async fn read(app: &App, actor: &Actor, definitions: &[JobDefinition]) -> Result<Executors, Error> {
-    let mut wanted: Vec<u64> =
-        definitions.iter().filter_map(|definition| definition.executor).collect();
-    if wanted.is_empty() {
-        return Ok(Executors::new());
-    }
-    wanted.sort_unstable();
-    wanted.dedup();
+async fn read(
+    app: &App,
+    actor: &Actor,
+    definitions: &[JobDefinition],
+) -> Result<(Executors, Lists), Error> {
+    let wanted: BTreeSet<u64> = definitions.iter().filter_map(|own| own.executor).collect();
+    let of: BTreeSet<_> = definitions.iter().map(|own| own.project).collect();
     let found = app.read(actor, move |conn| {
         let mut found = Executors::new();
         for id in wanted {
@@ -102,7 +105,7 @@ async fn read(app: &App, actor: &Actor, definitions: &[JobDefinition]) -> Result
                 found.insert(id, executor);
             }
         }
-        Ok(found)
+        Ok((found, lists_of(conn, of)?))
     });
     found.await
 }

@@ -21,6 +21,7 @@ pub(super) mod merge;
 pub(super) mod own_fields;
 pub(super) mod payload;
 pub(super) mod policy;
+pub(super) mod project_targets;
 pub(super) mod refusals;
 pub(super) mod rules;
 pub(super) mod seen;

@@ -153,6 +153,19 @@ pub(in crate::app::jobs) fn labels(json: &str) -> Result<BTreeMap<String, String
     Ok(labels)
 }
 
+/// Checks the number of labels of a filter: each costs a look at every job that the others leave.
+///
+/// # Errors
+///
+/// `Invalid` where there are more than a job can have.
+pub fn check_label_count(field: &'static str, count: usize) -> Result<(), Error> {
+    if count <= MOST_LABELS {
+        return Ok(());
+    }
+    let message = format!("{field} may name {MOST_LABELS} labels at most: no job has more");
+    Err(Error::invalid(field, message))
+}
+
 /// Checks one label.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use crate::app::jobs::validate::refusals::{at_most_one, shortened, unprocessable
 use crate::app::jobs::validate::rules::Rules;
 use crate::app::jobs::validate::seen::SeenValues;
 use crate::app::targets::http::read::read_target;
-use crate::app::targets::http::url::address;
+use crate::app::targets::http::url::{Unfit, address};
 use crate::app::targets::settings::kinds::message_fields;
 use crate::app::targets::settings::names::make_camel;
 use crate::app::targets::settings::read;
@@ -89,12 +89,20 @@ impl SeenValues {
         if self.urls.contains(url) {
             return Ok(());
         }
-        let bad = || Error::invalid("callbackUrl", "job callback_url is not valid");
+        const FIELD: &str = "callbackUrl";
+        const MESSAGE: &str = "job callback_url is not valid";
+        let bad = || Error::invalid(FIELD, MESSAGE);
         if url.contains("{{") {
             let why = "it takes many jobs at once: placeholders are for http.url";
             return Err(bad().because(why));
         }
-        address(url, &rules.guard).map_err(|why| bad().because(why))?;
+        address(url, &rules.guard).map_err(|unfit| {
+            let error = match unfit {
+                Unfit::Refused(_) => Error::target_not_allowed(FIELD, MESSAGE),
+                Unfit::Unsound(_) => bad(),
+            };
+            error.because(unfit)
+        })?;
         self.urls.insert(url.to_owned());
         Ok(())
     }

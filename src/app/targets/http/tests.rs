@@ -154,7 +154,11 @@ fn what_cannot_be_sent_is_refused_with_field_and_fix() {
         let text = message(&error);
         let unprocessable =
             ["the sender does", "nobody fills in"].iter().any(|says| text.contains(says));
-        let kind = if unprocessable { ErrorKind::Unprocessable } else { ErrorKind::Invalid };
+        let kind = match &given["url"] {
+            _ if unprocessable => ErrorKind::Unprocessable,
+            url if url == "http://169.254.169.254/" => ErrorKind::TargetNotAllowed,
+            _ => ErrorKind::Invalid,
+        };
         assert_eq!(error.kind(), kind, "{given}");
         assert!(text.contains(&format!("field: Some(\"{field}\")")), "{given}: {text}");
         assert!(text.contains(words), "{given}: {text}");

@@ -54,6 +54,7 @@ impl From<Invalid> for Error {
         match fault {
             Fault::Value => Self::invalid(field, message),
             Fault::Unfit => Self::unprocessable(message).field(field),
+            Fault::NotAllowed => Self::target_not_allowed(field, message),
             Fault::TooLarge => Self::too_large(message).field(field),
         }
     }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A resolver that sends every name to the same addresses.
-struct Always(Vec<SocketAddr>);
+pub(super) struct Always(pub(super) Vec<SocketAddr>);
 
 impl Lookup for Always {
     fn lookup(&self, _: String, _: ProjectId) -> LookupFuture {
@@ -46,7 +46,7 @@ async fn a_name_is_checked_by_the_addresses_that_it_resolves_to() {
 }
 
 /// A resolver whose answer for a name changes with each question.
-struct Changing(Mutex<std::collections::VecDeque<&'static str>>);
+pub(super) struct Changing(pub(super) Mutex<std::collections::VecDeque<&'static str>>);
 
 impl Lookup for Changing {
     fn lookup(&self, _: String, _: ProjectId) -> LookupFuture {

@@ -26,6 +26,7 @@ use crate::executor::outbound::lookup::Lookup;
 use crate::executor::outbound::member_guard::MemberGuard;
 use crate::executor::outbound::tls::Identity;
 use crate::model::ProjectId;
+use crate::model::target_pattern::TargetPattern;
 use crate::{delivery, executor, metrics, secret};
 
 /// The options of executor and queue.
@@ -98,6 +99,7 @@ impl Executor {
             batch: call.batch,
             success_codes: call.success_codes,
             tls: call.tls,
+            allowed: call.allowed,
         };
         let call = delivery::call::Call {
             request: Box::new(request),
@@ -147,6 +149,7 @@ pub(super) struct Call {
     pub(super) success_codes: Arc<[u16]>,
     pub(super) batch: bool,
     pub(super) tls: Option<Arc<Identity>>,
+    pub(super) allowed: Option<Arc<[TargetPattern]>>,
     pub(super) before_send: BeforeSend,
     pub(super) unwanted: Option<Unwanted>,
 }
@@ -169,6 +172,7 @@ impl Call {
             success_codes: Arc::default(),
             batch: false,
             tls: None,
+            allowed: None,
             before_send: Box::new(before_send),
             unwanted: None,
         }

@@ -9,6 +9,7 @@ use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::executor::member_guard::OwnAddresses;
 use crate::executor::raft_addresses::RaftAddresses;
 use crate::executor::tls::Identity;
 
@@ -207,7 +208,8 @@ impl Lookup for Rebinding {
 
 /// A guard of these Raft addresses.
 fn guard_of(addresses: &[&str]) -> Arc<MemberGuard> {
-    let members = RaftAddresses::new(addresses.iter().copied());
+    let raft = RaftAddresses::new(addresses.iter().copied());
+    let members = OwnAddresses { raft, ..OwnAddresses::default() };
     Arc::new(MemberGuard::new(Arc::new(move || members.clone())))
 }
 

@@ -11,6 +11,7 @@ mod evicted;
 mod flood;
 mod kept;
 mod leaving;
+mod policy;
 mod raw;
 mod replies;
 mod withheld;
