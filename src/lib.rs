@@ -29,8 +29,10 @@
 //!
 //! # The walk of a job
 //!
-//! 1. **Create.** A client sends `POST /jobs` to any node. [`api`] reads the JSON. [`app`]
-//!    authorizes the action, checks every field, and makes one [`command::Command`].
+//! 1. **Create.** A client sends `POST /jobs` to any node. [`auth`] finds out who the client is: a
+//!    key pair is compared with the state, an access token is verified by the keys of its issuer,
+//!    and both have scopes. [`api`] reads the JSON. [`app`] authorizes the action by the scopes of
+//!    the caller, checks every field, and makes one [`command::Command`].
 //! 2. **Commit.** [`cluster::Cluster::propose`] carries the command to the leader, which stamps it.
 //!    A quorum writes it to its log and syncs. The state machine of [`raft`] applies it on every
 //!    node, in one SQLite transaction with the log position. Only now is the client answered.

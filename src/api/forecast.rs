@@ -1,5 +1,5 @@
-//! What is planned: counts of occurrences for a stretch ahead, and the next occurrences among all
-//! jobs.
+//! The routes of the forecast: counts of planned occurrences for a stretch ahead, and the next
+//! occurrences among all jobs.
 
 use axum::extract::State;
 use axum::response::Response;

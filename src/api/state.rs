@@ -1,4 +1,4 @@
-//! The state that all handlers share. `node` makes it once and hands it to `router`.
+//! The state that all handlers share. `node` makes it once and calls `router` with it.
 
 use std::sync::Arc;
 
@@ -28,7 +28,9 @@ impl AppState {
     /// The state of a node whose use cases these are.
     pub fn new(app: impl Into<Arc<app::App>>) -> Self {
         let app = app.into();
-        let site = Site::new(app.config().public_url.as_ref());
+        let config = app.config();
+        let site = Site::new(config.public_url.as_ref());
+        let site = site.allow_insecure(config.allow_insecure_sign_in);
         let sessions = Sessions::new(app.auth.clone(), site);
         Self { sessions, echo: false, bodies: Arc::default(), answers: Answers::default(), app }
     }

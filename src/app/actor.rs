@@ -31,8 +31,8 @@ pub struct Actor {
     /// The principal that its reads are counted by. All keys of a tree are one principal, and so
     /// are all operators.
     pub principal: Principal,
-    /// What a client's key or an access token may be used for. `authz` asks; an operator needs
-    /// none.
+    /// The scopes of a client's key or an access token. `authz` compares them with the scopes of an
+    /// action; an operator needs none.
     pub scopes: Scopes,
     /// The records that exist for it. Only its caller says it, and what narrows it.
     reach: Arc<Reach>,

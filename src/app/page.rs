@@ -1,5 +1,6 @@
-//! Pages of lists: which part is asked for, and where its records go. A use case of a list hands
-//! its records over one by one, on the thread that reads them, so that no page is in memory twice.
+//! Pages of lists: which part is asked for, and where its records go. A use case of a list calls
+//! the writer of the caller with each record, on the thread that reads them, so that no page is in
+//! memory twice.
 
 pub use crate::store::{After, Page};
 

@@ -96,6 +96,7 @@ pub(super) fn adds(command: &Command) -> bool {
         | Command::ReportRuns { .. }
         | Command::TerminateJob { .. }
         | Command::EndSessions { .. }
+        | Command::EndSession { .. }
         | Command::Checksum
         | Command::Conclude { .. } => false,
         _ => true,

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::cluster::{self, Cluster};
 use crate::secret::Keys;
-use crate::store::{Page, ReadClass, accounts, credentials, meta};
+use crate::store::{Page, ReadClass, accounts, credentials, ended_sessions, meta};
 
 use super::account_rates::AccountRates;
 use super::accounts::KnownAccounts;
@@ -276,17 +276,19 @@ impl Auth {
         let read = move |conn: &rusqlite::Connection| {
             let (_, rows) = credentials::list(conn, &all, None)?;
             let ended = credentials::ended_sessions(conn)?;
-            Ok((rows, ended, meta::operator_sessions_from(conn)?, accounts::all(conn)?))
+            let single = ended_sessions::all(conn)?;
+            let operators = meta::operator_sessions_from(conn)?;
+            Ok((rows, ended, operators, single, accounts::all(conn)?))
         };
-        let (rows, ended, operator_sessions_from, accounts) =
+        let (rows, from, operator_sessions_from, ended, accounts) =
             cluster.read_as(ReadClass::Credentials, read).await?;
         let old = self.held(0);
         let none = Buckets::new();
         let buckets = old.as_ref().map_or(&none, |pairs| &pairs.buckets);
-        let (by_key, buckets) = pairs_of(rows, &ended, buckets);
+        let (by_key, buckets) = pairs_of(rows, &from, buckets);
         let accounts = Arc::new(KnownAccounts::of(accounts));
         let mut held = self.cache.held.write().unwrap_or_else(PoisonError::into_inner);
-        let pairs = Arc::new(Pairs { by_key, operator_sessions_from, buckets, accounts });
+        let pairs = Arc::new(Pairs { by_key, operator_sessions_from, ended, buckets, accounts });
         // The version was taken before the read: the next request reads a change in between.
         if held.version < version {
             *held = CachedPairs { version, pairs: pairs.clone() };

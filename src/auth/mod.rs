@@ -11,9 +11,10 @@
 //!          ├─ oidc       access tokens, and the keys of their issuers
 //!          ├─ account_rates  the requests of each account in a second
 //!          └─ limiter    the bound on wrong passwords and keys
-//!   sessions ─┬─ check  sessions of browsers, which are sealed cookies
-//!             ├─ site   which requests come from our own pages
-//!             └─ tries  the bound on sign-ins by name
+//!   sessions ─┬─ check   sessions of browsers, which are sealed cookies
+//!             ├─ ticket  the sealed text of a session or a link
+//!             ├─ site    which requests come from our own pages, and by which way
+//!             └─ tries   the bound on sign-ins by name
 //! ```
 
 mod account_rates;
@@ -29,6 +30,7 @@ mod presented;
 mod rates;
 mod sessions;
 mod site;
+mod ticket;
 mod tries;
 mod uses;
 
@@ -39,7 +41,6 @@ pub use check_error::AuthError;
 pub use limiter::CredentialKind;
 pub use oidc::{Oidc, TokenError};
 pub use origin::Origin;
-pub use sessions::{
-    LINK_SECONDS, Login, SESSION_SECONDS, Session, SessionLife, Sessions, link_token,
-};
+pub use sessions::{Login, Session, SessionLife, Sessions};
 pub use site::Site;
+pub use ticket::{LINK_SECONDS, SESSION_SECONDS, link_token};

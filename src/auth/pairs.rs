@@ -1,7 +1,7 @@
 //! The valid key pairs, and the client that each belongs to. `check` makes the table of all
 //! credentials and keeps it. Nothing here checks a secret or reads the store.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::accounts::KnownAccounts;
@@ -24,6 +24,8 @@ pub(super) struct Pairs {
     pub(super) accounts: Arc<KnownAccounts>,
     /// The requests of keys, as they were counted so far.
     pub(super) buckets: Buckets,
+    /// The sessions that were ended one by one, by their random numbers.
+    pub(super) ended: HashSet<u64>,
 }
 
 impl Pairs {

@@ -1,19 +1,21 @@
-//! Sessions of browsers. A session is a sealed cookie and nothing is stored, so every node that has
-//! the `SecretKey` of the cluster knows it. The key pair of a client is looked up with each request
-//! like that of any other request: an archived key ends its sessions at once, and so does
-//! `Command::EndSessions` for those that were begun before it. The web UI signs in and out; the API
-//! accepts a session in place of a key pair.
+//! Sessions of browsers. A session is a sealed cookie ([`Ticket`]) and nothing is stored, so every
+//! node that has the secrets of the cluster knows it. The key pair of a client is looked up with
+//! each request like that of any other request: an archived key ends its sessions at once, and so
+//! do `Command::EndSessions` for those that were begun before it, and `Command::EndSession` for
+//! one. The web UI signs in and out; the API accepts a session in place of a key pair.
+//!
+//! A session ends after 12 hours, and when nobody has used it for an hour. For that its cookie is
+//! made anew every few minutes while it is used.
 //!
 //! A link into the web UI holds a token in its fragment, which no log of a proxy sees. Whoever has
-//! the secrets of the node can make one ([`link_token`]). It is good for a minute, and once at each
-//! node.
+//! the secrets of the node can make one ([`link_token`](super::link_token)). It is good for a
+//! minute, and once at each node.
 
 use std::sync::{Mutex, PoisonError};
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::{Deserialize, Serialize};
 
 use super::caller::Caller;
 use super::check::Auth;
@@ -22,18 +24,12 @@ use super::limiter::CredentialKind;
 use super::origin::Origin;
 use super::pairs::{Pair, Pairs};
 use super::site::Site;
+use super::ticket::{SESSION_SECONDS, Ticket};
 use super::tries::Tries;
 use crate::cluster::{self, Cluster};
 use crate::model::Millis;
-use crate::model::target::Sealed;
-use crate::secret::{Keys, SecretText, purpose};
+use crate::secret::{SecretText, purpose};
 
-/// The life of a session, in seconds.
-pub const SESSION_SECONDS: i64 = 12 * 3_600;
-/// The life of a link, in seconds.
-pub const LINK_SECONDS: i64 = 60;
-/// The longest cookie and the longest token that is read, in bytes.
-const LONGEST: usize = 1_024;
 /// The most links that a node remembers as used.
 const MOST_LINKS: usize = 1_024;
 
@@ -53,12 +49,16 @@ pub struct Session {
     pub caller: Caller,
     /// Its begin and end.
     pub life: SessionLife,
+    /// The cookie with which it goes on; `None` while the one of the request is new.
+    pub cookie: Option<HeaderValue>,
 }
 
 /// The time for which a session is valid, unless it is ended before: for answers that go on longer
 /// than a request takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionLife {
+    /// Its random number.
+    pub id: u64,
     /// The instant at which it was begun.
     pub issued: Millis,
     /// The instant at which it ends.
@@ -72,47 +72,25 @@ impl SessionLife {
     }
 }
 
-/// The sealed text of a session or a link.
-#[derive(Serialize, Deserialize)]
-struct Ticket {
-    /// The API key of a client; `None` for the operator.
-    key: Option<String>,
-    /// The mark of the operator's name and password, which ends the session when they change.
-    mark: Option<String>,
-    expires: Millis,
-    /// The instant at which the session was begun; that of a ticket of an earlier version follows
-    /// from its end.
-    #[serde(default)]
-    issued: Option<Millis>,
-    /// A random number, by which two tickets differ.
-    id: u64,
-}
-
 /// The sessions of one node.
 pub struct Sessions {
     auth: Auth,
     site: Site,
-    /// The name of the cookie. Cookies ignore ports, so that of each cluster has its own.
+    /// The name of the cookie over http. Cookies ignore ports, so that of each cluster has its own.
     cookie: String,
+    /// The name of the cookie over https, which no page of another host or of http can set.
+    secure_cookie: String,
     tries: Tries,
     /// The links that were used: their ids and ends.
     used: Mutex<Vec<(u64, Millis)>>,
 }
 
-/// A token for a link that signs the operator in.
-pub fn link_token(keys: &Keys, now: Millis) -> String {
-    let expires = now + LINK_SECONDS * 1_000;
-    let mark = Some(keys.fingerprint());
-    let ticket = Ticket { key: None, mark, expires, issued: Some(now), id: rand::random() };
-    seal(keys, &ticket, purpose::SIGN_IN_LINK)
-}
-
 impl Sessions {
     /// The sessions at a site.
     pub fn new(auth: Auth, site: Site) -> Self {
-        let prefix = if site.is_secure() { "__Host-" } else { "" };
-        let cookie = format!("{prefix}s0_{}", &auth.keys.fingerprint()[..8]);
-        Self { auth, site, cookie, tries: Tries::default(), used: Mutex::default() }
+        let cookie = format!("s0_{}", &auth.keys.fingerprint()[..8]);
+        let secure_cookie = format!("__Host-{cookie}");
+        Self { auth, site, cookie, secure_cookie, tries: Tries::default(), used: Mutex::default() }
     }
 
     /// The site.
@@ -140,38 +118,51 @@ impl Sessions {
             Err(refused) => return Ok(Err(refused)),
         };
         self.tries.forget(&login.name);
-        self.begin(&caller, key, (origin.now, cluster)).await.map(Ok)
+        let begun = self.begin((&caller, key), headers, (origin.now, cluster)).await?;
+        // The key was right a moment ago, and was archived since.
+        Ok(begun.ok_or(AuthError::Wrong(CredentialKind::Key)))
     }
 
     /// Signs in by the token of a link; `None` where it is not valid, is over, or was used here.
     pub async fn enter(
         &self,
         token: &str,
+        headers: &HeaderMap,
         (now, cluster): (Millis, &Cluster),
     ) -> Result<Option<HeaderValue>, cluster::Error> {
         if !self.use_link(token, now) {
             return Ok(None);
         }
-        self.begin(&Caller::Operator, None, (now, cluster)).await.map(Some)
+        self.begin((&Caller::Operator, None), headers, (now, cluster)).await
     }
 
     /// Begins a session, after all that were ended: the clock of the leader, which stamped the end
-    /// of the others, may be ahead of this node's.
+    /// of the others, may be ahead of this node's. `None` where the key is none any more.
     async fn begin(
         &self,
-        caller: &Caller,
-        key: Option<String>,
+        (caller, key): (&Caller, Option<String>),
+        headers: &HeaderMap,
         (now, cluster): (Millis, &Cluster),
-    ) -> Result<HeaderValue, cluster::Error> {
+    ) -> Result<Option<HeaderValue>, cluster::Error> {
         let pairs = self.auth.pairs(cluster).await?;
         let ended = pairs.sessions_from(key.as_deref());
         let issued = ended.map_or(now, |ended| now.max(ended.saturating_add(1)));
-        Ok(self.issue(caller, key, (now, issued)))
+        let keys = &self.auth.keys;
+        let ticket = match (caller, key) {
+            (Caller::Operator, _) => Ticket::of_operator(keys, (now, issued)),
+            (_, Some(key)) => {
+                let Some(pair) = pairs.by_key.get(&key) else { return Ok(None) };
+                Ticket::of_client(keys, (key, &pair.verifier), (now, issued))
+            }
+            (_, None) => return Ok(None),
+        };
+        Ok(Some(self.set_cookie(&ticket, now, self.site.came_by_https(headers))))
     }
 
     /// Uses the token of a link up; `false` where it is not valid, is over, or was used here.
     fn use_link(&self, token: &str, now: Millis) -> bool {
-        let Some(ticket) = self.open(token, purpose::SIGN_IN_LINK, now) else { return false };
+        let opened = Ticket::open(token, (&self.auth.keys, purpose::SIGN_IN_LINK), now);
+        let Some(ticket) = opened.filter(|ticket| ticket.key.is_none()) else { return false };
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         used.retain(|(_, expires)| *expires > now);
         let is_new = used.len() < MOST_LINKS && !used.iter().any(|(id, _)| *id == ticket.id);
@@ -181,86 +172,81 @@ impl Sessions {
         is_new
     }
 
-    /// The session of a request, if it has one that is valid. It counts as a request of its key.
+    /// The session of a request, if it has one that is valid. A request in the session of a key
+    /// counts as one of the key's.
     pub async fn session(
         &self,
         headers: &HeaderMap,
         (origin, cluster): (&Origin, &Cluster),
     ) -> Result<Option<Result<Session, AuthError>>, cluster::Error> {
-        let Some(text) = cookie(headers, &self.cookie) else { return Ok(None) };
-        let Some(ticket) = self.open(text, purpose::SESSION, origin.now) else { return Ok(None) };
-        let pairs = self.auth.pairs(cluster).await?;
-        Ok(valid(&ticket, &pairs, |pair| self.auth.open(pair, origin)))
-    }
-
-    /// The cookie that ends a session in the browser.
-    pub fn sign_out(&self) -> HeaderValue {
-        self.set_cookie("", 0)
-    }
-
-    fn issue(
-        &self,
-        caller: &Caller,
-        key: Option<String>,
-        (now, issued): (Millis, Millis),
-    ) -> HeaderValue {
-        let keys = &self.auth.keys;
-        let mark = matches!(caller, Caller::Operator).then(|| keys.fingerprint());
-        let expires = now + SESSION_SECONDS * 1_000;
-        let ticket = Ticket { key, mark, expires, issued: Some(issued), id: rand::random() };
-        self.set_cookie(&seal(keys, &ticket, purpose::SESSION), SESSION_SECONDS)
-    }
-
-    fn set_cookie(&self, value: &str, seconds: i64) -> HeaderValue {
-        let secure = if self.site.is_secure() { "; Secure" } else { "" };
-        let text = format!(
-            "{}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}",
-            self.cookie
-        );
-        // Sealed text is base64, and the rest is fixed.
-        HeaderValue::from_str(&text).expect("a cookie has letters, digits and dashes only")
-    }
-
-    /// Opens a sealed text that was made for this purpose and is not over.
-    fn open(&self, text: &str, purpose: &'static str, now: Millis) -> Option<Ticket> {
-        if text.len() > LONGEST {
-            return None;
-        }
-        let opened = self.auth.keys.open(&Sealed(text.to_owned()), purpose).ok()?;
-        let ticket: Ticket = serde_json::from_str(&opened).ok()?;
-        let is_marked = match (&ticket.key, &ticket.mark) {
-            (Some(_), _) => true,
-            (None, mark) => mark.as_deref() == Some(&*self.auth.keys.fingerprint()),
+        let (text, is_secure) = match cookie(headers, &self.secure_cookie) {
+            Some(text) => (text, true),
+            // Where browsers come by https alone, a cookie of http is not ours.
+            None if self.site.is_secure() => return Ok(None),
+            None => match cookie(headers, &self.cookie) {
+                Some(text) => (text, false),
+                None => return Ok(None),
+            },
         };
-        (is_marked && now < ticket.expires).then_some(ticket)
+        let opened = Ticket::open(text, (&self.auth.keys, purpose::SESSION), origin.now);
+        let Some(ticket) = opened else { return Ok(None) };
+        let pairs = self.auth.pairs(cluster).await?;
+        let open = |pair: &Pair| {
+            let is_proven = ticket.is_of(pair, &self.auth.keys, origin.now);
+            if is_proven { self.auth.open(pair, origin) } else { None }
+        };
+        let session = |(caller, life)| {
+            let renewed = ticket.renewed(origin.now);
+            let cookie = renewed.map(|ticket| self.set_cookie(&ticket, origin.now, is_secure));
+            Session { caller, life, cookie }
+        };
+        Ok(valid(&ticket, &pairs, open).map(|opened| opened.map(session)))
+    }
+
+    /// The cookies that end a session in the browser.
+    pub fn sign_out(&self) -> Vec<HeaderValue> {
+        let plain = (!self.site.is_secure()).then(|| self.cookie_line("", 0, false));
+        plain.into_iter().chain([self.cookie_line("", 0, true)]).collect()
+    }
+
+    fn set_cookie(&self, ticket: &Ticket, now: Millis, is_secure: bool) -> HeaderValue {
+        let text = ticket.seal(&self.auth.keys, purpose::SESSION);
+        let seconds = (ticket.expires - now).clamp(0, SESSION_SECONDS * 1_000) / 1_000;
+        self.cookie_line(&text, seconds, is_secure)
+    }
+
+    fn cookie_line(&self, value: &str, seconds: i64, is_secure: bool) -> HeaderValue {
+        let (name, secure) =
+            if is_secure { (&self.secure_cookie, "; Secure") } else { (&self.cookie, "") };
+        let text =
+            format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
+        // Sealed text is base64, and the rest is fixed.
+        let mut line =
+            HeaderValue::from_str(&text).expect("a cookie has letters, digits and dashes only");
+        line.set_sensitive(true);
+        line
     }
 }
 
-/// The session of a ticket that is not over, unless its key is, or may not be used here, or it was
-/// ended. `open` says whose a pair is.
+/// Whose a ticket is that is not over, and the life of its session; `None` where the key is over,
+/// or may not be used here, or the session was ended. `open` says whose a pair is.
 fn valid(
     ticket: &Ticket,
     pairs: &Pairs,
     open: impl FnOnce(&Pair) -> Option<Result<Caller, AuthError>>,
-) -> Option<Result<Session, AuthError>> {
+) -> Option<Result<(Caller, SessionLife), AuthError>> {
     let issued = ticket.issued.unwrap_or(ticket.expires - SESSION_SECONDS * 1_000);
     let ended = pairs.sessions_from(ticket.key.as_deref());
-    let life = SessionLife { issued, expires: ticket.expires };
+    let life = SessionLife { id: ticket.id, issued, expires: ticket.expires };
     // That it is not over was looked at when it was opened.
-    if !life.holds(issued, ended) {
+    if !life.holds(issued, ended) || pairs.ended.contains(&ticket.id) {
         return None;
     }
     let caller = match &ticket.key {
         None => Ok(Caller::Operator),
         Some(key) => open(pairs.by_key.get(key)?)?,
     };
-    Some(caller.map(|caller| Session { caller, life }))
-}
-
-fn seal(keys: &Keys, ticket: &Ticket, purpose: &'static str) -> String {
-    // A ticket has texts and numbers only, which always serialise.
-    let text = serde_json::to_string(ticket).expect("a ticket is plain data");
-    keys.seal(&text, purpose).0
+    Some(caller.map(|caller| (caller, life)))
 }
 
 /// The headers by which a program would show the same credentials, so that one check serves both;
@@ -300,100 +286,5 @@ pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> 
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-    use std::sync::Arc;
-
-    use super::*;
-
-    fn sessions(password: &str) -> Sessions {
-        let keys = Keys::new(&"ab".repeat(32), "node", password).unwrap();
-        Sessions::new(Auth::new(Arc::new(keys)), Site::default())
-    }
-
-    fn sealed(cookie: &HeaderValue) -> &str {
-        let text = cookie.to_str().unwrap();
-        text.split_once('=').unwrap().1.split(';').next().unwrap()
-    }
-
-    #[test]
-    fn a_session_holds_for_its_time_its_purpose_and_its_password() {
-        let here = sessions("pass");
-        let cookie = here.issue(&Caller::Operator, None, (1_000, 1_000));
-        let text = sealed(&cookie);
-        let end = 1_000 + SESSION_SECONDS * 1_000;
-        assert!(here.open(text, purpose::SESSION, end - 1).is_some());
-        assert!(here.open(text, purpose::SESSION, end).is_none(), "it is over");
-        assert!(here.open(text, purpose::SIGN_IN_LINK, 2_000).is_none(), "it is no link");
-        assert!(sessions("other").open(text, purpose::SESSION, 2_000).is_none(), "new password");
-        let mut broken = text.to_owned();
-        broken.replace_range(20..21, if &text[20..21] == "A" { "B" } else { "A" });
-        assert!(here.open(&broken, purpose::SESSION, 2_000).is_none(), "tampered with");
-        for flag in ["HttpOnly", "SameSite=Lax", "Path=/"] {
-            assert!(cookie.to_str().unwrap().contains(flag), "{flag}");
-        }
-    }
-
-    #[test]
-    fn a_link_signs_in_once_within_a_minute() {
-        let here = sessions("pass");
-        let token = link_token(&here.auth.keys, 1_000);
-        assert!(!here.use_link(&token, 1_000 + LINK_SECONDS * 1_000), "it is over");
-        assert!(here.use_link(&token, 2_000));
-        assert!(!here.use_link(&token, 2_001), "it was used");
-        let session = here.issue(&Caller::Operator, None, (1_000, 1_000));
-        assert!(!here.use_link(sealed(&session), 2_000), "a session is no link");
-    }
-
-    #[test]
-    fn sessions_that_were_begun_before_the_end_of_all_are_over() {
-        let pair = |sessions_from| Pair { id: 7, root: 7, sessions_from, ..Pair::default() };
-        let pairs = |client, operator_sessions_from| {
-            let by_key = HashMap::from([("k".to_owned(), pair(client))]);
-            Pairs { by_key, operator_sessions_from, ..Pairs::default() }
-        };
-        let ticket = |key: Option<&str>, issued| Ticket {
-            key: key.map(str::to_owned),
-            mark: None,
-            expires: 5_000 + SESSION_SECONDS * 1_000,
-            issued,
-            id: 1,
-        };
-        let caller = |pair: &Pair| pair.caller(&Origin::new(6_000, None)).map(Ok);
-        let holds = |ticket: &Ticket, pairs: &Pairs| valid(ticket, pairs, caller).is_some();
-        for key in [None, Some("k")] {
-            let ended = |at: Millis| {
-                if key.is_some() { pairs(Some(at), None) } else { pairs(None, Some(at)) }
-            };
-            assert!(holds(&ticket(key, Some(5_000)), &pairs(None, None)));
-            assert!(holds(&ticket(key, Some(5_000)), &ended(4_999)), "it was begun afterwards");
-            assert!(!holds(&ticket(key, Some(5_000)), &ended(5_000)));
-            assert!(!holds(&ticket(key, None), &ended(5_000)), "of an earlier version");
-            assert!(holds(&ticket(key, None), &ended(4_999)), "of an earlier version");
-            let other =
-                if key.is_some() { pairs(None, Some(9_000)) } else { pairs(Some(9_000), None) };
-            assert!(holds(&ticket(key, Some(5_000)), &other));
-        }
-        assert!(!holds(&ticket(Some("gone"), Some(5_000)), &pairs(None, None)));
-    }
-
-    #[test]
-    fn a_site_of_https_has_cookies_of_its_own() {
-        let keys = Keys::new(&"ab".repeat(32), "node", "pass").unwrap();
-        let url = url::Url::parse("https://cron.example").unwrap();
-        let sessions = Sessions::new(Auth::new(Arc::new(keys)), Site::new(Some(&url)));
-        let text = sessions.sign_out();
-        let text = text.to_str().unwrap();
-        assert!(text.starts_with("__Host-s0_") && text.ends_with("; Secure"), "{text}");
-    }
-
-    #[test]
-    fn a_cookie_is_found_among_others() {
-        let headers = HeaderMap::from_iter([(
-            header::COOKIE,
-            HeaderValue::from_static("a=1; s0_ab=x-_y; s0_abc=2"),
-        )]);
-        assert_eq!(cookie(&headers, "s0_ab"), Some("x-_y"));
-        assert_eq!(cookie(&headers, "s0"), None);
-    }
-}
+#[path = "sessions_tests.rs"]
+mod tests;

@@ -1,6 +1,15 @@
-//! The site that the web UI is: which requests come from its own pages. A session is a cookie, and
-//! a browser sends cookies whoever made the request, so every change by a session needs the answer.
-//! `api` and `ui` ask; nothing here knows a route.
+//! The site that the web UI is: which requests come from its own pages, and by which way. A session
+//! is a cookie, and a browser sends cookies whoever made the request, so every change by a session
+//! needs the answer. `api` and `ui` ask; nothing here knows a route.
+//!
+//! # Which way is secure
+//!
+//! A browser names the origin of the page with each form: its scheme is the browser's own word on
+//! whether it used https, also behind a proxy, which no header of a proxy is needed for. An origin
+//! on the browser's own machine is a tunnel (`ssh -L`, a published port of a container), whose
+//! browser's end is on no network.
+
+use std::net::IpAddr;
 
 use axum::http::{HeaderMap, header};
 use url::Url;
@@ -13,12 +22,21 @@ const FETCH_SITE: &str = "sec-fetch-site";
 pub struct Site {
     /// Scheme, host and port of `PublicUrl`.
     origin: Option<String>,
+    /// People may sign in over plain http from other machines.
+    allows_insecure: bool,
 }
 
 impl Site {
     /// The site at a public URL; without one, at whatever address a browser names.
     pub fn new(public_url: Option<&Url>) -> Self {
-        Self { origin: public_url.map(|url| url.origin().ascii_serialization()) }
+        let origin = public_url.map(|url| url.origin().ascii_serialization());
+        Self { origin, allows_insecure: false }
+    }
+
+    /// Lets people sign in over plain http from other machines (`AllowInsecureSignIn`).
+    #[must_use]
+    pub fn allow_insecure(self, allows_insecure: bool) -> Self {
+        Self { allows_insecure, ..self }
     }
 
     /// Says whether browsers reach it by https alone, so that its cookies may say so.
@@ -31,8 +49,30 @@ impl Site {
     pub fn drops_cookies(&self, headers: &HeaderMap) -> Option<&str> {
         let public = self.origin.as_deref().filter(|_| self.is_secure())?;
         let host = text(headers, header::ORIGIN.as_str())?.strip_prefix("http://")?;
-        let is_local = ["localhost", "127.", "[::1]"].iter().any(|local| host.starts_with(local));
-        (!is_local).then_some(public)
+        (!is_local(host)).then_some(public)
+    }
+
+    /// Says whether what a form has in it could be read on its way here, and the cookie that is the
+    /// answer on its way back; see the head of this file. `address` is where the request came from,
+    /// which decides where no browser says anything.
+    pub fn is_exposed(&self, headers: &HeaderMap, address: Option<IpAddr>) -> bool {
+        if self.allows_insecure {
+            return false;
+        }
+        match text(headers, header::ORIGIN.as_str()) {
+            Some(origin) => origin.strip_prefix("http://").is_some_and(|host| !is_local(host)),
+            None => {
+                let is_near = address.is_none_or(|address| address.is_loopback());
+                // Browsers send it over https, and to their own machine.
+                !is_near && !headers.contains_key(FETCH_SITE)
+            }
+        }
+    }
+
+    /// Says whether a browser made a request over https, so that cookies may say so.
+    pub fn came_by_https(&self, headers: &HeaderMap) -> bool {
+        let origin = text(headers, header::ORIGIN.as_str());
+        self.is_secure() || origin.is_some_and(|origin| origin.starts_with("https://"))
     }
 
     /// Says whether a request was made by a page of this site, which a change needs. A request that
@@ -62,6 +102,17 @@ impl Site {
         let named = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
         !host.is_empty() && named.is_some_and(|named| named.eq_ignore_ascii_case(host))
     }
+}
+
+/// Says whether a host, with or without a port, is the machine of the browser itself.
+fn is_local(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.trim_matches(['[', ']']);
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -113,6 +164,34 @@ mod tests {
         }
         assert_eq!(Site::default().drops_cookies(&from("http://a:1")), None);
         assert_eq!(named.drops_cookies(&headers(&[])), None);
+    }
+
+    #[test]
+    fn a_form_is_exposed_that_came_over_plain_http_from_another_machine() {
+        let (near, far) = ("127.0.0.1".parse().ok(), "192.0.2.7".parse().ok());
+        let site = Site::default();
+        for (given, address, exposed) in [
+            (vec![("origin", "http://node1.example:9091")], far, true),
+            // A proxy on the node's machine that speaks plain http.
+            (vec![("origin", "http://node1.example")], near, true),
+            (vec![("origin", "http://localhost.example")], far, true),
+            (vec![("origin", "http://127.0.0.1.example:80")], far, true),
+            (vec![("origin", "https://node1.example")], far, false),
+            // A published port of a container, or a tunnel.
+            (vec![("origin", "http://127.0.0.1:9091")], far, false),
+            (vec![("origin", "http://localhost:9091")], far, false),
+            (vec![("origin", "http://[::1]:9091")], far, false),
+            (vec![("sec-fetch-site", "same-origin")], far, false),
+            (vec![], far, true),
+            (vec![], near, false),
+            (vec![], None, false),
+        ] {
+            assert_eq!(site.is_exposed(&headers(&given), address), exposed, "{given:?}");
+            let open = site.clone().allow_insecure(true);
+            assert!(!open.is_exposed(&headers(&given), address), "{given:?}");
+        }
+        assert!(site.came_by_https(&headers(&[("origin", "https://a")])));
+        assert!(!site.came_by_https(&headers(&[("origin", "http://a")])));
     }
 
     #[test]

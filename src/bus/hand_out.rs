@@ -1,4 +1,5 @@
-//! What a bus is, and the values of a hand-out. The supervision of runs calls it.
+//! The trait of a bus, and the values of a *hand-out*: the bus gives one attempt of a run to a
+//! worker. The supervision of runs calls it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,8 +10,8 @@ use crate::delivery::call_checks::BeforeSend;
 use crate::model::shard::ShardId;
 use crate::model::{JobId, Millis};
 
-/// A hand-out under way. Nothing happens before it is polled; dropping it gives the run up as far
-/// as it has not left.
+/// A hand-out under way. Nothing happens before it is polled. Dropping it withdraws the run, unless
+/// the run has left already.
 pub type HandingOut = Pin<Box<dyn Future<Output = HandOut> + Send>>;
 
 /// A removal under way.
@@ -18,11 +19,12 @@ pub type Removing = Pin<Box<dyn Future<Output = Result<Vec<String>, String>> + S
 
 /// A bus.
 pub trait Bus: Send + Sync + 'static {
-    /// Hands a run out. `before_send` is asked right before the run leaves, each time that it does.
+    /// Sends a run to the workers of an address. The bus calls `before_send` right before the run
+    /// leaves, each time that it does.
     fn offer(&self, to: &BusAddress, ticket: Ticket, before_send: BeforeSend) -> HandingOut;
 
-    /// Asks the worker that has a run to stop it. Asked for once the offer has passed, it comes
-    /// after the run's own message.
+    /// Asks the worker that has a run to stop it. A request that is made once the offer has passed
+    /// comes after the run's own message.
     fn cancel(&self, to: &BusAddress, ticket: Ticket) -> HandingOut;
 
     /// Takes back the offers of a run, by its id, that have not left yet: they end as
@@ -42,7 +44,7 @@ pub trait Bus: Send + Sync + 'static {
     fn detach(&self, shard: ShardId);
 }
 
-/// A run that is handed out.
+/// A run that the bus gives to a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
     /// The run id.
@@ -70,11 +72,11 @@ pub struct Ticket {
 /// What became of a hand-out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HandOut {
-    /// Something that survives has the run: it may be called handed out.
+    /// A broker or a worker that survives this node has the run.
     Passed,
     /// Nobody has it yet: a worker comes for it.
     Waits,
-    /// It was not handed out and may be tried again. That is no attempt.
+    /// No worker got the run, and the bus may try again. That is no attempt.
     Refused {
         /// The instant of the boot clock before which it is in vain, in milliseconds.
         until: u64,
@@ -83,13 +85,13 @@ pub enum HandOut {
         /// True where the whole broker is concerned, and not just the workers of this job.
         of_broker: bool,
     },
-    /// It was not handed out, or nobody knows: its worker may say that it came all the same.
+    /// No worker got the run, or nobody knows: a worker may report that it came all the same.
     Failed {
         /// The reason.
         error: String,
         /// True where it never can be.
         for_good: bool,
     },
-    /// The check before sending did not let it go, or it was withdrawn.
+    /// The check before sending refused the run, or the caller withdrew it.
     Withheld,
 }

@@ -4,8 +4,8 @@
 use clap::{Parser, Subcommand};
 
 use super::{
-    Global, accounts, audit, backup, bench, cluster, create, credential, explain, init, jobs, list, login,
-    next, remove, reset, runs, start, status, templates, ui, worker, workers,
+    Global, accounts, audit, backup, bench, cluster, create, credential, explain, init, jobs, list,
+    login, next, remove, reset, runs, start, status, templates, ui, worker, workers,
 };
 
 const EXIT_CODES: &str = "\

@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::output::{Output, say};
 
-/// Carries it out.
+/// Carries out `whoami`: asks the node, and prints its answer.
 pub(super) async fn run(client: &Client, output: Output) -> anyhow::Result<()> {
     let told = client.get("/whoami", &[]).await?;
     say(&format!("by {}", client.login_words()));

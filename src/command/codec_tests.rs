@@ -136,6 +136,7 @@ pub(super) fn samples() -> Vec<Command> {
         Command::GrantExecutions { id: 300, count: 70_000 },
         Command::Note(AuditNote::about("fetch", "backup", 7).with("file", "ä")),
         Command::RetainAudit { before: -4, most_bytes: 1 << 40, limit: 1_000 },
+        Command::EndSession { session: u64::MAX, expires: 300 },
     ]
 }
 

@@ -352,6 +352,14 @@ pub enum Command {
         /// The most that are dropped.
         limit: u32,
     },
+    /// Ends one session of a browser, which every node refuses from then on. It is remembered until
+    /// it would have ended by itself. Since 0.1.
+    EndSession {
+        /// The random number of the session.
+        session: u64,
+        /// The instant at which it would have ended.
+        expires: Millis,
+    },
 }
 
 impl Command {

@@ -12,8 +12,8 @@
 //! | 5 | templates of jobs, `TerminateJob`, `EndSessions`, `ReshapeJobs`; schema 6 |
 //! |   | `{{template}}` in targets |
 //! | 6 | terms of credentials, their rotation and last use; actors by access tokens; schema 7 |
-//! | 7 | audit; projects of credentials, `Within`; accounts and their limits; targets of projects;
-//! |   | schema 8 |
+//! | 7 | audit; projects and rates of credentials, `Within`; accounts and their limits; targets of
+//! |   | projects; `EndSession`; schema 8 |
 //!
 //! A new field of what travels as JSON is news, too: an older program drops it, and stores the
 //! rest.
@@ -117,7 +117,8 @@ impl Command {
             | Self::DeleteAccount { .. }
             | Self::GrantExecutions { .. }
             | Self::Note(_)
-            | Self::RetainAudit { .. } => 7,
+            | Self::RetainAudit { .. }
+            | Self::EndSession { .. } => 7,
         }
     }
 }

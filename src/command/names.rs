@@ -59,6 +59,7 @@ impl Command {
             Self::GrantExecutions { .. } => "grant_executions",
             Self::Note(..) => "note",
             Self::RetainAudit { .. } => "retain_audit",
+            Self::EndSession { .. } => "end_session",
         }
     }
 

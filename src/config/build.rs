@@ -133,6 +133,7 @@ pub(super) fn build(layers: Layers, options: &LoadOptions) -> Result<Config, Err
         allowed_origin: (!origin.is_empty()).then_some(origin),
         metrics_auth: r.boolean("MetricsAuth")?,
         require_key_scopes: r.boolean("RequireKeyScopes")?,
+        allow_insecure_sign_in: r.boolean("AllowInsecureSignIn")?,
         ui: r.boolean("Ui")?,
         public_url: r.public_url()?,
         oidc_issuers: oidc::read(&r)?,

@@ -79,6 +79,7 @@ pub(super) const KEYS: &[Key] = &[
     key("RequireKeyScopes", "REQUIRE_KEY_SCOPES"),
     key("Ui", "UI"),
     key("PublicUrl", "PUBLIC_URL"),
+    key("AllowInsecureSignIn", "ALLOW_INSECURE_SIGN_IN"),
     key("OidcIssuers", "OIDC_ISSUERS"),
     key("OidcIssuer", "OIDC_ISSUER"),
     key("OidcAudience", "OIDC_AUDIENCE"),

@@ -162,6 +162,8 @@ pub struct Config {
     pub require_key_scopes: bool,
     /// `Ui`: the web UI is served at `/ui`.
     pub ui: bool,
+    /// `AllowInsecureSignIn`: people may sign in to the web UI over plain http from other machines.
+    pub allow_insecure_sign_in: bool,
     /// `PublicUrl`: the URL at which browsers reach the web UI; `None`: that of the node they ask.
     pub public_url: Option<Url>,
     /// `OidcIssuers`, or `OidcIssuer`: whose access tokens the API takes; empty: nobody's.

@@ -1,5 +1,5 @@
-//! The data that a journal hands out: a page of its entries, and its state. Both also travel
-//! between nodes.
+//! The data that a journal returns to its readers: a page of its entries, and its state. Both also
+//! travel between nodes.
 
 use serde::{Deserialize, Serialize};
 

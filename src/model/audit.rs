@@ -18,7 +18,6 @@ pub const MAX_DETAIL: usize = 2_048;
 /// The longest list of objects of a row, in bytes.
 pub const MAX_OBJECTS: usize = 1_000;
 /// The account of rows that name no other.
-pub const DEFAULT_ACCOUNT: u64 = 1;
 
 /// A hash of the chain.
 pub type ChainHash = [u8; 32];

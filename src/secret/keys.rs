@@ -22,6 +22,8 @@ pub(super) const NONCE: usize = 12;
 const HALF: usize = 16;
 /// Bytes of AES-GCM's authentication tag.
 const TAG: usize = 16;
+/// Bytes of the proof in a session.
+const PROOF: usize = 16;
 /// The first byte of a sealed text, which names its construction.
 const SEALED_V1: u8 = 1;
 
@@ -132,6 +134,18 @@ impl Keys {
     /// A short mark to compare nodes by: equal where secret key, username and password are.
     pub fn fingerprint(&self) -> String {
         hex::encode(&pair(&self.derive("fingerprint"), &self.username, &self.password)[..6])
+    }
+
+    /// The proof in a session of an operator: equal where secret key, username and password are. It
+    /// is shown nowhere, so that the secret key alone makes no session.
+    pub fn operator_proof(&self) -> String {
+        let whole = pair(&self.derive("session of an operator"), &self.username, &self.password);
+        hex::encode(&whole[..PROOF])
+    }
+
+    /// The proof in a session of a client, whose secret has this verifier.
+    pub fn client_proof(&self, verifier: &[u8]) -> String {
+        hex::encode(&mac(&self.derive("session of a client"), &[verifier])[..PROOF])
     }
 
     /// The verifier of a client's secret; see the head of `secret`.

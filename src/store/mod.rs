@@ -34,8 +34,8 @@ mod row;
 
 pub use cache::empty_tables;
 pub use catalog::{
-    accounts, credentials, definitions, executors, idempotency, jobs, meta, nodes, plans, projects,
-    shards, staged, tasks, template_jobs, templates,
+    accounts, credentials, definitions, ended_sessions, executors, idempotency, jobs, meta, nodes,
+    plans, projects, shards, staged, tasks, template_jobs, templates,
 };
 pub use db::{
     Error, FILE, Label, ReadClass, ReadEnd, ReadLimit, Staged, Store, Tx, Writer, in_force,

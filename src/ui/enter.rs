@@ -58,6 +58,7 @@ pub(crate) async fn enter(State(ui): Ui, mut request: Request, next: Next) -> Re
         Err(error) => (None, Some(PageError::from(error))),
     };
     let caller = session.as_ref().map(|session| session.caller.clone());
+    let renewed = session.as_ref().and_then(|session| session.cookie.clone());
     let context = Context::of(request.uri(), request.headers(), session, origin.now);
     let context = Arc::new(context.answering(&method, request.headers()));
     request.extensions_mut().insert(context.clone());
@@ -81,6 +82,10 @@ pub(crate) async fn enter(State(ui): Ui, mut request: Request, next: Next) -> Re
         response = shell::error(&ui, &context, &error);
     }
     finish(&mut response, &context);
+    // A session that is ended now is not renewed.
+    if let Some(cookie) = renewed.filter(|_| !context.path.starts_with("/ui/sign-out")) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
     let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
     ui.app.metrics.request(&method, route, response.status().as_u16());
     response

@@ -72,7 +72,7 @@ const NAVIGATION: [Link; 7] = [
 ];
 
 /// The pages behind them.
-const MORE: [Link; 8] = [
+const MORE: [Link; 9] = [
     (Place::DeadLetters, "/ui/dead-letters", "Dead letters", Action::DeadLettersRead),
     (Place::Workers, "/ui/workers", "Workers", Action::WorkersRead),
     (Place::Projects, "/ui/projects", "Projects", Action::ProjectsRead),

@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 
+use crate::app::ErrorKind;
 use crate::auth::{AuthError, Login, Origin};
 use crate::secret::SecretText;
 use crate::ui::context::{Context, Page, own_path};
@@ -19,16 +20,40 @@ use crate::ui::parts::banner;
 use crate::ui::shell::{Place, document};
 use crate::ui::state::{Ui, UiState};
 
+/// What is said of a form that could be read on its way.
+const EXPOSED: &str = "This page came over plain http from another machine, where a secret and the \
+                       session can be read on the way. Open it by https, through a proxy that speaks \
+                       TLS, or through a tunnel (ssh -L 9091:localhost:9091 NODE) at \
+                       http://localhost:9091/ui. AllowInsecureSignIn in the configuration of the \
+                       nodes lets people sign in all the same.";
+
 /// `GET /ui/sign-in`.
 pub(crate) async fn show_sign_in(
     State(ui): Ui,
     Extension(context): Extension<Arc<Context>>,
+    request: Request,
 ) -> Response {
     let next = own_path(context.parameter("next").unwrap_or("/ui"));
     if context.session.is_some() {
         return Redirect::to(next).into_response();
     }
-    answer(&ui, &context, (StatusCode::OK, None), &Entered { next, ..Entered::default() })
+    let origin = Origin::new(ui.app.now(), request.extensions().get());
+    // The secret is better not sent at all.
+    let warning = ui.sessions.site().is_exposed(request.headers(), origin.address);
+    let warning = warning.then_some(EXPOSED);
+    answer(&ui, &context, (StatusCode::OK, warning), &Entered { next, ..Entered::default() })
+}
+
+/// Why nobody signs in by a form with these headers: the browser would drop the cookie, or others
+/// could read it.
+fn unsafe_way(ui: &UiState, headers: &HeaderMap, origin: &Origin) -> Option<(StatusCode, String)> {
+    let site = ui.sessions.site();
+    if let Some(public) = site.drops_cookies(headers) {
+        let text = format!("Sign in at {public}/ui: the cookie of a session needs https.");
+        return Some((StatusCode::FORBIDDEN, text));
+    }
+    let is_exposed = site.is_exposed(headers, origin.address);
+    is_exposed.then(|| (StatusCode::FORBIDDEN, EXPOSED.to_owned()))
 }
 
 /// The answer to a form of somebody whose session is over: signing in, with the form kept.
@@ -60,9 +85,8 @@ pub(crate) async fn sign_in(
     let secret = form.raw("secret").unwrap_or_default();
     let kept = Kept::read(&form);
     let entered = Entered { next, name, kept };
-    if let Some(public) = ui.sessions.site().drops_cookies(&headers) {
-        let text = format!("Sign in at {public}/ui: the cookie of a session needs https.");
-        return Ok(answer(&ui, &context, (StatusCode::BAD_REQUEST, Some(&text)), &entered));
+    if let Some((status, text)) = unsafe_way(&ui, &headers, &origin) {
+        return Ok(answer(&ui, &context, (status, Some(&text)), &entered));
     }
     let login = Login { name: name.to_owned(), secret: SecretText::from(secret.to_owned()) };
     let at = (&origin, &ui.app.cluster);
@@ -127,16 +151,16 @@ pub(crate) async fn enter_by_link(
     Extension(context): Extension<Arc<Context>>,
     request: Request,
 ) -> Result<Response, PageError> {
+    let origin = Origin::new(ui.app.now(), request.extensions().get());
     let headers = request.headers().clone();
     let form = Form::read(&ui, request, LONGEST_OPEN).await?;
     let entered = Entered { next: "/ui", ..Entered::default() };
-    if let Some(public) = ui.sessions.site().drops_cookies(&headers) {
-        let text = format!("Open this link at {public}: the cookie of a session needs https.");
-        return Ok(answer(&ui, &context, (StatusCode::BAD_REQUEST, Some(&text)), &entered));
+    if let Some((status, text)) = unsafe_way(&ui, &headers, &origin) {
+        return Ok(answer(&ui, &context, (status, Some(&text)), &entered));
     }
     let token = form.text("token").unwrap_or_default();
-    let at = (ui.app.now(), &ui.app.cluster);
-    if let Some(cookie) = ui.sessions.enter(token, at).await? {
+    let at = (origin.now, &ui.app.cluster);
+    if let Some(cookie) = ui.sessions.enter(token, &headers, at).await? {
         return Ok(signed_in(redirect("/ui"), cookie));
     }
     let text = "This link is over: it is good for a minute, and once. Run “scheduler0 ui” for a new \
@@ -144,17 +168,38 @@ pub(crate) async fn enter_by_link(
     Ok(answer(&ui, &context, (StatusCode::UNAUTHORIZED, Some(text)), &entered))
 }
 
-/// `POST /ui/sign-out`.
-pub(crate) async fn sign_out(State(ui): Ui) -> Response {
-    let mut response = Redirect::to("/ui/sign-in").into_response();
-    response.headers_mut().append(header::SET_COOKIE, ui.sessions.sign_out());
-    response
+/// `POST /ui/sign-out`: ends the session, at every node.
+pub(crate) async fn sign_out(page: Page) -> Response {
+    let (ui, context) = (&page.ui, &page.context);
+    let Some(session) = &context.session else { return signed_out(ui, redirect("/ui/sign-in")) };
+    let Err(error) = ui.app.end_session(&page.actor, session.life).await else {
+        return signed_out(ui, redirect("/ui/sign-in"));
+    };
+    let text = if error.kind() == ErrorKind::UpgradePending {
+        "You are signed out in this browser. During the upgrade of the cluster the session itself \
+         cannot be ended: a copy of its cookie is good for up to an hour."
+    } else {
+        "You are signed out in this browser. The cluster could not be told: a copy of the cookie is \
+         good for up to an hour. Sign in again and out to end the session."
+    };
+    let mut without = (**context).clone();
+    without.session = None;
+    let entered = Entered { next: "/ui", ..Entered::default() };
+    signed_out(ui, answer(ui, &without, (StatusCode::OK, Some(text)), &entered))
 }
 
 /// `POST /ui/sign-out-everywhere`: ends all sessions of whoever asks, at every node.
 pub(crate) async fn sign_out_everywhere(page: Page) -> Result<Response, PageError> {
     page.ui.app.end_sessions(&page.actor, None).await?;
-    Ok(sign_out(State(Arc::clone(&page.ui))).await)
+    Ok(signed_out(&page.ui, redirect("/ui/sign-in")))
+}
+
+/// Has the browser drop its cookies.
+fn signed_out(ui: &UiState, mut response: Response) -> Response {
+    for cookie in ui.sessions.sign_out() {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
 }
 
 fn redirect(to: &str) -> Response {

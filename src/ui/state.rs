@@ -42,7 +42,9 @@ pub struct UiState {
 impl UiState {
     /// The state of a node whose use cases these are.
     pub fn new(app: Arc<App>) -> Self {
-        let site = Site::new(app.config().public_url.as_ref());
+        let config = app.config();
+        let site = Site::new(config.public_url.as_ref());
+        let site = site.allow_insecure(config.allow_insecure_sign_in);
         let sessions = Sessions::new(app.auth.clone(), site);
         Self {
             app,

@@ -104,7 +104,7 @@ async fn of_job(app: &App, context: &RequestContext, filter: &EventFilter) -> Re
             let message = format!("job {job} is of project {}: leave projectId out", label.project);
             Err(Error::invalid("projectId", message))
         }
-        // What is left of a job that is gone may be of any project.
+        // The history of a deleted job does not say of which project the job was.
         _ => Ok(()),
     }
 }

@@ -279,7 +279,8 @@ fn shown(members: Vec<(NodeId, String)>) -> Vec<MemberView> {
     members.into_iter().map(|(node_id, address)| MemberView { node_id, address }).collect()
 }
 
-/// What was changed, the state of jobs that are over, and the reason.
+/// The words of an event for a change of a job: what was changed, the state of a job that is over,
+/// and the reason.
 fn words(change: JobChange) -> (Option<&'static str>, Option<&'static str>, Option<&'static str>) {
     match change {
         JobChange::Created | JobChange::Deleted => (None, None, None),

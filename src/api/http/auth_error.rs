@@ -67,50 +67,15 @@ fn unavailable() -> Error {
 }
 
 fn of_token(error: TokenError) -> Error {
-    let of = |message: &str| format!("{message}: {error}");
-    match error {
-        TokenError::Format => {
-            let text = "Invalid authorization format";
-            let code = "authorization_invalid";
-            Error::of_credentials(StatusCode::UNAUTHORIZED, code, text, of(text), Some(BEARER))
-        }
-        TokenError::Missing => {
-            let text = "Access token is missing";
-            let code = "token_missing";
-            Error::of_credentials(StatusCode::UNAUTHORIZED, code, text, of(text), Some(BEARER))
-        }
+    let (code, text, challenge) = match error {
+        TokenError::Format => ("authorization_invalid", "Invalid authorization format", BEARER),
+        TokenError::Missing => ("token_missing", "Access token is missing", BEARER),
         TokenError::Invalid(_) | TokenError::Unavailable => {
-            let text = "Invalid access token";
-            let code = "token_invalid";
-            Error::of_credentials(
-                StatusCode::UNAUTHORIZED,
-                code,
-                text,
-                of(text),
-                Some(INVALID_TOKEN),
-            )
+            ("token_invalid", "Invalid access token", INVALID_TOKEN)
         }
-        TokenError::Issuer(_) => {
-            let text = "Invalid issuer";
-            let code = "issuer_invalid";
-            Error::of_credentials(
-                StatusCode::UNAUTHORIZED,
-                code,
-                text,
-                of(text),
-                Some(INVALID_TOKEN),
-            )
-        }
-        TokenError::Claims(_) => {
-            let text = "Invalid claims";
-            let code = "claims_invalid";
-            Error::of_credentials(
-                StatusCode::UNAUTHORIZED,
-                code,
-                text,
-                of(text),
-                Some(INVALID_TOKEN),
-            )
-        }
-    }
+        TokenError::Issuer(_) => ("issuer_invalid", "Invalid issuer", INVALID_TOKEN),
+        TokenError::Claims(_) => ("claims_invalid", "Invalid claims", INVALID_TOKEN),
+    };
+    let detail = format!("{text}: {error}");
+    Error::of_credentials(StatusCode::UNAUTHORIZED, code, text, detail, Some(challenge))
 }

@@ -237,8 +237,8 @@ impl Error {
         }
     }
 
-    /// What `Bearer` tokens would need (RFC 6750, section 3), where the error is about one. The
-    /// names of scopes are tokens of a header.
+    /// The challenge of the answer: the scopes that a `Bearer` token would need (RFC 6750, section
+    /// 3), where the error is about a token. The names of scopes are valid in a header.
     fn challenge(&self) -> Option<HeaderValue> {
         let scopes = self.missing_scopes();
         match self {

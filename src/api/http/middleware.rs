@@ -72,10 +72,12 @@ pub(crate) async fn authenticate(
         Ok(Err(AuthError::Missing)) => {
             let found = session(&state, request.method(), request.headers(), &origin).await;
             found.map(|session| {
-                session.unwrap_or(Err(AuthError::Missing)).map(|Session { caller, life }| {
-                    request.extensions_mut().insert(life);
-                    caller
-                })
+                session.unwrap_or(Err(AuthError::Missing)).map(
+                    |Session { caller, life, .. }| {
+                        request.extensions_mut().insert(life);
+                        caller
+                    },
+                )
             })
         }
         found => found,

@@ -2,8 +2,8 @@
 //! warnings beside it.
 //!
 //! The walk of a warning: whoever reads or checks a request adds it to the request's `Warnings`;
-//! the handler hands them to [`warn`], which puts them into the header; `middleware` puts them into
-//! the body by [`with_warnings`].
+//! the handler calls [`warn`] with them, which puts them into the header; `middleware` puts them
+//! into the body by [`with_warnings`].
 
 use axum::BoxError;
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody};

@@ -2,8 +2,8 @@
 //! for one client. `http::middleware` counts every answer, and `jobs::stream` every piece of one.
 //! How long a client may take is bounded by `crate::listen`.
 //!
-//! An answer is counted from when it is made until its last byte has been handed to the socket: the
-//! share goes back with the memory itself.
+//! An answer is counted from when it is made until its last byte has been written to the socket:
+//! the share goes back with the memory itself.
 
 use std::sync::Arc;
 

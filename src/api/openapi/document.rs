@@ -18,7 +18,7 @@ const OPEN: [&str; 7] =
     ["/", "/openapi.json", "/auth/config", "/healthcheck", "/livez", "/readyz", "/metrics"];
 
 const ABOUT: &str = "\
-A cluster that calls URLs, publishes messages and hands out runs when they are due.
+A cluster that calls URLs, publishes messages and gives runs to workers when they are due.
 
 **Three prefixes, two casings.** Every route is there under `/api/v1` and `/v1` with names in \
 camelCase (`projectId`), as in this document, and under no prefix with names in snake_case \

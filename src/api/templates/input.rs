@@ -79,7 +79,7 @@ fn read_fields<'a>(
     let mut warnings = Warnings::default();
     match body.take("target") {
         Patch::Keep => {}
-        // Who wants to cut the target off does not mean that jobs go on to it.
+        // A client that sends null may mean to stop the calls, and a null target would not do so.
         Patch::Clear => {
             let message = "target must not be null: leave it out to keep it, or set active to \
                            false, so that nothing goes to it";

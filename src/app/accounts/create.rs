@@ -11,14 +11,14 @@ use crate::app::idempotency::Key;
 use crate::app::reads::ReadPhase;
 use crate::app::state::App;
 use crate::command::{Command, Outcome};
-use crate::config::Config;
+use crate::config::{Config, TargetPolicy};
 use crate::model::AccountId;
 use crate::model::account::{Limits, NewAccount};
 
 /// Says whether the configuration has decided where jobs may call. Without that, tenants could call
 /// whatever this machine reaches.
 fn targets_are_decided(config: &Config) -> bool {
-    config.refuse_private_targets && config.refuse_loopback_targets
+    config.target_policy != TargetPolicy::Open
 }
 
 impl App {

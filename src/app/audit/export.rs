@@ -9,7 +9,7 @@ use crate::app::reads::ReadPhase;
 use crate::app::state::App;
 use crate::model::audit::{AuditNote, ChainHash};
 use crate::model::audit_chain::{ExportEnd, ExportHead, export_line, hex};
-use crate::store::{audit, meta};
+use crate::store::{audit, in_force, meta};
 
 /// The rows of a piece.
 const PIECE: u32 = 500;
@@ -32,7 +32,8 @@ impl App {
     ///
     /// # Errors
     ///
-    /// `MissingScopes` without `audit:read`; `NotFound` where the row to begin behind is not there;
+    /// `MissingScopes` without `audit:read`; `Forbidden` for who reaches only a part of the cluster;
+    /// `NotFound` where the row to begin behind is not there;
     /// `TooSlow` or `Busy` when it cannot be read in time; `Unavailable` while the cluster is not
     /// founded.
     pub async fn export_audit(
@@ -41,6 +42,12 @@ impl App {
         after: Option<u64>,
     ) -> Result<AuditExport, Error> {
         authorize(actor, Action::AuditRead, Resource::Any)?;
+        let reach = actor.reach().clone();
+        if !self.read(actor, move |conn| Ok(in_force(conn, &reach)?.is_all())).await? {
+            let message = "an export has the rows of all accounts, since each is chained to the one \
+                           before: list those in reach by GET /audit, or ask an operator";
+            return Err(Error::forbidden(message));
+        }
         let (action, noun) = ("export".to_owned(), "audit".to_owned());
         self.note(actor, AuditNote { action, noun, ..AuditNote::default() }).await;
         let read = self.read(actor, move |conn| {

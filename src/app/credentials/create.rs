@@ -16,11 +16,11 @@ use crate::store::credentials;
 /// A credential that is to be made.
 #[derive(Clone, Debug, Default)]
 pub struct CredentialInput {
-    /// It opens nothing from the beginning.
+    /// The credential is archived from the beginning: its key opens nothing.
     pub archived: bool,
     /// The name that the creator gives itself, of at most [`super::LONGEST_BY`] bytes.
     pub created_by: Option<String>,
-    /// What it may be used for, until when, and from where.
+    /// What the key may be used for, until when, and from where.
     pub terms: TermsInput,
 }
 

@@ -1,5 +1,5 @@
-//! The terms of a key as a request gives them: texts are read, and checked by the rules of values.
-//! Who may give them is judged in `command::apply`.
+//! The terms of a key as a request gives them. `create` and `update` read the texts here, which are
+//! checked by the rules of values. `command::apply` judges who may give them.
 
 use crate::app::actor::Actor;
 use crate::app::error::Error;

@@ -8,6 +8,7 @@ use crate::app::patch::Patch;
 use crate::app::reads::ReadPhase;
 use crate::app::state::App;
 use crate::app::write::{ATTEMPTS, is_stale};
+use crate::auth::SessionLife;
 use crate::command::{Command, Outcome};
 use crate::model::credential::Credential;
 use crate::model::key_terms::TermsEdit;
@@ -17,7 +18,7 @@ use crate::model::key_terms::TermsEdit;
 pub struct CredentialEdit {
     /// It opens nothing from now on, or opens again what it opened.
     pub archived: bool,
-    /// The name that whoever changes it gives itself, of at most [`super::LONGEST_BY`] bytes.
+    /// The name that the author of the change gives itself, of at most [`super::LONGEST_BY`] bytes.
     pub by: Option<String>,
 }
 
@@ -26,7 +27,7 @@ pub struct CredentialEdit {
 pub struct TermsPatch {
     /// The terms.
     pub terms: TermsInput,
-    /// Whether it is archived from now on; `None` leaves that as it is.
+    /// Whether the credential is archived from now on; `None` leaves that as it is.
     pub archived: Option<bool>,
     /// The name that whoever changes it gives itself, of at most [`super::LONGEST_BY`] bytes.
     pub by: Option<String>,
@@ -115,6 +116,24 @@ impl App {
         let action = if is_own { Action::OwnSessionsEnd } else { Action::CredentialsWrite };
         authorize(actor, action, Resource::Any)?;
         self.change_credential(actor, Command::EndSessions { credential }).await
+    }
+
+    /// Ends one session of a browser, by which the actor asks, at every node.
+    ///
+    /// # Errors
+    ///
+    /// `UpgradePending` where a node of the cluster does not know how; the session then ends in its
+    /// browser only.
+    pub async fn end_session(&self, actor: &Actor, session: SessionLife) -> Result<(), Error> {
+        authorize(actor, Action::OwnSessionsEnd, Resource::Any)?;
+        let command = Command::EndSession { session: session.id, expires: session.expires };
+        match self.propose(actor, command).await? {
+            Outcome::Done => {
+                self.auth.forget();
+                Ok(())
+            }
+            other => Err(refused(other)),
+        }
     }
 
     /// Commits a change of a credential. This node refuses an archived key from then on.

@@ -18,7 +18,7 @@ const MOST: usize = 50;
 /// The most records of the shard that one read looks at.
 const MOST_LOOKED_AT: u32 = 20_000;
 
-/// What a stream has to read of its job.
+/// The attempts of its job that a stream has to read from the history.
 #[derive(Debug, Default)]
 pub(super) struct PendingAttempts {
     /// The place of the last fact, and log time after the first one.
@@ -29,7 +29,7 @@ pub(super) struct PendingAttempts {
     not_before: Option<Instant>,
 }
 
-/// What one read gave.
+/// The result of one read of the history.
 #[derive(Debug)]
 pub(super) struct ReadAttempts {
     /// The place of the last fact that was wanted; `None` while a part of the history is still to

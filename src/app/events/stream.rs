@@ -27,7 +27,7 @@ use crate::model::execution_id::occurrence_id;
 use crate::model::reach::Reach;
 use crate::model::scope::Scopes;
 use crate::model::{JobId, Millis, NodeId};
-use crate::store::{credentials, jobs, meta, template_jobs};
+use crate::store::{credentials, ended_sessions, jobs, meta, template_jobs};
 
 /// Time between two beats.
 const BEAT: Duration = Duration::from_secs(10);
@@ -320,7 +320,13 @@ impl EventStream {
         }
         let (credential, scopes) = (self.actor.limit(), self.actor.scopes);
         let reach = self.actor.reach().clone();
+        let session = self.session.map(|session| session.id);
         let read = self.app.read(&self.actor, move |conn| {
+            if let Some(session) = session
+                && ended_sessions::has(conn, session)?
+            {
+                return Ok(None);
+            }
             Ok(match credential {
                 None => Some(meta::operator_sessions_from(conn)?),
                 Some(id) => match credentials::get(conn, id)? {

@@ -1,5 +1,5 @@
 //! Reports on their way into the log. What workers say within a few milliseconds becomes one
-//! command, and each report gets an answer of its own. `report` hands reports over.
+//! command, and each report gets an answer of its own. `report` adds reports to them.
 //!
 //! Reports of one actor share commands, since the log names the actor of each. While a command is
 //! under way, the next one gathers; where many have gathered, it is proposed beside the first. Two
@@ -106,8 +106,8 @@ impl ReportGatherer {
         Arc::new(Self { propose: Box::new(propose), queued: Mutex::default() })
     }
 
-    /// Hands reports over, which are carried out in their order; gives an answer for each. They are
-    /// carried out whether or not somebody waits for the answers.
+    /// Adds reports, which are proposed in their order; returns an answer for each. They are
+    /// proposed whether or not somebody waits for the answers.
     pub(super) async fn tell(
         self: &Arc<Self>,
         actor: &ActorRef,

@@ -1,5 +1,5 @@
-//! The publishing of actions at one broker. `bus` hands actions to [`hand_out`]; up to eight tasks
-//! publish what waits in chunks, each over a channel that it holds alone (`chunk`). An
+//! The publishing of actions at one broker. `bus` calls [`hand_out`] with each action; up to eight
+//! tasks publish the waiting actions in chunks, each over a channel of its own (`chunk`). An
 //! action that reached no queue, or whose exchange is missing, is published once more when the
 //! topology is there again.
 
@@ -131,7 +131,7 @@ async fn enqueue(
 
 /// Publishes chunks as long as something waits.
 async fn run(link: Arc<BrokerLink>) {
-    // What falls due together is handed out together, in many tasks.
+    // The supervision offers all runs that fall due together at once, in many tasks.
     tokio::task::yield_now().await;
     loop {
         let Some(chunk) = link.actions().take() else { return };

@@ -1,4 +1,4 @@
-//! The receiver: takes the callbacks within this process and hands them to the judge. It searches
+//! The receiver: takes the callbacks within this process and tells the judge of them. It searches
 //! bodies for execution ids and parses nothing, because a hundred thousand jobs a second have to
 //! pass. It can keep the bodies of one instant. The baseline sends them to a path of its own, where
 //! they cost the receiver the same and are not judged. `run` starts it; it ends when dropped.

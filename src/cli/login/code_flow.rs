@@ -26,7 +26,17 @@ struct Sent {
     redirect_uri: String,
 }
 
-/// Logs in by a browser. With `opens` it is opened, else only the link is shown.
+/// How the browser is used.
+pub(super) struct BrowserLogin<'a> {
+    /// The port that it comes back to; 0 is any free one.
+    pub(super) port: u16,
+    /// It is opened; else only the link is shown.
+    pub(super) opens: bool,
+    /// What the provider asks the person (OpenID Connect Core 1.0, section 3.1.2.1).
+    pub(super) prompt: Option<&'a str>,
+}
+
+/// Logs in by a browser.
 ///
 /// # Errors
 ///
@@ -34,15 +44,14 @@ struct Sent {
 /// does not fit the request.
 pub(super) async fn log_in(
     request: &LoginRequest,
-    port: u16,
-    opens: bool,
+    browser: &BrowserLogin<'_>,
 ) -> anyhow::Result<Tokens> {
-    let mut port = CallbackPort::open(port).await?;
+    let mut port = CallbackPort::open(browser.port).await?;
     let redirect_uri = port.redirect_uri();
     let sent =
         Sent { state: random_text(), nonce: random_text(), verifier: random_text(), redirect_uri };
-    let link = link(request, &sent)?;
-    if opens && browser::open(link.as_str()) {
+    let link = link(request, &sent, browser.prompt)?;
+    if browser.opens && browser::open(link.as_str()) {
         say(&format!("opened in the browser (if not, open it yourself):\n\n  {link}\n"));
     } else {
         say(&format!("open this in a browser of this machine:\n\n  {link}\n"));
@@ -66,7 +75,7 @@ pub(super) async fn log_in(
 }
 
 /// The link to the provider.
-fn link(request: &LoginRequest, sent: &Sent) -> anyhow::Result<Url> {
+fn link(request: &LoginRequest, sent: &Sent, prompt: Option<&str>) -> anyhow::Result<Url> {
     let mut link = Url::parse(&request.metadata.authorization_endpoint)?;
     link.query_pairs_mut().extend_pairs([
         ("response_type", "code"),
@@ -78,6 +87,7 @@ fn link(request: &LoginRequest, sent: &Sent) -> anyhow::Result<Url> {
         ("code_challenge", challenge(&sent.verifier).as_str()),
         ("code_challenge_method", "S256"),
     ]);
+    link.query_pairs_mut().extend_pairs(prompt.map(|prompt| ("prompt", prompt)));
     Ok(link)
 }
 
@@ -168,8 +178,11 @@ mod tests {
             verifier: "secret-verifier".to_owned().into(),
             redirect_uri: "http://localhost:5556/callback".to_owned(),
         };
-        let link = link(&request(false), &sent).unwrap();
+        let asking = link(&request(false), &sent, Some("consent")).unwrap();
+        assert!(asking.as_str().ends_with("&prompt=consent"), "{asking}");
+        let link = link(&request(false), &sent, None).unwrap();
         let text = link.as_str();
+        assert!(!text.contains("prompt"), "{text}");
         assert!(text.starts_with("https://id.example.com/auth?tenant=1&response_type=code"));
         for part in ["client_id=cli", "scope=openid+jobs%3Aread", "state=st", "nonce=no", "=S256"] {
             assert!(text.contains(part), "{part}: {text}");

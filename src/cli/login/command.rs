@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::code_flow::{self, BrowserLogin};
+use super::device_flow;
 use super::endpoint::is_loopback;
 use super::issuer::{IssuerChoice, choose};
 use super::provider::Provider;
 use super::request::LoginRequest;
 use super::session::{KeyPair, OauthClient, Session, Tokens};
 use super::session_file::{SessionFile, server_name};
-use super::{code_flow, device_flow};
 use crate::cli::client::Client;
 use crate::cli::client_login::ClientLogin;
 use crate::cli::output::{Output, say};
@@ -40,6 +41,10 @@ pub struct Login {
     /// has them]
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
+    /// What the provider asks before it lets you in: `consent`, `login` or `select_account`. Some
+    /// give a refresh token with `consent` only [default: what the provider thinks right]
+    #[arg(long, value_name = "PROMPT", conflicts_with = "device")]
+    prompt: Option<String>,
     /// Shows a link and a code for another device [default without a display, if the provider can]
     #[arg(long, conflicts_with = "no_browser")]
     device: bool,
@@ -52,7 +57,7 @@ pub struct Login {
     /// Keeps a key pair, which is asked for, in place of a provider's tokens
     #[arg(
         long,
-        conflicts_with_all = ["issuer", "client_id", "client_secret_file", "scopes", "device", "no_browser"]
+        conflicts_with_all = ["issuer", "client_id", "client_secret_file", "scopes", "prompt", "device", "no_browser"]
     )]
     key: bool,
 }
@@ -120,7 +125,12 @@ async fn tokens(flags: &Login, choice: IssuerChoice) -> anyhow::Result<Tokens> {
     if flags.device || (!flags.no_browser && has_device_flow && !browser::has_desktop()) {
         return device_flow::log_in(&request).await;
     }
-    code_flow::log_in(&request, flags.port, !flags.no_browser).await
+    let window = BrowserLogin {
+        port: flags.port,
+        opens: !flags.no_browser,
+        prompt: flags.prompt.as_deref(),
+    };
+    code_flow::log_in(&request, &window).await
 }
 
 /// Shows the session to the server, which says who it takes it for.
@@ -173,7 +183,11 @@ fn tell(
         told["expiresAt"] = ends.into();
         return output.json(&json!({"data": told, "success": true}));
     }
-    let until = ends.map_or_else(String::new, |ends| format!(", until {ends}"));
+    let until = ends.as_ref().map_or_else(String::new, |ends| format!(", until {ends}"));
     say(&format!("logged in at {server} as {name}{until}; `scheduler0 logout` ends it"));
+    if ends.is_some() {
+        say("the provider gave nothing to refresh the session with: it may want the scope \
+             offline_access, or --prompt consent");
+    }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Rules of accounts: names are unique, the first account stays, one that has anything stays until
 //! all of it is gone, and nobody gives itself more. What an account may have is judged in `quotas`.
 
+use super::audit_records;
 use super::entry::{Applied, Entry, Refusal, expected, refuse};
 use crate::command::{Outcome, RejectionKind};
 use crate::model::account::{Account, AccountEdit, Counted, MAX_LIMIT, NewAccount, month_of};
@@ -25,6 +26,7 @@ impl Entry<'_, '_> {
             version: 1,
             ..Account::default()
         })?;
+        self.notes.changed_with(|| audit_records::new_account(&new.name, new.features, new.limits));
         self.account_changed(id, RecordChange::Created);
         Ok(Outcome::Created(id))
     }
@@ -57,6 +59,7 @@ impl Entry<'_, '_> {
             account.version += 1;
         })?;
         self.judge_executions(id)?;
+        self.notes.changed_with(|| audit_records::account_changed(&old, edit));
         self.account_changed(id, RecordChange::Updated);
         Ok(Outcome::Done)
     }
@@ -80,6 +83,7 @@ impl Entry<'_, '_> {
         }
         accounts::drop_quota_pauses_of(self.tx, id)?;
         self.tx.remove_account(id)?;
+        self.notes.fact("name", old.name);
         self.account_changed(id, RecordChange::Deleted);
         Ok(Outcome::Done)
     }
@@ -99,6 +103,7 @@ impl Entry<'_, '_> {
             account.monthly.granted = granted;
         })?;
         self.judge_executions(id)?;
+        self.notes.fact("granted", count);
         self.account_changed(id, RecordChange::Updated);
         Ok(Outcome::Done)
     }

@@ -9,7 +9,9 @@ use super::audit_diff::{
 use super::entry::Entry;
 use crate::command::CreateJobs;
 use crate::model::ProjectId;
+use crate::model::account::{Account, AccountEdit, Limits};
 use crate::model::credential::Credential;
+use crate::model::feature::{Feature, Features};
 use crate::model::job::{Job, JobDefinition};
 use crate::model::key_terms::KeyTerms;
 
@@ -94,12 +96,31 @@ pub(super) fn terms_changed(old: &KeyTerms, new: &KeyTerms) -> Vec<FieldChange> 
 
 /// The terms of a key, with scopes and networks as the API names them.
 fn terms_fields(terms: &KeyTerms) -> Value {
-    let KeyTerms { name, scopes, expires, allowed } = terms;
+    let KeyTerms { name, scopes, expires, allowed, projects, rate } = terms;
     let allowed: Vec<_> = allowed.iter().map(ToString::to_string).collect();
     json!({
         "name": name,
         "scopes": scopes.map(|scopes| scopes.to_string()),
         "expiresAt": expires,
         "allowedIps": (!allowed.is_empty()).then_some(allowed),
+        "projects": projects,
+        "ratePerSecond": rate,
     })
+}
+
+/// The fields of a new account.
+pub(super) fn new_account(name: &str, features: Features, limits: Limits) -> Vec<FieldChange> {
+    difference(None, Some(&account_fields(name, features, limits)))
+}
+
+/// The fields in which an account changed.
+pub(super) fn account_changed(old: &Account, new: &AccountEdit) -> Vec<FieldChange> {
+    let old = account_fields(&old.name, old.features, old.limits);
+    difference(Some(&old), Some(&account_fields(&new.name, new.features, new.limits)))
+}
+
+/// The fields of an account, with its features by their names.
+fn account_fields(name: &str, features: Features, limits: Limits) -> Value {
+    let features: Vec<_> = features.iter().map(Feature::name).collect();
+    json!({ "name": name, "features": features, "limits": limits })
 }

@@ -14,9 +14,7 @@ use crate::command::commands::Command;
 use crate::command::outcome::Outcome;
 use crate::model::Millis;
 use crate::model::actor::{ActorRef, RequestOrigin};
-use crate::model::audit::{
-    AuditActor, AuditNote, AuditRow, DEFAULT_ACCOUNT, MAX_DETAIL, MAX_OBJECTS,
-};
+use crate::model::audit::{AuditActor, AuditNote, AuditRow, MAX_DETAIL, MAX_OBJECTS};
 use crate::model::execution_id::occurrence_id;
 use crate::model::run::Occurrence;
 use crate::store::{audit, meta};
@@ -63,7 +61,7 @@ impl Entry<'_, '_> {
             noun: bounded(noun, MAX_WORD),
             object: object.map(|text| cut(&text, MAX_OBJECTS)),
             project,
-            account: DEFAULT_ACCOUNT,
+            account: self.reach.account_of_new(),
             detail: detail(&changes, &facts),
         };
         audit::insert(self.tx, self.index, row)?;

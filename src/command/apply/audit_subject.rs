@@ -50,7 +50,8 @@ pub(super) fn subject(command: &Command, outcome: &Outcome) -> Option<Subject> {
     Some(match command {
         Command::Once { command, .. }
         | Command::ForVersion { command, .. }
-        | Command::ByClient { command, .. } => return subject(command, outcome),
+        | Command::ByClient { command, .. }
+        | Command::Within { command, .. } => return subject(command, outcome),
         Command::CreateProject(_) => about("create", "project", Objects::Project(created(outcome))),
         Command::UpdateProject(edit) => {
             about(project_action(edit), "project", Objects::Project(edit.id))
@@ -91,6 +92,11 @@ pub(super) fn subject(command: &Command, outcome: &Outcome) -> Option<Subject> {
         Command::EndSessions { credential: None } => {
             about("end", "session", Objects::Text(Some("operator".to_owned())))
         }
+        Command::EndSession { .. } => about("end", "session", Objects::Text(None)),
+        Command::CreateAccount(_) => one("create", "account", created(outcome)),
+        Command::UpdateAccount { id, .. } => one("update", "account", *id),
+        Command::DeleteAccount { id, .. } => one("delete", "account", *id),
+        Command::GrantExecutions { id, .. } => one("grant", "account", *id),
         Command::ReportRun { occurrence, report: Report::Cancel } => {
             about("cancel", "run", Objects::Runs(vec![*occurrence]))
         }

@@ -17,8 +17,12 @@ use crate::model::account::Counted;
 use crate::model::credential::{Credential, HOUR_MS, KeyUse, OldSecret};
 use crate::model::key_terms::{KeyTerms, TermsEdit};
 use crate::model::scope::Scopes;
-use crate::store::credentials;
 use crate::store::meta::{self, Sequence};
+use crate::store::{credentials, ended_sessions};
+
+/// The longest time for which an ended session is remembered, in milliseconds. No session is
+/// longer.
+const LONGEST_SESSION: Millis = 24 * HOUR_MS;
 
 impl Entry<'_, '_> {
     /// Carries out a command within the reach of a client's key. The key was valid when the request
@@ -212,6 +216,18 @@ impl Entry<'_, '_> {
             }
             Some(_) => {}
             None => meta::end_operator_sessions(self.tx, self.stamp)?,
+        }
+        self.change.credentials = true;
+        Ok(Outcome::Done)
+    }
+
+    /// Remembers that a session is over, until it would have ended, and forgets those that would
+    /// have ended by now.
+    pub(super) fn end_session(&mut self, session: u64, expires: Millis) -> Applied {
+        ended_sessions::drop_before(self.tx, self.stamp)?;
+        if expires > self.stamp {
+            let latest = self.stamp.saturating_add(LONGEST_SESSION);
+            ended_sessions::insert(self.tx, session, expires.min(latest))?;
         }
         self.change.credentials = true;
         Ok(Outcome::Done)

@@ -91,6 +91,7 @@ impl Entry<'_, '_> {
             }
             Command::TouchCredentials(uses) => self.touch_credentials(uses),
             Command::EndSessions { credential } => self.end_sessions(*credential),
+            Command::EndSession { session, expires } => self.end_session(*session, *expires),
             Command::ByClient { client, command } => self.by_client(*client, command),
             Command::Assign(moves) => self.assign(moves),
             Command::Record(record) => self.record(record),

@@ -25,6 +25,7 @@
 //! | `CreateCredential` | `credentials` | `Conflict` |
 //! | `ArchiveCredential`, `DeleteCredential` | `credentials` | `NotFound` |
 //! | `EndSessions`, `RotateCredential` | `credentials` | `NotFound` |
+//! | `EndSession` | `credentials` | |
 //! | `ChangeCredential` | `credentials` | `NotFound`, `Stale` |
 //! | `TouchCredentials` | `credentials` | |
 //! | `ByClient` | `credentials` | `Forbidden`, `NotFound`, `Invalid`, those of the other |

@@ -89,7 +89,8 @@ impl Entry<'_, '_> {
             | Command::Drain { .. }
             | Command::Recover { .. }
             | Command::RaiseLevel { .. }
-            | Command::TouchCredentials(_) => self.reaches_all_projects("administer the cluster"),
+            | Command::TouchCredentials(_)
+            | Command::RetainAudit { .. } => self.reaches_all_projects("administer the cluster"),
             // By the projects of the records that they name.
             Command::UpdateProject(_)
             | Command::DeleteProject { .. }
@@ -111,10 +112,13 @@ impl Entry<'_, '_> {
             // Whoever ends the own sessions, or makes a key, is judged with the credentials.
             | Command::CreateCredential(_)
             | Command::EndSessions { credential: None }
+            | Command::EndSession { .. }
             // With the accounts.
             | Command::CreateAccount(_)
             | Command::DeleteAccount { .. }
             | Command::GrantExecutions { .. }
+            // What was done has been judged.
+            | Command::Note(_)
             // What they wrap is judged, and an answer is the principal's own.
             | Command::Once { .. }
             | Command::ForVersion { .. }

@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod credentials;
 pub mod definitions;
+pub mod ended_sessions;
 pub mod executors;
 pub mod idempotency;
 pub mod jobs;

@@ -56,6 +56,7 @@ const OF_ALL: &[&str] = &[
     // `app::accounts` shows each actor the accounts that it may see.
     "accounts",
     "quota_pauses",
+    "ended_sessions",
 ];
 
 /// A reach has most of the jobs from this part of all on: a list goes through the jobs in its own
@@ -138,6 +139,7 @@ fn conditions(
     for table in OF_ACCOUNTS {
         found.push((*table, reach.account().map(|account| format!("account = {account}"))));
     }
+    found.push(("audit", of_audit(reach)));
     found.push(("tasks", among.map(|among| of_tasks(reach, &among))));
     Ok(found)
 }
@@ -152,6 +154,16 @@ fn among(reach: &Reach) -> Option<String> {
     };
     let ids: Vec<String> = ids.iter().map(u64::to_string).collect();
     Some(format!("IN ({})", ids.join(", ")))
+}
+
+/// The condition of a row of the audit: it is of the account, and for who reaches some projects it
+/// is about one of them.
+fn of_audit(reach: &Reach) -> Option<String> {
+    let account = reach.account().map(|account| format!("account = {account}"));
+    let projects = reach.projects().and_then(|_| among(reach));
+    let projects = projects.map(|among| format!("project {among}"));
+    let conditions: Vec<_> = account.into_iter().chain(projects).collect();
+    (!conditions.is_empty()).then(|| conditions.join(" AND "))
 }
 
 /// The condition of a task: all its projects are in reach. A task that names none was made before

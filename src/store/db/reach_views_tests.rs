@@ -90,7 +90,11 @@ fn plan(conn: &Connection, sql: &str) -> rusqlite::Result<String> {
 fn shadowed() -> BTreeSet<&'static str> {
     let of_projects = OF_PROJECTS.iter().map(|(table, _)| *table);
     let of_others = OF_OTHERS.iter().map(|(table, ..)| *table);
-    of_projects.chain(of_others).chain(OF_ACCOUNTS.iter().copied()).chain(["tasks"]).collect()
+    of_projects
+        .chain(of_others)
+        .chain(OF_ACCOUNTS.iter().copied())
+        .chain(["audit", "tasks"])
+        .collect()
 }
 
 #[test]

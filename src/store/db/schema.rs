@@ -49,6 +49,7 @@ pub(super) const TABLES: &[(&str, &str)] = &[
     ("accounts", "id"),
     ("quota_pauses", "account, seq"),
     ("audit", "id"),
+    ("ended_sessions", "id"),
 ];
 
 /// Opens the one connection that writes.

@@ -356,4 +356,7 @@ CREATE TABLE audit (
     actor_name TEXT, address TEXT, node INTEGER NOT NULL, action TEXT NOT NULL, noun TEXT NOT NULL,
     object TEXT, project INTEGER, account INTEGER NOT NULL DEFAULT 1, detail TEXT NOT NULL,
     chain BLOB NOT NULL, total INTEGER NOT NULL);
+-- Sessions of browsers that were ended before their time. id: the random number of the session;
+-- expires: when it would have ended, and the row can go.
+CREATE TABLE ended_sessions (id INTEGER PRIMARY KEY, expires INTEGER NOT NULL);
 ";

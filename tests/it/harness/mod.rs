@@ -11,6 +11,7 @@
 //!     limited.rs        processes under limits of the system
 //!     FiringCluster     three of them, settled, with jobs that fire         firing.rs
 //!     DeliveryFixture   three of them, settled, with a project              delivery.rs
+//!   Running             a command of the binary, beside the test          running.rs
 //!   Receiver            an endpoint: records requests, answers as told      receiver.rs
 //!   RabbitMq            a real broker                                       rabbitmq.rs
 //!     rabbitmq_kill.rs  its death
@@ -34,6 +35,7 @@ pub(crate) mod rabbitmq_kill;
 mod raft_cluster;
 mod receiver;
 mod requests;
+mod running;
 pub(crate) mod runs;
 pub(crate) mod tcp_proxy;
 mod virtual_clock;
@@ -50,6 +52,7 @@ pub(crate) use oracle::{Arrival, Doubled, Findings, Planned, judge};
 pub(crate) use ports::free_port;
 pub(crate) use raft_cluster::{LIMIT, RaftCluster, poll_interval, raft_options, written};
 pub(crate) use receiver::{Behavior, Receiver, Request, now, respond};
+pub(crate) use running::{Ended, Running};
 pub(crate) use runs::RunsFixture;
 pub(crate) use virtual_clock::VirtualClockNode;
 pub(crate) use workload::{TOLERANCE, every, every_job_again, instants, planned};

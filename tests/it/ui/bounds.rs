@@ -145,8 +145,8 @@ async fn a_form_that_comes_after_the_session_is_kept_until_it_is_sent_again() {
 async fn an_error_after_a_form_leads_back_to_a_page_that_exists() {
     let api = ApiFixture::build().await;
     let browser = Browser::operator(&api).await;
-    let from = |page: &'static str| [("origin", "http://node.example:9091"), ("referer", page)];
-    let own = from("http://node.example:9091/ui/jobs?q=x");
+    let from = |page: &'static str| [("origin", "http://localhost:9091"), ("referer", page)];
+    let own = from("http://localhost:9091/ui/jobs?q=x");
     let answer = text(&browser.post_from("/ui/jobs/7/run", &[], &own).await);
     assert!(answer.contains("href=\"/ui/jobs?q=x\">Back") && !answer.contains("Try again"));
     assert!(answer.contains("data-here=\"/ui/jobs?q=x\""), "{answer}");

@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use crate::harness::{Answer, ApiFixture};
 
 /// Where the pages are, as the browser names it.
-pub(super) const HOST: &str = "node.example:9091";
-const ORIGIN: &str = "http://node.example:9091";
+pub(super) const HOST: &str = "localhost:9091";
+const ORIGIN: &str = "http://localhost:9091";
 
 /// A browser at a node.
 pub(super) struct Browser<'a> {
@@ -79,7 +79,10 @@ impl<'a> Browser<'a> {
         let kept =
             self.cookies.borrow().iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>();
         let kept = kept.join("; ");
-        let mut all = vec![("host", HOST)];
+        let mut all = Vec::new();
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            all.push(("host", HOST));
+        }
         if !kept.is_empty() {
             all.push(("cookie", &kept));
         }

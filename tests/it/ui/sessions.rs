@@ -1,7 +1,10 @@
 //! Signing in and out, sessions at pages and at the API, and requests of other sites.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use scheduler0::auth::link_token;
+use scheduler0::clock::TestClock;
 use scheduler0::secret::Keys;
 use serde_json::json;
 
@@ -116,9 +119,9 @@ async fn a_change_needs_a_page_of_this_site() {
     for from in [
         &[][..],
         &[("origin", "http://evil.example")],
-        &[("origin", "http://node.example:9092")],
+        &[("origin", "http://localhost:9092")],
         &[("origin", "null")],
-        &[("sec-fetch-site", "cross-site"), ("origin", "http://node.example:9091")],
+        &[("sec-fetch-site", "cross-site"), ("origin", "http://localhost:9091")],
         &[("sec-fetch-site", "same-site")],
         &[("sec-fetch-site", "none")],
     ] {
@@ -153,7 +156,7 @@ async fn the_api_takes_a_session_by_the_same_rule() {
         assert_eq!(statuses("POST", &[foreign]).await, StatusCode::UNAUTHORIZED, "{foreign:?}");
     }
     assert_eq!(statuses("POST", &[]).await, StatusCode::UNAUTHORIZED);
-    let own = ("origin", "http://node.example:9091");
+    let own = ("origin", "http://localhost:9091");
     assert_eq!(statuses("POST", &[own]).await, StatusCode::CREATED);
     browser.post("/ui/sign-out", &[]).await;
     assert_eq!(statuses("GET", &[]).await, StatusCode::UNAUTHORIZED);
@@ -191,4 +194,84 @@ async fn signing_out_everywhere_ends_all_sessions_of_one_name_and_no_other() {
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     let answer = api.post("/sessions/end", json!({"credentialId": "x"})).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.json);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_when_nobody_has_used_it_for_an_hour() {
+    const MINUTE: Duration = Duration::from_mins(1);
+    let clock = TestClock::new(1_900_000_000_000);
+    let api = ApiFixture::build_by(clock.clone()).await;
+    let browser = Browser::operator(&api).await;
+    let is_in = async || browser.get("/ui").await.status == StatusCode::OK;
+    let (_, begun) = browser.session();
+    assert!(is_in().await);
+    assert_eq!(browser.session().1, begun, "its cookie is new");
+    for _ in 0..3 {
+        let (_, before) = browser.session();
+        clock.advance(59 * MINUTE);
+        assert!(is_in().await);
+        assert_ne!(browser.session().1, before, "it was used, and its cookie is made anew");
+    }
+    // What was copied from it before ends by itself.
+    let (name, now) = browser.session();
+    browser.cookies.borrow_mut().insert(name.clone(), begun);
+    assert!(!is_in().await);
+    browser.cookies.borrow_mut().insert(name, now);
+    clock.advance(60 * MINUTE);
+    assert!(!is_in().await, "nobody used it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_the_cookie_is_worth_nothing_once_its_owner_has_signed_out() {
+    let api = ApiFixture::build().await;
+    let (owner, other) = (Browser::operator(&api).await, Browser::operator(&api).await);
+    let (name, stolen) = owner.session();
+    let thief = Browser::new(&api);
+    thief.cookies.borrow_mut().insert(name, stolen);
+    assert_eq!(thief.get("/ui").await.status, StatusCode::OK);
+    assert_eq!(owner.post("/ui/sign-out", &[]).await.header("location"), "/ui/sign-in");
+    assert!(owner.cookies.borrow().is_empty(), "{:?}", owner.cookies);
+    assert_eq!(thief.get("/ui").await.header("location"), "/ui/sign-in");
+    assert_eq!(thief.get("/api/v1/jobs").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(other.get("/ui").await.status, StatusCode::OK, "another session of the same name");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_every_node_knows_how_a_sign_out_says_that_it_ends_the_session_here_only() {
+    let clock = TestClock::new(1_900_000_000_000);
+    let api = ApiFixture::build_at_level(clock, 6).await;
+    let browser = Browser::operator(&api).await;
+    let answer = browser.post("/ui/sign-out", &[]).await;
+    assert!(text(&answer).contains("During the upgrade"), "{}", text(&answer));
+    assert!(browser.cookies.borrow().is_empty());
+    assert_eq!(browser.get("/ui").await.header("location"), "/ui/sign-in");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_signs_in_over_plain_http_from_another_machine() {
+    let api = ApiFixture::build().await;
+    let keys = Keys::new(&"ab".repeat(32), "node", "pass").unwrap();
+    let browser = Browser::new(&api);
+    let token = link_token(&keys, api.app.now());
+    let far = [("origin", "http://node1.example:9091"), ("host", "node1.example:9091")];
+    for (path, fields) in [
+        ("/ui/sign-in", vec![("name", "node"), ("secret", "pass")]),
+        ("/ui/enter", vec![("token", token.as_str())]),
+    ] {
+        let answer = browser.post_from(path, &fields, &far).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}");
+        let page = text(&answer);
+        assert!(page.contains("AllowInsecureSignIn") && !page.contains("pass\""), "{page}");
+        assert!(browser.cookies.borrow().is_empty(), "{path}");
+    }
+    // By https the same host is fine, whatever the proxy in front of the node.
+    let fields = [("name", "node"), ("secret", "pass")];
+    let near = [("origin", "https://node1.example"), ("host", "node1.example")];
+    let answer = browser.post_from("/ui/sign-in", &fields, &near).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", text(&answer));
+    let cookie = answer.header("set-cookie");
+    assert!(cookie.starts_with("__Host-s0_") && cookie.ends_with("; Secure"), "{cookie}");
+    assert_eq!(browser.get("/ui").await.status, StatusCode::OK);
+    browser.post_from("/ui/sign-out", &[], &near).await;
+    assert!(browser.cookies.borrow().is_empty(), "{:?}", browser.cookies);
 }

@@ -1,6 +1,6 @@
-//! Reading of the jobs in a request: one pass over the body. Texts are borrowed from it, and each
-//! job is handed on as soon as it is read, so that a request of thousands costs the memory of one
-//! row and not of a tree.
+//! Reading of the jobs in a request: one pass over the body. Texts are borrowed from it, and the
+//! reader calls `sink` with each job as soon as it has read it, so that a request of thousands
+//! costs the memory of one row and not of a tree.
 //!
 //! The handlers call [`each`] and [`one`]. The reader knows names and types of fields, and nothing
 //! of what their values may be.
@@ -21,7 +21,7 @@ use crate::app::jobs::JsonText;
 use crate::app::jobs::input::{JobInput, Name, Names};
 use crate::app::warnings::Warnings;
 
-/// Reads a list of jobs, or a single one, and hands each to `sink` with its index. Stops at the
+/// Reads a list of jobs, or a single one, and calls `sink` with each and its index. Stops at the
 /// first job that cannot be read or that `sink` refuses; the error names the index.
 /// `kinds` are the names of the kinds whose settings a job may hold.
 pub(crate) fn each<'a>(

@@ -1,5 +1,5 @@
-//! Confirms that never come: a proxy keeps the confirm of one message back, and nothing waits for
-//! it but the run of that message.
+//! Confirms that never come: a proxy holds back the confirm of one message, and only the run of
+//! that message waits for it.
 
 use std::collections::HashMap;
 use std::sync::Mutex;

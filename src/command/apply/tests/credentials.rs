@@ -4,7 +4,7 @@ use super::*;
 use crate::command::{LEVEL, Proposal};
 use crate::model::actor::ActorRef;
 use crate::model::credential::Credential;
-use crate::store::{Page, credentials, meta};
+use crate::store::{Page, credentials, ended_sessions, meta};
 
 fn new(api_key: &str) -> Command {
     Command::CreateCredential(Credential {
@@ -232,4 +232,33 @@ fn the_end_of_sessions_is_stamped_on_those_that_are_reached_only() {
     state.done(end(Some(3)));
     assert_eq!(ended(&state).0, [(2, START + 9), (3, START + 11)]);
     assert_eq!(end(None).level(), 5);
+}
+
+#[test]
+fn one_session_is_over_until_it_would_have_ended_and_no_longer() {
+    const HOUR: i64 = 3_600_000;
+    let mut state = ApplyFixture::new();
+    let end = |session, expires| Command::EndSession { session, expires };
+    let ended = |state: &ApplyFixture| {
+        let mut all: Vec<_> = state.read(ended_sessions::all).into_iter().collect();
+        all.sort_unstable();
+        all
+    };
+    state.done(end(7, START + HOUR));
+    assert!(state.change.credentials, "nodes read it again");
+    state.done(end(u64::MAX, START + 2 * HOUR));
+    state.done(end(7, START + HOUR));
+    assert_eq!(ended(&state), [7, u64::MAX]);
+    assert!(state.read(|c| ended_sessions::has(c, u64::MAX)));
+    // One that is over anyway, and one that claims to last for ever.
+    state.done(end(8, START));
+    state.done(end(9, i64::MAX));
+    assert_eq!(ended(&state), [7, 9, u64::MAX]);
+    state.now = START + HOUR;
+    state.done(end(8, START));
+    assert_eq!(ended(&state), [9, u64::MAX]);
+    state.now = START + 25 * HOUR;
+    state.done(end(10, state.now + HOUR));
+    assert_eq!(ended(&state), [10]);
+    assert_eq!(end(1, 1).level(), 7);
 }

@@ -163,7 +163,7 @@ fn random_credential_step((a, b, c): (u8, u8, u8)) -> Command {
         projects: (b % 7 == 0).then(|| vec![u64::from(c % 3) + 1]),
         ..KeyTerms::default()
     };
-    let command = match a % 8 {
+    let command = match a % 9 {
         0 | 1 => Command::CreateCredential(Credential {
             api_key: format!("k{}", c % 16),
             verifier: vec![a, b],
@@ -184,6 +184,10 @@ fn random_credential_step((a, b, c): (u8, u8, u8)) -> Command {
         }]),
         2 => Command::ArchiveCredential { id, archived: c % 4 > 0, by: None },
         3 => Command::EndSessions { credential: (c % 4 > 0).then_some(id) },
+        8 => {
+            let expires = START + i64::from(b) * 3_600_000;
+            return Command::EndSession { session: u64::from(c), expires };
+        }
         _ => Command::DeleteCredential { id },
     };
     if matches!(command, Command::TouchCredentials(_)) {

@@ -8,7 +8,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use serde_json::Value;
 
 use super::provider::Behavior;
-use super::setup::{Ended, Setup};
+use super::setup::Setup;
+use crate::harness::Ended;
 
 fn mode(path: &std::path::Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777

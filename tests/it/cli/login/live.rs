@@ -6,7 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use super::provider::Behavior;
-use super::setup::{Running, Setup};
+use super::setup::Setup;
+use crate::harness::Running;
 
 /// The longest wait for a process to come to the lock.
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -1,40 +1,20 @@
 //! A node that takes the tokens of a provider, a home for the session file, and commands that run
 //! there while the test plays the browser.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::provider::{Behavior, Provider, config};
 use crate::cli::fake::{Node, ok, scheduler0};
-
-/// The longest wait for a line.
-const PATIENCE: Duration = Duration::from_mins(1);
+use crate::harness::{Ended, Running};
 
 /// The parties of a login.
 pub(super) struct Setup {
     pub(super) provider: Provider,
     pub(super) node: Node,
     home: TempDir,
-}
-
-/// A command that runs.
-pub(super) struct Running {
-    child: Child,
-    lines: mpsc::Receiver<String>,
-    said: String,
-}
-
-/// A command that has ended.
-pub(super) struct Ended {
-    pub(super) code: i32,
-    pub(super) out: String,
-    pub(super) err: String,
 }
 
 impl Setup {
@@ -96,28 +76,8 @@ impl Setup {
         variables: &[(&str, &str)],
         input: &str,
     ) -> Running {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_scheduler0"))
-            .args(["--server", &self.node.url])
-            .args(arguments)
-            .current_dir(self.home())
-            .env_clear()
-            .env("HOME", self.home())
-            .envs(variables.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // A command that reads no input may have ended before the write.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        let (sender, lines) = mpsc::channel();
-        let err = BufReader::new(child.stderr.take().unwrap());
-        std::thread::spawn(move || {
-            for line in err.lines() {
-                let _ = sender.send(line.unwrap());
-            }
-        });
-        Running { child, lines, said: String::new() }
+        let arguments = [&["--server", &self.node.url], arguments].concat();
+        Running::start(self.home(), &arguments, variables, input)
     }
 
     /// Runs a command to its end.
@@ -139,37 +99,5 @@ impl Setup {
     pub(super) fn shown(&self, header: &str) -> String {
         let asked = self.node.last_at("/api/v1/projects");
         asked.headers.get(header).map_or("", |value| value.to_str().unwrap()).to_owned()
-    }
-}
-
-impl Running {
-    /// Waits for a line on the standard error that has this text.
-    pub(super) fn line_with(&mut self, text: &str) -> String {
-        loop {
-            let line = self.lines.recv_timeout(PATIENCE);
-            let line = line.unwrap_or_else(|_| panic!("no line with {text:?} in:\n{}", self.said));
-            self.said.push_str(&line);
-            self.said.push('\n');
-            if line.contains(text) {
-                return line;
-            }
-        }
-    }
-
-    /// The id of the process.
-    pub(super) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Waits for its end.
-    pub(super) fn end(mut self) -> Ended {
-        let mut out = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-        let code = self.child.wait().unwrap().code().expect("it was not killed");
-        for line in &self.lines {
-            self.said.push_str(&line);
-            self.said.push('\n');
-        }
-        Ended { code, out, err: self.said }
     }
 }

@@ -1,0 +1,3 @@
+module scheduler0.test/client
+
+go 1.19
