@@ -56,8 +56,9 @@ impl AppliedStore {
     fn apply(&mut self, command: &Command) {
         self.index += 1;
         let (index, mut change) = (self.index, Change::default());
-        let applied: Result<_, Error> =
-            self.writer.transaction(|tx| apply(tx, index, START, None, command, &mut change));
+        let applied: Result<_, Error> = self
+            .writer
+            .transaction(|tx| apply(tx, index, START, (None, None), command, &mut change));
         let outcome = applied.unwrap();
         assert!(!matches!(outcome, Outcome::Rejected(_)), "{outcome:?}");
     }

@@ -29,7 +29,10 @@ impl Key {
         // The texts are part of keys that clusters remember: they never change.
         let of = match &actor.kind {
             ActorKind::Client { credential } => format!("client {credential}"),
-            ActorKind::Operator => "operator".to_owned(),
+            ActorKind::Operator => match actor.reach().account() {
+                None => "operator".to_owned(),
+                Some(account) => format!("operator of account {account}"),
+            },
             ActorKind::Token(token) => {
                 let TokenCaller { issuer, subject, .. } = &**token;
                 format!("token {} {issuer} {subject}", issuer.len())

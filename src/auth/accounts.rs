@@ -11,7 +11,13 @@ use crate::model::{AccountId, FIRST_ACCOUNT};
 
 /// The accounts of the cluster.
 #[derive(Debug, Default)]
-pub struct KnownAccounts(BTreeMap<AccountId, KnownAccount>);
+pub struct KnownAccounts {
+    all: BTreeMap<AccountId, KnownAccount>,
+    /// There is another account than the first, or there was one.
+    had_others: bool,
+    /// A project says where its jobs may call.
+    has_lists: bool,
+}
 
 /// What is known of an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,33 +48,39 @@ pub enum ChoiceError {
 
 impl KnownAccounts {
     /// The accounts of these rows.
-    pub(super) fn of(rows: Vec<Account>) -> Self {
+    pub(super) fn of(rows: Vec<Account>, had_others: bool, has_lists: bool) -> Self {
         let known = |row: Account| {
             let requests_per_second = row.limits.requests_per_second;
             (row.id, KnownAccount { features: row.features, requests_per_second })
         };
-        Self(rows.into_iter().map(known).collect())
+        let all = rows.into_iter().map(known).collect();
+        Self { all, had_others, has_lists }
     }
 
     /// What is known of an account.
     pub fn get(&self, id: AccountId) -> Option<KnownAccount> {
-        self.0.get(&id).copied()
+        self.all.get(&id).copied()
+    }
+
+    /// Says whether any project has a list of where its jobs may call.
+    pub fn has_lists(&self) -> bool {
+        self.has_lists
     }
 
     /// Says whether every account has every feature.
     pub fn have_all_features(&self) -> bool {
-        self.0.values().all(|account| account.features == Features::ALL)
+        self.all.values().all(|account| account.features == Features::ALL)
     }
 
     /// The account that a header chooses. `own` is that of the key or token that was shown; `None`
-    /// for operators, who may choose any. While the first account is the only one, the header is
-    /// ignored: clients send all sorts of numbers.
+    /// for operators, who may choose any. While there was never another account than the first, the
+    /// header is ignored: clients send all sorts of numbers.
     pub fn choice(
         &self,
         header: &HeaderValue,
         own: Option<AccountId>,
     ) -> Result<Option<ChosenAccount>, ChoiceError> {
-        if self.0.keys().all(|id| *id == FIRST_ACCOUNT) {
+        if !self.had_others && self.all.keys().all(|id| *id == FIRST_ACCOUNT) {
             return Ok(None);
         }
         let text = header.to_str().unwrap_or_default().trim();
@@ -80,7 +92,7 @@ impl KnownAccounts {
         let id: AccountId = text.parse().unwrap_or(AccountId::MAX);
         match own {
             Some(own) if own != id => Err(ChoiceError::Mismatch),
-            None if !self.0.contains_key(&id) => Err(ChoiceError::Unknown(id)),
+            None if !self.all.contains_key(&id) => Err(ChoiceError::Unknown(id)),
             _ => Ok(Some(ChosenAccount(id))),
         }
     }
@@ -93,7 +105,7 @@ mod tests {
     fn accounts(ids: &[AccountId]) -> KnownAccounts {
         let features = Features::ALL;
         let row = |id: &AccountId| Account { id: *id, features, ..Account::default() };
-        KnownAccounts::of(ids.iter().map(row).collect())
+        KnownAccounts::of(ids.iter().map(row).collect(), false, false)
     }
 
     fn choice(
@@ -111,6 +123,15 @@ mod tests {
             assert_eq!(choice(&[1], header, None), Ok(None));
             assert_eq!(choice(&[1], header, Some(1)), Ok(None));
         }
+    }
+
+    #[test]
+    fn the_header_counts_on_when_the_other_accounts_are_gone() {
+        let row = Account { id: FIRST_ACCOUNT, ..Account::default() };
+        let known = KnownAccounts::of(vec![row], true, false);
+        let header = HeaderValue::from_static("2");
+        assert_eq!(known.choice(&header, None), Err(ChoiceError::Unknown(2)));
+        assert_eq!(known.choice(&header, Some(1)), Err(ChoiceError::Mismatch));
     }
 
     #[test]
@@ -133,6 +154,6 @@ mod tests {
     fn one_account_without_a_feature_is_enough_to_look_closer() {
         assert!(accounts(&[1, 2]).have_all_features());
         let lacks = Account { id: 2, ..Account::default() };
-        assert!(!KnownAccounts::of(vec![lacks]).have_all_features());
+        assert!(!KnownAccounts::of(vec![lacks], false, false).have_all_features());
     }
 }

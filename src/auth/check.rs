@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::cluster::{self, Cluster};
 use crate::secret::Keys;
-use crate::store::{Page, ReadClass, accounts, credentials, ended_sessions, meta};
+use crate::store::{Page, ReadClass, accounts, credentials, ended_sessions, meta, projects};
 
 use super::account_rates::AccountRates;
 use super::accounts::KnownAccounts;
@@ -278,7 +278,12 @@ impl Auth {
             let ended = credentials::ended_sessions(conn)?;
             let single = ended_sessions::all(conn)?;
             let operators = meta::operator_sessions_from(conn)?;
-            Ok((rows, ended, operators, single, accounts::all(conn)?))
+            let known = KnownAccounts::of(
+                accounts::all(conn)?,
+                meta::had_accounts(conn)?,
+                projects::any_lists_targets(conn)?,
+            );
+            Ok((rows, ended, operators, single, known))
         };
         let (rows, from, operator_sessions_from, ended, accounts) =
             cluster.read_as(ReadClass::Credentials, read).await?;
@@ -286,9 +291,9 @@ impl Auth {
         let none = Buckets::new();
         let buckets = old.as_ref().map_or(&none, |pairs| &pairs.buckets);
         let (by_key, buckets) = pairs_of(rows, &from, buckets);
-        let accounts = Arc::new(KnownAccounts::of(accounts));
+        let accounts = Arc::new(accounts);
         let mut held = self.cache.held.write().unwrap_or_else(PoisonError::into_inner);
-        let pairs = Arc::new(Pairs { by_key, operator_sessions_from, ended, buckets, accounts });
+        let pairs = Arc::new(Pairs { by_key, operator_sessions_from, accounts, buckets, ended });
         // The version was taken before the read: the next request reads a change in between.
         if held.version < version {
             *held = CachedPairs { version, pairs: pairs.clone() };

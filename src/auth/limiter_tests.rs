@@ -44,7 +44,7 @@ fn failures_that_come_slowly_count_for_a_minute_each() {
     let (limiter, start) = (Limiter::default(), Instant::now());
     // One in three seconds is what the limit lets through for ever.
     assert_eq!(wrong(&limiter, net(1), 500, start, Duration::from_secs(3)), 500);
-    let start = start + 2 * WINDOW + Duration::from_secs(1_500);
+    let start = start + 2 * WINDOW + Duration::from_mins(25);
     let checked = wrong(&limiter, net(1), 300, start, Duration::from_secs(1));
     assert_eq!(checked, 100, "five minutes");
 }

@@ -2,11 +2,11 @@
 //! one for each key, `check` asks it once a request whose secret was right. It reads no clock (the
 //! caller passes the time), and knows nothing of other nodes.
 //!
-//! A key counts its requests by its own rate, and by that of the topmost key above it that has one:
-//! otherwise a key could make others, and each of them would have a rate to itself. Where neither
-//! has a rate, all keys of a tree count together by that of the configuration.
+//! A key counts its requests by its own rate, and by those of all keys above it: otherwise a key
+//! could make others, and each of them would have a rate to itself. Where the root of a tree has
+//! no rate, all keys of the tree count together by that of the configuration, too.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -48,14 +48,22 @@ impl Bucket {
 /// The buckets of keys by id: of those with a rate, and of the roots of trees.
 pub(super) type Buckets = HashMap<u64, Arc<Bucket>>;
 
+/// A key that has a rate, and those above it that have one.
+#[derive(Debug)]
+struct Rated {
+    rate: u32,
+    bucket: Arc<Bucket>,
+    above: Option<Arc<Self>>,
+}
+
 /// The limits of one key.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Limits {
-    /// Those of its own, and of a key above it.
-    own: Option<(u32, Arc<Bucket>)>,
-    above: Option<(u32, Arc<Bucket>)>,
-    /// The bucket of its tree, for the rate of the configuration.
-    root: Arc<Bucket>,
+    /// Its own, and all of keys above it.
+    rated: Option<Arc<Rated>>,
+    /// The bucket of its tree, for the rate of the configuration. It holds where the root of the
+    /// tree has no rate of its own.
+    tree: Option<Arc<Bucket>>,
 }
 
 impl Limits {
@@ -65,25 +73,23 @@ impl Limits {
     ///
     /// The time to wait, where there were too many.
     pub(super) fn take(&self, usual: Option<u32>, now: Duration) -> Result<(), Duration> {
-        let Self { own, above, root } = self;
-        match (own, above, usual) {
-            (None, None, None) => Ok(()),
-            (None, None, Some(usual)) => root.take(usual, now),
-            (own, above, _) => {
-                for (rate, bucket) in own.iter().chain(above) {
-                    bucket.take(*rate, now)?;
-                }
-                Ok(())
-            }
+        let mut at = self.rated.as_deref();
+        while let Some(Rated { rate, bucket, above }) = at {
+            bucket.take(*rate, now)?;
+            at = above.as_deref();
+        }
+        match (usual, &self.tree) {
+            (Some(usual), Some(tree)) => tree.take(usual, now),
+            _ => Ok(()),
         }
     }
 }
 
 /// The limits of keys.
 pub(super) struct Rates {
-    rates: HashMap<u64, u32>,
-    /// The topmost key with a rate, of each key that has one above it or has one itself.
-    tops: HashMap<u64, u64>,
+    rated: HashMap<u64, Option<Arc<Rated>>>,
+    /// The roots with a rate of their own.
+    rated_roots: HashSet<u64>,
     buckets: Buckets,
 }
 
@@ -92,21 +98,25 @@ impl Rates {
     /// go on to count.
     pub(super) fn of(rows: &[Credential], roots: &HashMap<u64, u64>, old: &Buckets) -> Self {
         let of = |row: &Credential| Some((row.id, row.terms.rate?));
-        let rates: HashMap<u64, u32> = rows.iter().filter_map(of).collect();
-        let tops = if rates.is_empty() { HashMap::new() } else { tops(rows, &rates) };
+        let per_second: HashMap<u64, u32> = rows.iter().filter_map(of).collect();
         let kept = |id: &u64| (*id, old.get(id).cloned().unwrap_or_default());
-        let buckets = rates.keys().chain(roots.values()).map(kept).collect();
-        Self { rates, tops, buckets }
+        let buckets: Buckets = per_second.keys().chain(roots.values()).map(kept).collect();
+        let rated = if per_second.is_empty() {
+            HashMap::new()
+        } else {
+            chains(rows, &per_second, &buckets)
+        };
+        let rated_roots =
+            roots.values().copied().filter(|id| per_second.contains_key(id)).collect();
+        Self { rated, rated_roots, buckets }
     }
 
     /// The limits of a key.
     pub(super) fn limits(&self, id: u64, root: u64) -> Limits {
-        let limit = |id: u64| Some((*self.rates.get(&id)?, Arc::clone(self.buckets.get(&id)?)));
-        let top = self.tops.get(&id).copied().filter(|top| *top != id);
+        let is_rated = self.rated_roots.contains(&root);
         Limits {
-            own: limit(id),
-            above: top.and_then(limit),
-            root: self.buckets.get(&root).cloned().unwrap_or_default(),
+            rated: self.rated.get(&id).cloned().flatten(),
+            tree: self.buckets.get(&root).filter(|_| !is_rated).cloned(),
         }
     }
 
@@ -116,15 +126,19 @@ impl Rates {
     }
 }
 
-/// The topmost key with a rate on the way from each key to its root. Each is visited once.
-fn tops(rows: &[Credential], rates: &HashMap<u64, u32>) -> HashMap<u64, u64> {
+/// The keys with a rate on the way from each key to its root. Each key is visited once.
+fn chains(
+    rows: &[Credential],
+    rates: &HashMap<u64, u32>,
+    buckets: &Buckets,
+) -> HashMap<u64, Option<Arc<Rated>>> {
     let parents: HashMap<u64, Option<u64>> = rows.iter().map(|row| (row.id, row.parent)).collect();
-    let mut known: HashMap<u64, Option<u64>> = HashMap::with_capacity(rows.len());
+    let mut known: HashMap<u64, Option<Arc<Rated>>> = HashMap::with_capacity(rows.len());
     for row in rows {
         let (mut path, mut at) = (Vec::new(), row.id);
-        let mut top = loop {
-            if let Some(top) = known.get(&at) {
-                break *top;
+        let mut above = loop {
+            if let Some(found) = known.get(&at) {
+                break found.clone();
             }
             // A walk that meets it again has gone in a circle, which no command makes.
             known.insert(at, None);
@@ -135,11 +149,13 @@ fn tops(rows: &[Credential], rates: &HashMap<u64, u32>) -> HashMap<u64, u64> {
             }
         };
         for id in path.into_iter().rev() {
-            top = top.or(rates.contains_key(&id).then_some(id));
-            known.insert(id, top);
+            if let (Some(&rate), Some(bucket)) = (rates.get(&id), buckets.get(&id)) {
+                above = Some(Arc::new(Rated { rate, bucket: Arc::clone(bucket), above }));
+            }
+            known.insert(id, above.clone());
         }
     }
-    known.into_iter().filter_map(|(id, top)| Some((id, top?))).collect()
+    known
 }
 
 #[cfg(test)]
@@ -149,7 +165,7 @@ mod tests {
 
     fn row(id: u64, parent: Option<u64>, rate: Option<u32>) -> Credential {
         let terms = KeyTerms { rate, ..KeyTerms::default() };
-        Credential { id, parent, terms, ..Credential::default() }
+        Credential { id, terms, parent, ..Credential::default() }
     }
 
     fn limits(rows: &[Credential], id: u64, root: u64) -> Limits {
@@ -188,6 +204,32 @@ mod tests {
         let at = Duration::from_secs(9);
         let both = [&parent, &child].into_iter().cycle().take(100);
         assert_eq!(both.filter(|limits| limits.take(Some(10), at).is_ok()).count(), 10);
+    }
+
+    #[test]
+    fn a_key_in_the_middle_of_a_tree_has_its_rate_with_all_that_it_made() {
+        let rows = [
+            row(1, None, Some(100)),
+            row(2, Some(1), Some(5)),
+            row(3, Some(2), Some(5)),
+            row(4, Some(2), Some(5)),
+        ];
+        let roots = (1..=4).map(|id| (id, 1)).collect();
+        let rates = Rates::of(&rows, &roots, &Buckets::new());
+        let at = Duration::from_secs(9);
+        let passed = |id: u64| {
+            let limits = rates.limits(id, 1);
+            (0..9).filter(|_| limits.take(Some(1), at).is_ok()).count()
+        };
+        assert_eq!([passed(3), passed(4), passed(2), passed(1)], [5, 0, 0, 9]);
+    }
+
+    #[test]
+    fn a_key_below_one_without_a_rate_counts_by_the_configuration_too() {
+        let rows = [row(1, None, None), row(2, Some(1), Some(1_000))];
+        let limits = limits(&rows, 2, 1);
+        let at = Duration::from_secs(9);
+        assert_eq!((0..99).filter(|_| limits.take(Some(10), at).is_ok()).count(), 10);
     }
 
     #[test]

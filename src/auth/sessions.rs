@@ -117,7 +117,10 @@ impl Sessions {
             Ok(caller) => caller,
             Err(refused) => return Ok(Err(refused)),
         };
-        self.tries.forget(&login.name);
+        // A key goes on to count: each session that it begins and ends is remembered.
+        if key.is_none() {
+            self.tries.forget(&login.name);
+        }
         let begun = self.begin((&caller, key), headers, (origin.now, cluster)).await?;
         // The key was right a moment ago, and was archived since.
         Ok(begun.ok_or(AuthError::Wrong(CredentialKind::Key)))

@@ -96,7 +96,7 @@ fn sessions_that_were_begun_before_the_end_of_all_are_over() {
         None => Ticket::of_operator(&keys, (5_000, issued)),
         Some(key) => Ticket::of_client(&keys, (key.to_owned(), &[]), (5_000, issued)),
     };
-    let caller = |pair: &Pair| pair.caller(&Origin::new(6_000, None));
+    let caller = |pair: &Pair| pair.caller(&Origin::new(6_000, None)).map(Ok);
     let holds = |ticket: &Ticket, pairs: &Pairs| valid(ticket, pairs, caller).is_some();
     for key in [None, Some("k")] {
         let ended =

@@ -59,14 +59,12 @@ impl Site {
         if self.allows_insecure {
             return false;
         }
-        match text(headers, header::ORIGIN.as_str()) {
-            Some(origin) => origin.strip_prefix("http://").is_some_and(|host| !is_local(host)),
-            None => {
-                let is_near = address.is_none_or(|address| address.is_loopback());
-                // Browsers send it over https, and to their own machine.
-                !is_near && !headers.contains_key(FETCH_SITE)
-            }
+        if let Some(origin) = text(headers, header::ORIGIN.as_str()) {
+            return origin.strip_prefix("http://").is_some_and(|host| !is_local(host));
         }
+        let is_near = address.is_none_or(|address| address.is_loopback());
+        // Browsers send it over https, and to their own machine.
+        !is_near && !headers.contains_key(FETCH_SITE)
     }
 
     /// Says whether a browser made a request over https, so that cookies may say so.

@@ -340,6 +340,8 @@ fn the_bytes_of_what_is_said_of_workers_runs_do_not_change() {
 
 #[test]
 fn what_is_said_of_workers_runs_needs_its_level() {
+    use SkipReason::{NotStarted, QueueFull, Quota};
+
     for entry in entries_of_workers() {
         let batch = JournalBatch { node: 2, incarnation: 1, first: 9, entries: vec![entry] };
         assert_eq!(Command::Record(batch).level(), 4);
@@ -353,9 +355,7 @@ fn what_is_said_of_workers_runs_needs_its_level() {
     assert_eq!(Command::BeginRun(begin.clone()).level(), 1);
     let overlap = Overlap::Queue { most: 3 };
     assert_eq!(Command::BeginRun(BeginRun { overlap, ..begin }).level(), 4);
-    for (reason, level) in
-        [(SkipReason::QueueFull, 4), (SkipReason::NotStarted, 4), (SkipReason::Quota, 7)]
-    {
+    for (reason, level) in [(QueueFull, 4), (NotStarted, 4), (Quota, 7)] {
         let skipped =
             AttemptRecord { verdict: Verdict::Skipped(reason), ..record(ResultCode::None) };
         let entries = vec![JournalEntry::Attempt(skipped)];
@@ -372,15 +372,12 @@ fn templates_and_their_instances_need_their_level() {
     let new = CreateJobs { request, definitions: vec![instance], jobs, staged: false };
     let named =
         ["put_template", "delete_template", "terminate_job", "end_sessions", "reshape_jobs"];
-    let of_level: Vec<_> =
-        samples().into_iter().filter(|command| named.contains(&command.name())).collect();
-    assert_eq!(of_level.len(), named.len());
-    for command in of_level.into_iter().chain([Command::CreateJobs(new)]) {
+    let of_level = samples().into_iter().filter(|command| named.contains(&command.name()));
+    for command in of_level.chain([Command::CreateJobs(new)]) {
         assert_eq!(command.level(), 5, "{}", command.name());
     }
     let end = Command::TerminateJob { id: 5, reschedule: None, reason: None };
-    let bytes = Proposal::from(end).encode(5).unwrap();
-    assert_eq!(*bytes, [3, 0, 39, 5, 0, 0]);
+    assert_eq!(*Proposal::from(end).encode(5).unwrap(), [3, 0, 39, 5, 0, 0]);
 }
 
 #[test]
@@ -389,17 +386,15 @@ fn an_edit_of_many_needs_its_level_and_is_carried_as_json() {
     assert_eq!(command.level(), 5);
     let none = Command::ReshapeJobs(Box::default());
     assert_eq!(none.level(), 5, "also one that edits nothing");
-    let bytes = Proposal::from(none).encode(5).unwrap();
     let text = postcard::to_stdvec(r#"{"definitions":[],"jobs":[]}"#).unwrap();
-    assert_eq!(*bytes, [&[3, 0, 41][..], &text].concat());
+    assert_eq!(*Proposal::from(none).encode(5).unwrap(), [&[3, 0, 41][..], &text].concat());
 }
 
 #[test]
 fn bytes_that_are_no_proposal_are_refused() {
     assert!(matches!(Proposal::decode(&[99, 0]), Err(Error::Version(99))));
-    for broken in
-        [&[][..], &[2], &[2, 99], &[3], &[3, 0], &[3, 2, 1], &[3, 1, 9, 1], &[4], &[4, 0, 1, 2, 1]]
-    {
+    let short = [&[][..], &[2], &[2, 99], &[3], &[3, 0], &[3, 2, 1], &[4]];
+    for broken in short.into_iter().chain([&[3, 1, 9, 1][..], &[4, 0, 1, 2, 1]]) {
         assert!(matches!(Proposal::decode(broken), Err(Error::Decode(_))), "{broken:?}");
     }
 }

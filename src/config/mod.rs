@@ -44,8 +44,7 @@ pub use options::LoadOptions;
 pub use origin::Origin;
 pub use replica::{Replica, check_addresses};
 pub use settings::{MASK, Setting, settings};
-pub use targets::TargetPolicy;
-pub use values::{Config, Secrets};
+pub use values::{Config, Secrets, TargetPolicy};
 
 pub use crate::telemetry::{LogFormat, LogLevel};
 

@@ -3,24 +3,12 @@
 
 use serde_yaml::Value;
 
-use super::Error;
 use super::reader::{Reader, describe};
+use super::{Error, TargetPolicy};
 use crate::model::target_pattern::{MOST_PATTERNS, TargetPattern};
 
 const POLICY: &str = "TargetPolicy";
 const ALLOWED: &str = "AllowedTargets";
-
-/// The rule of where calls may go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TargetPolicy {
-    /// `open`: anywhere but what the `Refuse...` keys say, and what is never allowed.
-    #[default]
-    Open,
-    /// `public`: to global addresses, and where `AllowedTargets` says.
-    Public,
-    /// `list`: where `AllowedTargets` says, and nowhere else.
-    List,
-}
 
 /// Reads both keys, which must fit each other.
 pub(super) fn read(r: &Reader) -> Result<(TargetPolicy, Vec<TargetPattern>), Error> {

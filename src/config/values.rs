@@ -7,7 +7,7 @@ use std::time::Duration;
 use url::Url;
 use zeroize::ZeroizeOnDrop;
 
-use super::{EgressProxy, OidcIssuer, Replica, TargetPolicy};
+use super::{EgressProxy, OidcIssuer, Replica};
 use crate::model::NodeId;
 use crate::model::target_pattern::TargetPattern;
 use crate::telemetry::{LogFormat, LogLevel};
@@ -35,6 +35,18 @@ impl std::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Secrets").field("is_complete", &self.is_complete()).finish_non_exhaustive()
     }
+}
+
+/// The rule of where calls may go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TargetPolicy {
+    /// `open`: anywhere but what the `Refuse...` keys say, and what is never allowed.
+    #[default]
+    Open,
+    /// `public`: to global addresses, and where `AllowedTargets` says.
+    Public,
+    /// `list`: where `AllowedTargets` says, and nowhere else.
+    List,
 }
 
 /// A checked configuration. Fields are named as their keys in `config.yml.example`, which says

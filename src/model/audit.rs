@@ -17,8 +17,6 @@ use super::{Millis, NodeId, ProjectId};
 pub const MAX_DETAIL: usize = 2_048;
 /// The longest list of objects of a row, in bytes.
 pub const MAX_OBJECTS: usize = 1_000;
-/// The account of rows that name no other.
-
 /// A hash of the chain.
 pub type ChainHash = [u8; 32];
 

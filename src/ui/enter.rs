@@ -48,13 +48,14 @@ pub(crate) async fn enter(State(ui): Ui, mut request: Request, next: Next) -> Re
         ui.sessions.session(request.headers(), (&origin, &ui.app.cluster)).await
     };
     let (session, failed) = match found {
-        Ok(found) => match found.transpose() {
-            Ok(session) => (session, None),
-            Err(_) => {
-                ui.app.metrics.rate_limited.inc();
-                (None, Some(PageError::rate_limited()))
-            }
-        },
+        Ok(None) => (None, None),
+        Ok(Some(Ok(session))) => (Some(session), None),
+        // The page where one signs in stays open.
+        Ok(Some(Err(_))) if is_open(request.uri().path()) => (None, None),
+        Ok(Some(Err(_))) => {
+            ui.app.metrics.rate_limited.inc();
+            (None, Some(PageError::rate_limited()))
+        }
         Err(error) => (None, Some(PageError::from(error))),
     };
     let caller = session.as_ref().map(|session| session.caller.clone());

@@ -1,7 +1,7 @@
 """What a program does that uses the published Python client (`scheduler0` of PyPI), against a node.
 
-Started by tests/it/clients.rs. The environment has NODE, RECEIVER, USERNAME and PASSWORD; with
-ACCOUNTS it goes on with accounts and features. It prints a line a step, and fails by raising.
+Started by tests/it/clients.rs. The environment has NODE, RECEIVER, USERNAME and PASSWORD. It prints
+a line a step, and fails by raising.
 """
 
 import os
@@ -145,7 +145,7 @@ def node(client, operator):
 
 
 def accounts(operator):
-    """Accounts and features, of a node that has them."""
+    """Accounts and features."""
     made = operator.create_account(s0.AccountCreateRequestBody("tenant"))["data"]
     name = str(made["id"])
     assert made["name"] == "tenant" and made["features"] == [], made
@@ -177,8 +177,7 @@ def main():
     client.delete_executor(str(executor), s0.ExecutorDeleteRequestBody("ada"))
     client.delete_project(str(project), s0.ProjectDeleteRequestBody("ada"))
     step("the end of all")
-    if os.environ.get("ACCOUNTS"):
-        accounts(operator)
+    accounts(operator)
 
 
 main()

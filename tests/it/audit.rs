@@ -13,9 +13,12 @@ async fn all_nodes_have_the_same_rows_and_an_export_that_was_changed_is_found() 
     // The level of the cluster is raised when all members have announced theirs.
     let is_written = async {
         for n in 0.. {
-            cluster.project(1, &format!("before {n}")).await;
-            let page = cluster.get(1, "/v1/audit?limit=1").await;
-            if page["audit"].as_array().is_some_and(|rows| !rows.is_empty()) {
+            for node in 1..=3 {
+                cluster.project(node, &format!("before {n} at {node}")).await;
+            }
+            let page = "/v1/audit?limit=3&consistency=linearizable";
+            let page = cluster.get(1, page).await;
+            if page["audit"].as_array().is_some_and(|rows| rows.len() == 3) {
                 return;
             }
             poll_interval().await;

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use self::kept::Kept;
@@ -43,7 +44,8 @@ impl Search {
     /// control text.
     fn look_at_files(&mut self, folder: &Path) -> usize {
         let mut with_control = 0;
-        for entry in std::fs::read_dir(folder).unwrap() {
+        // A node may have removed it meanwhile.
+        for entry in std::fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();
             let name = path.display().to_string();
             self.look("the name of a file", name.as_bytes());
@@ -158,7 +160,7 @@ async fn no_secret_is_found_anywhere_but_in_the_answer_that_makes_it() {
         ("SCHEDULER0_AUTH_PASSWORD", &password),
         ("SCHEDULER0_OIDC_ISSUERS", &issuers),
         ("SCHEDULER0_RAFT_SNAPSHOT_INTERVAL", "1"),
-        ("SCHEDULER0_RAFT_SNAPSHOT_THRESHOLD", "16"),
+        ("SCHEDULER0_RAFT_SNAPSHOT_THRESHOLD", "1"),
         ("SCHEDULER0_JOB_EXECUTION_RETRY_MAX", "0"),
         ("RUST_LOG", "debug"),
     ];
@@ -231,14 +233,14 @@ async fn no_secret_is_found_anywhere_but_in_the_answer_that_makes_it() {
     let basic = format!("Basic {}", BASE64.encode(format!("admin:{guess}")));
     let guesser: Caller<'_> = vec![("x-peer", "cmd"), ("authorization", &basic)];
     let forged = format!("Bearer a.{}.b", kept.make("a forged token"));
-    let forger: Caller<'_> = vec![("authorization", &forged)];
+    let holder: Caller<'_> = vec![("authorization", &forged)];
     let wrongs = kept.refused();
     let query = format!("/jobs?apiSecret={}", kept.make("a secret in a query"));
     let guess = format!("name=admin&secret={}", kept.make("a wrong password in a form"));
     let link = format!("token={}", kept.make("a wrong link"));
     let mut search = Search { needles: Needles::new(kept.0), hits: BTreeSet::new() };
     assert!(!search.needles.found(made.to_string().as_bytes()).is_empty(), "the documented answer");
-    for caller in [&stranger, &guesser, &forger] {
+    for caller in [&stranger, &guesser, &holder] {
         let (status, text) = ask("GET", &api(2, "/jobs"), caller, String::new()).await;
         assert_eq!(status, 401, "{text}");
         search.look("a refusal", text.as_bytes());
@@ -267,7 +269,7 @@ async fn no_secret_is_found_anywhere_but_in_the_answer_that_makes_it() {
             let (_, text) = ask("GET", &api(1, &path), &operator, String::new()).await;
             let page: Value = serde_json::from_str(text.split_once('\n')?.1).ok()?;
             let letter = &page["data"]["deadLetters"][0];
-            Some((letter["id"].as_u64()?, letter["executionId"].as_str()?.to_owned()))
+            Some((letter["id"].as_u64()?, letter["members"][0]["executionId"].as_str()?.to_owned()))
         })
         .await;
 
@@ -279,7 +281,7 @@ async fn no_secret_is_found_anywhere_but_in_the_answer_that_makes_it() {
             for prefix in ["", "/api/v1"] {
                 let url = cluster.url(n as u64 % 3 + 1, &format!("{prefix}{path}"));
                 let (status, text) = ask("GET", &url, caller, String::new()).await;
-                assert!(status < 500, "{url}: {text}");
+                assert!(status < 500 || status == 503, "{url}: {text}");
                 with_control += usize::from(has_control(text.as_bytes()));
                 search.look(&format!("GET {prefix}{path}"), text.as_bytes());
             }
@@ -293,7 +295,7 @@ async fn no_secret_is_found_anywhere_but_in_the_answer_that_makes_it() {
     let (mut opened, mut with_control) = (0, 0);
     while let Some(path) = next.pop_front() {
         let (status, text) = ask("GET", &cluster.url(1, &path), &browser, String::new()).await;
-        assert!(status < 500, "{path}: {text}");
+        assert!(status < 500 || status == 503, "{path}: {text}");
         (opened, with_control) =
             (opened + 1, with_control + usize::from(has_control(text.as_bytes())));
         search.look(&path, text.as_bytes());
@@ -325,7 +327,13 @@ async fn no_secret_is_found_anywhere_but_in_the_answer_that_makes_it() {
     // Files: logs, state, the log of Raft, journals, snapshots, the backup.
     for id in cluster.ids() {
         let snapshots = cluster.data_dir(id).join("snapshots");
+        // A snapshot is made after some 1,000 entries.
         let is_there = async |_: &TestCluster| {
+            let name = |n: u64| format!("p{id}-{}-{n}", now());
+            let bodies: Vec<_> =
+                (0..64).map(|n| json!({"name": name(n), "description": "d"})).collect();
+            let projects = api(1, "/projects");
+            join_all(bodies.iter().map(|body| create(&projects, &operator, body))).await;
             let mut files = std::fs::read_dir(&snapshots).ok()?.flatten();
             files.any(|file| file.file_name() == "current").then_some(())
         };

@@ -1,7 +1,7 @@
 //! Programs that were written for the original, unchanged: one with the published Python client,
 //! and one in Go with the bodies of the published Go client.
 //!
-//! The first needs a Python with the package `scheduler0` (1.2.0 of PyPI), named by
+//! The first needs a Python with the package `scheduler0` (1.2.0 of `PyPI`), named by
 //! `SCHEDULER0_CLIENT_PYTHON` (`python3` otherwise), the second `go` (1.19 or later). Without them
 //! the tests print that they are skipped, and fail with `CI` set.
 
@@ -9,9 +9,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::harness::{PATIENCE, Receiver, TestCluster};
-
-/// Whether the nodes have accounts and features, which the programs use then.
-const HAS_ACCOUNTS: bool = false;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients")
@@ -31,24 +28,22 @@ fn is_there(what: &str, command: &mut Command) -> bool {
 /// Runs a program against a new node; it must print these steps.
 async fn run(mut program: Command, steps: &[&str]) {
     let receiver = Receiver::start().await;
-    let cluster = TestCluster::start(1).await;
+    // A second account needs a rule of where jobs may call.
+    let settings =
+        [("SCHEDULER0_TARGET_POLICY", "public"), ("SCHEDULER0_ALLOWED_TARGETS", "127.0.0.0/8:*")];
+    let cluster = TestCluster::start_with(1, &settings).await;
     program
         .env("NODE", cluster.url(1, ""))
         .env("RECEIVER", receiver.url())
         .env("USERNAME", "admin")
         .env("PASSWORD", "admin-password")
         .env("NO_PROXY", "127.0.0.1");
-    if HAS_ACCOUNTS {
-        program.env("ACCOUNTS", "1");
-    }
     let program = tokio::process::Command::from(program).kill_on_drop(true).output();
     let output = tokio::time::timeout(3 * PATIENCE, program).await.expect("it ends").unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     let told = String::from_utf8_lossy(&output.stdout);
-    let mut wanted = steps.to_vec();
-    wanted.extend(HAS_ACCOUNTS.then_some("accounts"));
-    assert_eq!(told.lines().collect::<Vec<_>>(), wanted);
+    assert_eq!(told.lines().collect::<Vec<_>>(), steps);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,6 +64,7 @@ async fn a_program_with_the_published_python_client_works_unchanged() {
         "executions",
         "the node",
         "the end of all",
+        "accounts",
     ];
     run(program, &steps).await;
 }
@@ -81,7 +77,7 @@ async fn a_program_with_the_bodies_of_the_published_go_client_works_unchanged() 
     let built = tempfile::tempdir().unwrap();
     let file = built.path().join("client");
     let output = Command::new("go")
-        .args(["build", "-o", file.to_str().unwrap(), "."])
+        .args(["build", "-buildvcs=false", "-o", file.to_str().unwrap(), "."])
         .current_dir(folder().join("go"))
         .env("GOFLAGS", "-mod=mod")
         .env("GOPROXY", "off")
@@ -90,6 +86,14 @@ async fn a_program_with_the_bodies_of_the_published_go_client_works_unchanged() 
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let steps = ["credentials", "projects", "executors", "jobs", "executions", "the end of all"];
+    let steps = [
+        "credentials",
+        "projects",
+        "executors",
+        "jobs",
+        "executions",
+        "the end of all",
+        "accounts",
+    ];
     run(Command::new(file), &steps).await;
 }

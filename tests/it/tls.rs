@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::harness::{PATIENCE, TestCluster};
 
 #[path = "../fixtures/tls/server.rs"]
-mod certs;
+pub(crate) mod certs;
 
 /// A receiver that reports the paths of its requests.
 struct Receiver {

@@ -11,8 +11,8 @@ use crate::app::patch::Patch;
 /// The longest text in a list, in bytes: longer than any scope and any network.
 const LONGEST_WORD: usize = 64;
 
-/// Reads `{name?, scopes?, expiresInSeconds? | expiresAt?, allowedIps?, projects?, ratePerSecond?}`.
-/// Null clears a field.
+/// Reads `{name?, scopes?, expiresInSeconds? | expiresAt?, allowedIps?, projects?,
+/// ratePerSecond?}`. Null clears a field.
 pub(super) fn read_terms(fields: &mut Fields) -> Result<TermsInput, Error> {
     let name = fields.patch("name", |fields, name| fields.text(name, LONGEST_NAME))?;
     let scopes = fields.patch("scopes", texts)?;

@@ -11,8 +11,9 @@ use axum::response::{IntoResponse, Response};
 use serde::{Serialize, Serializer};
 
 use crate::api::http::casing;
+use crate::api::http::status::{status, whole_seconds};
+use crate::app;
 use crate::app::fields::verbatim;
-use crate::app::{self, ErrorKind};
 use crate::cluster;
 use crate::model::job::Casing;
 use crate::model::run_report::RunState;
@@ -300,38 +301,6 @@ impl Error {
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         (status, headers, body).into_response()
-    }
-}
-
-/// The status that tells a kind of error.
-/// A time in whole seconds, at least 1: `Retry-After` knows no parts of them.
-fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0 || wait.as_secs() == 0)
-}
-
-fn status(kind: ErrorKind) -> StatusCode {
-    match kind {
-        ErrorKind::Malformed | ErrorKind::Invalid | ErrorKind::TargetNotAllowed => {
-            StatusCode::BAD_REQUEST
-        }
-        ErrorKind::Forbidden
-        | ErrorKind::MissingScopes
-        | ErrorKind::QuotaExceeded
-        | ErrorKind::FeatureDisabled
-        | ErrorKind::AccountMismatch => StatusCode::FORBIDDEN,
-        ErrorKind::NotFound => StatusCode::NOT_FOUND,
-        ErrorKind::Conflict | ErrorKind::UpgradePending => StatusCode::CONFLICT,
-        ErrorKind::Stale => StatusCode::PRECONDITION_FAILED,
-        ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        ErrorKind::Unprocessable | ErrorKind::Payload | ErrorKind::KeyReused => {
-            StatusCode::UNPROCESSABLE_ENTITY
-        }
-        ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        ErrorKind::Unavailable | ErrorKind::Busy | ErrorKind::TooSlow => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
-        ErrorKind::TooMany => StatusCode::TOO_MANY_REQUESTS,
-        ErrorKind::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
     }
 }
 

@@ -21,4 +21,5 @@ pub(crate) mod page;
 pub(crate) mod query;
 pub(crate) mod respond;
 pub(crate) mod route_prefix;
+mod status;
 pub(crate) mod version;

@@ -58,7 +58,7 @@ impl LimitsPatch {
     pub(super) fn apply_to(self, old: Limits) -> Result<Limits, Error> {
         let most = |field: &'static str, patch: Patch<u64>, old: Option<u64>| {
             let new = patch.apply_to(old);
-            let least = if matches!(field, "requestsPerSecond" | "jobsPerRequest") { 1 } else { 0 };
+            let least = u64::from(matches!(field, "requestsPerSecond" | "jobsPerRequest"));
             match new {
                 Some(limit) if !(least..=MAX_LIMIT).contains(&limit) => {
                     let message = format!(

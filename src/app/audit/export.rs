@@ -32,10 +32,9 @@ impl App {
     ///
     /// # Errors
     ///
-    /// `MissingScopes` without `audit:read`; `Forbidden` for who reaches only a part of the cluster;
-    /// `NotFound` where the row to begin behind is not there;
-    /// `TooSlow` or `Busy` when it cannot be read in time; `Unavailable` while the cluster is not
-    /// founded.
+    /// `MissingScopes` without `audit:read`; `Forbidden` for who reaches a part of the cluster;
+    /// `NotFound` where the row to begin behind is not there; `TooSlow` or `Busy` when it cannot be
+    /// read in time; `Unavailable` while the cluster is not founded.
     pub async fn export_audit(
         &self,
         actor: &Actor,

@@ -2,8 +2,12 @@
 //! was begun comes to its end even when nobody waits for it any more.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use crate::app::actor::Actor;
 use crate::app::authz::{Action, Resource, authorize};
@@ -130,10 +134,9 @@ impl App {
             let name = to.clone();
             let length = blocking(move || {
                 let length = fs::metadata(&part)?.len();
-                if fs::symlink_metadata(&name).is_ok() {
+                if !name_if_free(&part, &name)? {
                     return Ok(None);
                 }
-                fs::rename(&part, &name)?;
                 File::open(name.parent().unwrap_or(Path::new(".")))?.sync_all()?;
                 Ok(Some(length))
             });
@@ -170,6 +173,24 @@ impl StoredBackup {
 
 fn summary(facts: &Facts, length: u64) -> String {
     format!("log index {}, {} jobs, {length} bytes", facts.index, facts.jobs)
+}
+
+/// Gives a part its name, unless that is taken: `false` then. What came there meanwhile, a link
+/// too, is neither followed nor overwritten.
+fn name_if_free(part: &Path, name: &Path) -> io::Result<bool> {
+    match renameat_with(CWD, part, CWD, name, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        // A file system that has no such rename. A link is not made over anything either.
+        Err(Errno::INVAL | Errno::NOSYS) => match fs::hard_link(part, name) {
+            Ok(()) => fs::remove_file(part).map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            // Nor has it links: what comes between these two steps is replaced there.
+            Err(_) if fs::symlink_metadata(name).is_ok() => Ok(false),
+            Err(_) => fs::rename(part, name).map(|()| true),
+        },
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Runs work to its end even when the caller is gone.

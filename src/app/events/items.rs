@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::app::history::ExecutionRecord;
+use crate::app::state::App;
 use crate::events::{EventId, LostReason};
 use crate::model::event::ChangeEvent;
 use crate::model::event_counts::Executions;
@@ -143,4 +144,9 @@ impl From<LostReason> for ResetReason {
             LostReason::Lineage => Self::Lineage,
         }
     }
+}
+
+/// The members of the cluster with the addresses of their APIs.
+pub(super) fn members(app: &App) -> Vec<(NodeId, String)> {
+    app.cluster.members().into_iter().map(|(id, member)| (id, member.address)).collect()
 }

@@ -13,7 +13,9 @@ use crate::app::actor::{Actor, ActorKind};
 use crate::app::authz::{Action, Resource, authorize};
 use crate::app::events::executions::PendingAttempts;
 use crate::app::events::filter::{EventFilter, EventType};
-use crate::app::events::items::{Hello, HelloCluster, Item, JobNews, ResetReason, StreamItem};
+use crate::app::events::items::{
+    Hello, HelloCluster, Item, JobNews, ResetReason, StreamItem, members,
+};
 use crate::app::events::reached::ReachedRecords;
 use crate::app::events::sums::PendingSums;
 use crate::app::reads::ReadPhase;
@@ -387,11 +389,6 @@ impl EventStream {
         }
         self.cluster
     }
-}
-
-/// The members with the addresses of their APIs.
-fn members(app: &App) -> Vec<(NodeId, String)> {
-    app.cluster.members().into_iter().map(|(id, member)| (id, member.address)).collect()
 }
 
 /// True where a credential opens what it opened with these scopes and this reach.

@@ -30,7 +30,11 @@ impl App {
         let action = pause.action(PauseState::Active);
         let new = NewProject { name, description, settings, action, by };
         match self.propose(actor, Key::wrap(key, Command::CreateProject(new))).await? {
-            Outcome::Created(id) => self.load_project(actor, id, ReadPhase::AfterWrite).await,
+            Outcome::Created(id) => {
+                // It holds whether any project has a list of targets.
+                self.auth.forget();
+                self.load_project(actor, id, ReadPhase::AfterWrite).await
+            }
             other => Err(refused(other)),
         }
     }

@@ -49,6 +49,8 @@ impl App {
         };
         let load = || self.load_project(actor, id, ReadPhase::BeforeWrite);
         self.update_with_retry(actor, conditions, None, load, edit).await?;
+        // It holds whether any project has a list of targets.
+        self.auth.forget();
         self.load_project(actor, id, ReadPhase::AfterWrite).await
     }
 }

@@ -8,8 +8,8 @@ use crate::model::account::{Account, AccountEdit, Counted, MAX_LIMIT, NewAccount
 use crate::model::actor::ActorRef;
 use crate::model::event::{Noun, RecordChange};
 use crate::model::{AccountId, FIRST_ACCOUNT};
-use crate::store::accounts;
 use crate::store::meta::Sequence;
+use crate::store::{accounts, meta};
 
 impl Entry<'_, '_> {
     pub(super) fn create_account(&mut self, new: &NewAccount) -> Applied {
@@ -27,6 +27,7 @@ impl Entry<'_, '_> {
             ..Account::default()
         })?;
         self.notes.changed_with(|| audit_records::new_account(&new.name, new.features, new.limits));
+        meta::set_had_accounts(self.tx)?;
         self.account_changed(id, RecordChange::Created);
         Ok(Outcome::Created(id))
     }

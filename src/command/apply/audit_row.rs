@@ -12,12 +12,12 @@ use super::audit_subject::{Objects, Subject, subject};
 use super::entry::{Applied, Entry, Refusal};
 use crate::command::commands::Command;
 use crate::command::outcome::Outcome;
-use crate::model::Millis;
 use crate::model::actor::{ActorRef, RequestOrigin};
 use crate::model::audit::{AuditActor, AuditNote, AuditRow, MAX_DETAIL, MAX_OBJECTS};
 use crate::model::execution_id::occurrence_id;
 use crate::model::run::Occurrence;
-use crate::store::{audit, meta};
+use crate::model::{AccountId, Millis, ProjectId};
+use crate::store::{audit, meta, projects};
 
 /// The longest word that a note may name an action or a noun by, in bytes.
 const MAX_WORD: usize = 64;
@@ -50,6 +50,7 @@ impl Entry<'_, '_> {
                 Some(self.run_ids(&runs)?)
             }
         };
+        let account = self.account_of_row(project)?;
         let (changes, facts) = self.notes.take();
         let row = AuditRow {
             id: 0,
@@ -61,7 +62,7 @@ impl Entry<'_, '_> {
             noun: bounded(noun, MAX_WORD),
             object: object.map(|text| cut(&text, MAX_OBJECTS)),
             project,
-            account: self.reach.account_of_new(),
+            account,
             detail: detail(&changes, &facts),
         };
         audit::insert(self.tx, self.index, row)?;
@@ -100,6 +101,16 @@ impl Entry<'_, '_> {
             | Outcome::Concluded(_)
             | Outcome::Reports(_) => {}
         }
+    }
+
+    /// The account whose rows hold this one: that of whoever asked, or, where an operator asked for
+    /// none in particular, that of the project.
+    fn account_of_row(&self, project: Option<ProjectId>) -> Result<AccountId, Refusal> {
+        let of_project = match (self.reach.account(), project) {
+            (None, Some(id)) => projects::account(self.tx, id)?,
+            _ => None,
+        };
+        Ok(of_project.unwrap_or_else(|| self.reach.account_of_new()))
     }
 
     fn audit_actor(&self) -> Result<AuditActor, Refusal> {

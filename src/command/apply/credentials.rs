@@ -23,6 +23,8 @@ use crate::store::{credentials, ended_sessions};
 /// The longest time for which an ended session is remembered, in milliseconds. No session is
 /// longer.
 const LONGEST_SESSION: Millis = 24 * HOUR_MS;
+/// The most ended sessions that are remembered: each node reads them with the credentials.
+const MOST_ENDED_SESSIONS: u64 = 20_000;
 
 impl Entry<'_, '_> {
     /// Carries out a command within the reach of a client's key. The key was valid when the request
@@ -55,6 +57,11 @@ impl Entry<'_, '_> {
             Command::ChangeCredential { id, edit, by } => {
                 let old = self.reached(&caller, *id)?;
                 may_archive(&old, edit.archived)?;
+                if *id == client && old.terms.rate.is_none() && edit.to.rate.is_some() {
+                    // It would count by that instead of the rate of the configuration.
+                    let message = "an api key cannot give itself a rate: let an operator do it";
+                    return Err(refuse(RejectionKind::Forbidden, message));
+                }
                 within(&given(&edit.to, (*id == client).then_some(&caller)), &caller)?;
                 self.change_credential(*id, edit, by.as_deref())
             }
@@ -225,6 +232,10 @@ impl Entry<'_, '_> {
     /// have ended by now.
     pub(super) fn end_session(&mut self, session: u64, expires: Millis) -> Applied {
         ended_sessions::drop_before(self.tx, self.stamp)?;
+        if ended_sessions::count(self.tx)? >= MOST_ENDED_SESSIONS {
+            let message = "too many sessions were ended one by one: sign out everywhere";
+            return Err(refuse(RejectionKind::Conflict, message));
+        }
         if expires > self.stamp {
             let latest = self.stamp.saturating_add(LONGEST_SESSION);
             ended_sessions::insert(self.tx, session, expires.min(latest))?;

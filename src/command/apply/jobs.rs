@@ -8,11 +8,12 @@ use std::sync::Arc;
 use super::entry::{Applied, Entry, Refusal, expected, one_of, refuse};
 use super::job_actions::LAPSED;
 use super::plan_intervals::{
-    OneOffInstant, PlanInterval, PlanState, anchor, due, lapses_at, plan_state,
+    OneOffInstant, PlanInterval, PlanState, anchor, due, lapses_at, other_terms, plan_state,
+    same_spec,
 };
 use crate::command::{CreateJobs, JobEdit, Outcome, RejectionKind};
 use crate::model::event::{JobChange, JobEnd, JobUpdate, TemplateMark};
-use crate::model::job::{Job, JobDefinition, JobStatus, Timing};
+use crate::model::job::{Job, JobStatus, Timing};
 use crate::model::members::Members;
 use crate::model::run::Occurrence;
 use crate::model::shard::shard_of;
@@ -204,7 +205,7 @@ impl Entry<'_, '_> {
             return Err(refuse(RejectionKind::Conflict, message));
         }
         let same_plan = unmoved
-            && terms(&old.definition) == terms(&edit.definition)
+            && other_terms(&old.definition) == other_terms(&edit.definition)
             && old.status == state.status
             && old.from.max(self.stamp) == state.from.max(self.stamp);
         let same_job = *old.definition == edit.definition
@@ -387,16 +388,4 @@ pub(super) fn external_id_taken(project: ProjectId, external_id: &str) -> Refusa
 /// The refusal of a one-off without an instant.
 fn no_instant() -> Refusal {
     refuse(RejectionKind::Invalid, "at is missing: name the instant of the one-off")
-}
-
-/// Tells whether two definitions count by the same spec, so that an edit keeps the phase.
-fn same_spec(a: &JobDefinition, b: &JobDefinition) -> bool {
-    (a.timing, &a.spec, a.period) == (b.timing, &b.spec, b.period)
-}
-
-/// The other fields that decide which instants a job has, when they are due, and what becomes of
-/// occurrences that are late or fall into a pause of the project.
-fn terms(definition: &JobDefinition) -> impl PartialEq + '_ {
-    let JobDefinition { project, timezone, dst, start, end, jitter, misfire, .. } = definition;
-    (project, timezone, dst, start, end, jitter, misfire)
 }

@@ -56,12 +56,10 @@ impl Entry<'_, '_> {
             return Ok(());
         }
         let next = template.instance(template.renewal());
-        if !self.make_room(template)? {
-            return Ok(());
-        }
         if !template.user_triggered {
             return self.insert_system_instance(template, &next);
         }
+        self.make_room(template)?;
         let JobDefinition { labels, created_by, .. } = &*old.definition;
         let next = JobDefinition { labels: labels.clone(), created_by: created_by.clone(), ..next };
         self.insert_instance(&next, &old.data, JobChange::Rescheduled)
@@ -74,7 +72,8 @@ impl Entry<'_, '_> {
             return Ok(());
         }
         let made_by = templates::version(self.tx, template.id, over.of.version)?;
-        if made_by.is_some_and(|version| version.user_triggered) && self.make_room(template)? {
+        if made_by.is_some_and(|version| version.user_triggered) && self.begins_chain(template)? {
+            self.make_room(template)?;
             self.begin_chain(template)?;
         }
         Ok(())
@@ -89,6 +88,7 @@ impl Entry<'_, '_> {
         if !template_jobs::live(self.tx, template.id, 1)?.is_empty() {
             return Ok(());
         }
+        self.make_room(template)?;
         self.insert_instance(next, &template.data, JobChange::Rescheduled)
     }
 
@@ -106,14 +106,14 @@ impl Entry<'_, '_> {
         Ok(())
     }
 
-    /// Makes room for the next instance of a template whose account has as many jobs as it may:
-    /// the oldest completed instance goes. `false` where there is none that could go.
-    fn make_room(&mut self, template: &Template) -> Result<bool, Refusal> {
+    /// Makes room for the next instance of a template whose account has as many jobs as it may: the
+    /// oldest completed instance goes. Where none can go yet the next one comes all the same: it
+    /// takes the place of the one that ended, and a chain must not end by a limit.
+    fn make_room(&mut self, template: &Template) -> Result<(), Refusal> {
         if self.has_room_for_job(template.project)? {
-            return Ok(true);
+            return Ok(());
         }
-        self.drop_oldest(template, 1, PASSED_OVER)?;
-        self.has_room_for_job(template.project)
+        self.drop_oldest(template, 1, PASSED_OVER)
     }
 
     /// Inserts the first instance of a system template that is made, becomes active, or is to be

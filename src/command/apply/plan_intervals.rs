@@ -282,3 +282,15 @@ impl Entry<'_, '_> {
         Ok(())
     }
 }
+
+/// Tells whether two definitions count by the same spec, so that an edit keeps the phase.
+pub(super) fn same_spec(a: &JobDefinition, b: &JobDefinition) -> bool {
+    (a.timing, &a.spec, a.period) == (b.timing, &b.spec, b.period)
+}
+
+/// The fields beside the spec that decide which instants a job has, when they are due, and what
+/// becomes of occurrences that are late or fall into a pause of the project.
+pub(super) fn other_terms(definition: &JobDefinition) -> impl PartialEq + '_ {
+    let JobDefinition { project, timezone, dst, start, end, jitter, misfire, .. } = definition;
+    (project, timezone, dst, start, end, jitter, misfire)
+}

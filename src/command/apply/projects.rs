@@ -32,6 +32,7 @@ impl Entry<'_, '_> {
         self.count_held(account, Counted::Projects, 1)?;
         self.notes.changed(None, Some(&project));
         self.set_pause(id, new.action)?;
+        self.change.credentials |= !new.settings.allowed_targets.is_empty();
         self.record_changed(Noun::Project, id, RecordChange::Created);
         Ok(Outcome::Created(id))
     }
@@ -53,6 +54,8 @@ impl Entry<'_, '_> {
             project.settings.clone_from(settings);
         }
         self.change.targets |= project.settings != old.settings;
+        // Whoever holds key pairs holds whether any project has a list.
+        self.change.credentials |= project.settings.allowed_targets != old.settings.allowed_targets;
         self.notes.changed(Some(&old), Some(&project));
         self.note_pause(edit.action);
         if !self.set_pause(edit.id, edit.action)? && project == old {

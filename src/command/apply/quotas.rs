@@ -104,7 +104,10 @@ impl Entry<'_, '_> {
     ) -> Result<(), Refusal> {
         let mut by_account: BTreeMap<AccountId, u64> = BTreeMap::new();
         for (project, n) in by_project {
-            *by_account.entry(self.account_of(project)?).or_default() += n;
+            // What was under way of a deleted project is charged to nobody.
+            if let Some(account) = projects::account(self.tx, project)? {
+                *by_account.entry(account).or_default() += n;
+            }
         }
         for (account, n) in by_account {
             self.within_limit(account, Counted::Jobs, n)?;
@@ -204,7 +207,10 @@ impl Entry<'_, '_> {
         }
         let mut by_account: BTreeMap<AccountId, u64> = BTreeMap::new();
         for (project, n) in by_project {
-            *by_account.entry(self.account_of(project)?).or_default() += n;
+            // What was under way of a deleted project is charged to nobody.
+            if let Some(account) = projects::account(self.tx, project)? {
+                *by_account.entry(account).or_default() += n;
+            }
         }
         let month = month_of(self.stamp);
         for (account, n) in by_account {

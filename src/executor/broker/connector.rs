@@ -56,10 +56,8 @@ fn unconnected(error: &(dyn std::error::Error + 'static), broker: &Broker) -> Un
         Some(local) => Unconnected::Local(local),
         // With an authority of its own it may be the fault of the executor.
         None => Unconnected::Unreached {
-            text: Refused::find(error).map_or_else(
-                || format!("no connection: {}", chain(error)),
-                |refused| refused.to_string(),
-            ),
+            text: Refused::find(error)
+                .map_or_else(|| format!("no connection: {}", chain(error)), ToString::to_string),
             anybody: broker.ca.is_empty(),
         },
     }

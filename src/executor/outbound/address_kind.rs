@@ -135,6 +135,13 @@ pub(super) fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
+/// Whether the form of an address names an IPv4 address to which its packets need not go: they are
+/// routed by the prefix, which may be anybody's (Teredo, 6to4, ISATAP).
+pub(super) fn is_tunnelled(ip: IpAddr) -> bool {
+    let IpAddr::V6(ip) = ip else { return false };
+    matches!(ip.segments(), [0x2001, 0, ..] | [0x2002, ..] | [_, _, _, _, 0 | 0x200, 0x5efe, _, _])
+}
+
 /// An address without the form that carries it: two addresses that lead to the same one come out
 /// equal.
 pub(super) fn plain(ip: IpAddr) -> IpAddr {

@@ -220,13 +220,14 @@ impl TargetGuard {
         }
         let host = plain_host(&given);
         let target = Target { scheme, host: &host, port: port_of(url) };
+        let is_tunnelled = is_tunnelled_host(&given);
         if let Some(list) = &self.project
-            && !target.is_named_by(list)
+            && (is_tunnelled || !target.is_named_by(list))
             && !(by_address && target.may_be_named_by(list))
         {
             return Err(Error::NotOfProject);
         }
-        let is_listed = self.lists(target);
+        let is_listed = !is_tunnelled && self.lists(target);
         if !is_listed && self.policy != TargetPolicy::Open {
             if self.apis.names(url) {
                 return Err(Error::Api);
@@ -270,21 +271,21 @@ impl TargetGuard {
     pub fn keeps_from_apis(&self, url: &Url, scheme: &str) -> bool {
         let Some(host) = url.host() else { return false };
         let target = Target { scheme, host: &plain_host(&host), port: port_of(url) };
-        self.policy != TargetPolicy::Open && !self.lists(target)
+        self.policy != TargetPolicy::Open && (is_tunnelled_host(&host) || !self.lists(target))
     }
 
     /// Checks an address that the name of a target leads to.
     pub fn check_found(&self, target: Target<'_>, ip: IpAddr) -> Result<(), Error> {
         // A network must have the address that the packets reach, not the form that carries it.
         let reached = address_kind::plain(ip);
-        if let Some(list) = &self.project
-            && !target.is_named_by(list)
-            && !target.is_named_at(list, reached)
-        {
+        let is_named = |list: &[TargetPattern]| {
+            let at = !address_kind::is_tunnelled(ip) && target.is_named_at(list, reached);
+            at || target.is_named_by(list)
+        };
+        if self.project.as_deref().is_some_and(|list| !is_named(list)) {
             return Err(Error::NotOfProject);
         }
-        let is_listed = self.policy != TargetPolicy::Open
-            && (target.is_named_by(&self.allowed) || target.is_named_at(&self.allowed, reached));
+        let is_listed = self.policy != TargetPolicy::Open && is_named(&self.allowed);
         if !is_listed {
             self.check_policy(target.port)?;
         }
@@ -336,6 +337,11 @@ fn plain_host<'h>(host: &Host<&'h str>) -> Host<&'h str> {
         },
         other => other.clone(),
     }
+}
+
+/// Whether a host is an address of which no pattern can say where its packets go.
+fn is_tunnelled_host(host: &Host<&str>) -> bool {
+    matches!(host, Host::Ipv6(ip) if address_kind::is_tunnelled((*ip).into()))
 }
 
 fn is_localhost(name: &str) -> bool {

@@ -17,6 +17,7 @@ pub(in crate::store) const APPLIED: &str = "applied";
 pub(in crate::store) const OPERATOR_SESSIONS_FROM: &str = "operator_sessions_from";
 pub(in crate::store) const HISTORY_DROPPED: &str = "history_dropped";
 pub(in crate::store) const HISTORY_BYTES: &str = "history_bytes";
+pub(in crate::store) const HAD_ACCOUNTS: &str = "had_accounts";
 pub(super) const AUDIT_BASE: &str = "audit_base";
 
 /// Log time after the last applied entry.
@@ -32,6 +33,11 @@ pub fn assign_index(conn: &Connection) -> rusqlite::Result<u64> {
 /// The mark that raft left with the state, opaque here; `None` on an empty store.
 pub fn applied(conn: &Connection) -> rusqlite::Result<Option<Vec<u8>>> {
     get(conn, APPLIED)
+}
+
+/// Whether there was ever another account than the first.
+pub fn had_accounts(conn: &Connection) -> rusqlite::Result<bool> {
+    Ok(get::<i64>(conn, HAD_ACCOUNTS)?.is_some())
 }
 
 /// The value of a key; `None` when it was never set.

@@ -22,6 +22,13 @@ pub fn drop_before(tx: &Tx<'_>, now: Millis) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Their number.
+pub fn count(conn: &Connection) -> rusqlite::Result<u64> {
+    conn.prepare_cached("SELECT COUNT(*) FROM ended_sessions")?
+        .query_row([], |row| row.get::<_, i64>(0))
+        .map(i64::cast_unsigned)
+}
+
 /// All of them.
 pub fn all(conn: &Connection) -> rusqlite::Result<HashSet<u64>> {
     conn.prepare_cached("SELECT id FROM ended_sessions")?

@@ -3,12 +3,12 @@
 
 use rusqlite::Connection;
 
-pub use crate::store::cache::meta::{applied, assign_index, log_time};
+pub use crate::store::cache::meta::{applied, assign_index, had_accounts, log_time};
 pub use crate::store::cache::numbers::{STEP, Sequence};
 
 use crate::model::Millis;
 use crate::store::cache::meta::{
-    APPLIED, BORN, CLUSTER, GENERATION, HISTORY_BYTES, HISTORY_DROPPED, LEVEL,
+    APPLIED, BORN, CLUSTER, GENERATION, HAD_ACCOUNTS, HISTORY_BYTES, HISTORY_DROPPED, LEVEL,
     OPERATOR_SESSIONS_FROM, get, put,
 };
 use crate::store::db::Tx;
@@ -16,6 +16,11 @@ use crate::store::db::Tx;
 /// The id that a dead letter was given last; 0 when none ever was.
 pub fn last_dead_letter(conn: &Connection) -> rusqlite::Result<u64> {
     Sequence::DeadLetter.last(conn)
+}
+
+/// Notes, for ever, that there is another account than the first.
+pub fn set_had_accounts(tx: &Tx<'_>) -> rusqlite::Result<()> {
+    put(tx, HAD_ACCOUNTS, 1)
 }
 
 /// The cluster's id; `None` before `Init`.

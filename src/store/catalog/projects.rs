@@ -45,6 +45,14 @@ pub fn account(conn: &Connection, id: ProjectId) -> rusqlite::Result<Option<Acco
         .optional()
 }
 
+/// Whether any project says where its jobs may call.
+pub fn any_lists_targets(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.prepare_cached(
+        "SELECT 1 FROM projects WHERE json_extract(settings, '$.allowed_targets') IS NOT NULL",
+    )?
+    .exists([])
+}
+
 /// The id of the project of an account with a name.
 pub fn id_in_account(
     conn: &Connection,

@@ -15,6 +15,7 @@ use rusqlite::Connection;
 
 use crate::model::FIRST_ACCOUNT;
 use crate::model::reach::Reach;
+use crate::store::cache::meta;
 
 /// The tables with rows of projects, and what says a row's project.
 const OF_PROJECTS: &[(&str, &str)] = &[
@@ -89,14 +90,10 @@ pub(super) fn may_be_all(reach: &Reach) -> bool {
     reach.account() == Some(FIRST_ACCOUNT) && reach.reaches_all_projects()
 }
 
-/// Tells whether any record belongs to another account than the first.
+/// Tells whether there was ever another account than the first. What one that is gone has left in
+/// the history is for nobody else to see.
 fn has_other_accounts(conn: &Connection) -> rusqlite::Result<bool> {
-    conn.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM main.projects WHERE account > 1)
-             OR EXISTS (SELECT 1 FROM main.executors WHERE account > 1)
-             OR EXISTS (SELECT 1 FROM main.credentials WHERE account > 1)",
-    )?
-    .query_row([], |row| row.get(0))
+    meta::had_accounts(conn)
 }
 
 /// Shadows the tables of a connection by views of what is in reach. It replaces those of another

@@ -28,6 +28,9 @@ fn filled() -> (TempDir, Store, Writer) {
 
 fn fill(conn: &Connection, project: i64, account: i64) -> rusqlite::Result<()> {
     let p = project;
+    if account > 1 {
+        conn.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('had_accounts', 1)", [])?;
+    }
     conn.execute_batch(&format!(
         "INSERT INTO projects (id, account, name, description, jobs, created)
              VALUES ({p}, {account}, 'p{p}', '', 100, 0);
@@ -66,7 +69,10 @@ fn fill(conn: &Connection, project: i64, account: i64) -> rusqlite::Result<()> {
          INSERT INTO templates (id, project, type, user_triggered, active, body)
              VALUES ({p}, {p}, 't', 1, 1, '{{}}');
          INSERT INTO template_versions (template, version, body) VALUES ({p}, 1, '{{}}');
-         INSERT INTO template_jobs (id, template, version, over) VALUES ({p}, {p}, 1, 0);"
+         INSERT INTO template_jobs (id, template, version, over) VALUES ({p}, {p}, 1, 0);
+         INSERT INTO audit (id, at, actor_kind, node, action, noun, project, account, detail, chain,
+                 total)
+             VALUES ({p}, 0, 'operator', 1, 'create', 'job', {p}, {account}, '{{}}', x'', 1);"
     ))
 }
 

@@ -212,7 +212,8 @@ fn number(id: &str) -> Result<AccountId, PageError> {
 pub(crate) async fn create_account(page: Page, form: Form) -> Result<Response, PageError> {
     page.require(Action::AccountsWrite)?;
     let fields = form.fields().filter(|(name, _)| *name != "key");
-    let body: String = fields.map(|(name, value)| format!("{name}={value}\n")).collect();
+    let lines: Vec<_> = fields.map(|(name, value)| format!("{name}={value}")).collect();
+    let body = lines.join("\n");
     let key = page.key(&form, "ui account", &body);
     let made = page.ui.app.create_account(&page.actor, key, read(&page, &form)?).await?;
     Ok(done("/ui/accounts", &format!("Account {} is made.", made.account.id)))

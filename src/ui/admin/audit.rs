@@ -185,8 +185,8 @@ fn changes(detail: &str) -> Markup {
         @if all.is_empty() { "–" }
         @for one in all.iter().take(SHOWN) { (change(one)) }
         @if all.len() > SHOWN {
-            details.fold.quiet {
-                summary { (all.len() - SHOWN) " more" }
+            details {
+                summary.hint { (all.len() - SHOWN) " more" }
                 @for one in all.iter().skip(SHOWN) { (change(one)) }
             }
         }

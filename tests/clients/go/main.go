@@ -1,8 +1,8 @@
 // What a program in Go does, in the bodies of the published Go client, against a node. That client
 // is no longer on the module proxy, so this program speaks HTTP itself.
 //
-// Started by tests/it/clients.rs. The environment has NODE, RECEIVER, USERNAME and PASSWORD; with
-// ACCOUNTS it goes on with accounts and features. It prints a line a step.
+// Started by tests/it/clients.rs. The environment has NODE, RECEIVER, USERNAME and PASSWORD. It prints
+// a line a step.
 package main
 
 import (
@@ -247,7 +247,7 @@ func runs(c *client, projectID uint64) {
 	fmt.Println("executions")
 }
 
-// accounts uses accounts and features, of a node that has them.
+// accounts uses accounts and features.
 func accounts(operator *client) {
 	var made struct {
 		ID   uint64
@@ -281,7 +281,5 @@ func main() {
 	request.SetBasicAuth(os.Getenv("USERNAME"), os.Getenv("PASSWORD"))
 	operator.headers["Authorization"] = request.Header.Get("Authorization")
 	resources(credentials(operator))
-	if os.Getenv("ACCOUNTS") != "" {
-		accounts(operator)
-	}
+	accounts(operator)
 }

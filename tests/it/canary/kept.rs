@@ -6,10 +6,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
 use super::needle::Needle;
-
-#[path = "../../fixtures/tls/server.rs"]
-#[allow(dead_code, reason = "the canary shows no server")]
-mod certs;
+use crate::tls::certs;
 
 /// The secrets of a run.
 #[derive(Default)]
@@ -44,7 +41,7 @@ impl Kept {
         text
     }
 
-    /// The executors that hold secrets, of every kind, by the URLs for batches and for single calls.
+    /// The executors that hold secrets, of every kind, by the URLs for batches and single calls.
     pub(super) fn executors(&mut self, batches: &str, receiver: &str) -> Vec<Value> {
         let broker = |password: &str| format!("amqp://app:{password}@127.0.0.1:9/shop");
         let key = certs::CLIENT.1.lines().nth(1).unwrap();
@@ -151,7 +148,7 @@ impl Kept {
             ),
             (
                 "/executors/1/rotate-secret",
-                json!({"webhookSecret": 1, "overlap": make("an overlap")}).to_string(),
+                json!({"webhookSecret": [make("a signing secret in a list")]}).to_string(),
             ),
             (
                 "/jobs",

@@ -124,7 +124,7 @@ fn error_codes() -> BTreeSet<String> {
         let text = fs::read_to_string(&path).unwrap();
         let text = text.split("#[cfg(test)]").next().unwrap_or_default();
         let is_of_errors = path.file_stem().is_some_and(|stem| stem == "error");
-        let is_table = path.file_stem().is_some_and(|stem| stem == "auth_error");
+        let is_of_table = path.file_stem().is_some_and(|stem| stem == "auth_error");
         for (at, _) in text.match_indices('"') {
             let (before, rest) = (text[..at].trim_end(), &text[at + 1..]);
             let literal = rest.split('"').next().unwrap_or_default();
@@ -133,10 +133,10 @@ fn error_codes() -> BTreeSet<String> {
                 status.is_some_and(|s| s.starts_with("StatusCode::") || s == "status");
             // The first of a tuple that an arm of a table of errors gives.
             let arm = before.strip_suffix('(').map(str::trim_end);
-            let in_table = is_table
-                && arm.is_some_and(|arm| arm.trim_end_matches("{").trim_end().ends_with("=>"));
+            let by_arm = is_of_table
+                && arm.is_some_and(|arm| arm.trim_end_matches('{').trim_end().ends_with("=>"));
             let given = after_status
-                || in_table
+                || by_arm
                 || before.ends_with("refusal(")
                 || before.ends_with("code =")
                 || (is_of_errors

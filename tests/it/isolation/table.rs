@@ -233,6 +233,8 @@ pub(super) fn row(operation: &str) -> Option<Row> {
         "POST /workers/{id}/report" => {
             with(&[r#"{"reports":[{"attempt":1,"id":"<RUN>","state":"completed"}]}"#])
         }
+        "GET /audit" => found(&["?limit=5"], &["?projectId=<PROJECT>"]),
+        "GET /audit/export" => Row::Refused(""),
         "GET /events" => found(&[], &["?jobId=<JOB>", "?projectId=<PROJECT>&jobId=<JOB>"]),
         _ => return None,
     })

@@ -27,7 +27,8 @@ pub(super) struct Key {
 impl Key {
     /// A key that is bound to projects.
     pub(super) async fn bound(api: &ApiFixture, projects: &[u64]) -> Self {
-        Self::with(api, json!({"projects": projects})).await
+        let scopes = ["*", "audit:read"];
+        Self::with(api, json!({"projects": projects, "scopes": scopes})).await
     }
 
     /// A key with these terms.

@@ -165,9 +165,9 @@ async fn a_machine_without_a_browser_logs_in_by_a_code_on_another_device() {
     let mut login = fixture.begin(&["login", "--device", "--scope", "jobs:read"], &[]);
     let line = block_in_place(|| login.line_with("enter the code"));
     let code = line.split("enter the code ").nth(1).unwrap().trim_end_matches(':').to_owned();
-    let link = block_in_place(|| login.line_with("/device"));
+    let address = block_in_place(|| login.line_with("/device"));
     let mut browser = Browser::new();
-    let page = browser.open(link.trim()).await;
+    let page = browser.open(address.trim()).await;
     let confirm = browser.submit(&page, &[("user_code", &code)]).await;
     assert!(confirm.text.contains(&code), "{confirm:?}");
     let done = browser.submit(&confirm, &[]).await;

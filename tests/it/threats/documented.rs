@@ -18,8 +18,9 @@ fn every_threat_of_the_table_names_tests_that_are_there() {
         assert!(!named.is_empty(), "no test: {row}");
         for test in named {
             let (file, name) = test.split_once("::").unwrap_or_else(|| panic!("{test}"));
-            let code =
-                fs::read_to_string(root.join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+            let folder = if file.starts_with("it/") { "tests" } else { "src" };
+            let code = fs::read_to_string(root.join(folder).join(file));
+            let code = code.unwrap_or_else(|e| panic!("{file}: {e}"));
             assert!(code.contains(&format!("fn {name}(")), "{test} is not there");
         }
     }

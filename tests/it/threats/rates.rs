@@ -99,16 +99,16 @@ async fn a_rate_is_shown_changed_and_taken_away() {
     let api = ApiFixture::build().await;
     let key = Key::of(&api.post("/api/v1/credentials", json!({"ratePerSecond": 5})).await);
     let path = format!("/api/v1/credentials/{}", key.id);
-    let patch = async |body: Value| api.send("PATCH", &path, &[], body.to_string()).await;
+    let change = async |body: Value| api.send("PATCH", &path, &[], body.to_string()).await;
     assert_eq!(api.get(&path).await.json["data"]["ratePerSecond"], json!(5));
-    assert_eq!(patch(json!({"name": "n"})).await.json["data"]["ratePerSecond"], json!(5));
-    assert_eq!(patch(json!({"ratePerSecond": 7})).await.json["data"]["ratePerSecond"], json!(7));
+    assert_eq!(change(json!({"name": "n"})).await.json["data"]["ratePerSecond"], json!(5));
+    assert_eq!(change(json!({"ratePerSecond": 7})).await.json["data"]["ratePerSecond"], json!(7));
     for bad in [json!(0), json!(-1), json!(1.5), json!("5"), json!(1_000_001)] {
-        let answer = patch(json!({"ratePerSecond": bad})).await;
+        let answer = change(json!({"ratePerSecond": bad})).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{bad}");
         assert_eq!(answer.json["error"]["field"], json!("ratePerSecond"));
     }
-    let cleared = patch(json!({"ratePerSecond": null})).await;
+    let cleared = change(json!({"ratePerSecond": null})).await;
     assert_eq!(cleared.json["data"].get("ratePerSecond"), None, "{}", cleared.json);
     assert_eq!(key.flood(&api, 50).await, (50, 0));
 }

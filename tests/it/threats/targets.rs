@@ -10,7 +10,7 @@ use crate::hostile::Attacker;
 const NOT_ALLOWED: &str = "target_not_allowed";
 
 /// A job that is due at once, with what says where it goes.
-fn once(project: u64, target: Value) -> Value {
+fn once(project: u64, target: &Value) -> Value {
     let mut job = json!({"projectId": project, "after": 0, "data": "x", "retryMax": 0});
     for (name, value) in target.as_object().unwrap() {
         job[name.as_str()] = value.clone();
@@ -61,17 +61,17 @@ async fn under_public_no_job_can_be_made_for_the_inside_of_the_network() {
         "example.com:25".to_owned(),
     ] {
         let url = format!("http://{host}/");
-        let callback = once(attacker.project, json!({"callbackUrl": url}));
+        let callback = once(attacker.project, &json!({"callbackUrl": url}));
         refused("/api/v1/jobs", json!([callback]), "callbackUrl").await;
-        let http = once(attacker.project, json!({"http": {"url": url}}));
+        let http = once(attacker.project, &json!({"http": {"url": url}}));
         refused("/api/v1/jobs", json!([http]), "http.url").await;
         let executor = json!({"name": "e", "webhookUrl": url});
         refused("/api/v1/executors", executor, "webhookUrl").await;
     }
     let amqp = json!({"amqp": {"url": "amqp://u:p@10.0.0.1/", "routingKey": "a"}});
-    refused("/api/v1/jobs", json!([once(attacker.project, amqp)]), "amqp.url").await;
+    refused("/api/v1/jobs", json!([once(attacker.project, &amqp)]), "amqp.url").await;
     // Users in URLs hide the host from people: they are refused whatever the host is.
-    let user = once(attacker.project, json!({"callbackUrl": "http://example.com@10.0.0.1/"}));
+    let user = once(attacker.project, &json!({"callbackUrl": "http://example.com@10.0.0.1/"}));
     let (status, answer) = attacker.post("/api/v1/jobs", &json!([user])).await;
     assert_eq!((status, &answer["error"]["code"]), (400, &json!("invalid")), "{answer}");
     assert_eq!(attacker.get("/api/v1/jobs").await.1["data"]["total"], 0);
@@ -111,13 +111,15 @@ async fn the_answer_of_a_listed_internal_host_is_shown_to_nobody() {
         let cluster = TestCluster::start_with(1, settings).await;
         let project = cluster.project(1, "reads").await;
         let target = json!({"http": {"url": receiver.at("/inner")}});
-        let made = cluster.jobs(1, &once(project, target)).await;
+        let made = cluster.jobs(1, &once(project, &target)).await;
         let ended = async |c: &TestCluster| {
             let page = c.get(1, "/api/v1/executions?status=delivered").await;
             page["executions"].get(0).cloned()
         };
         let execution = cluster.wait_until("it is delivered", ended).await;
-        let explain = cluster.get(1, &format!("/api/v1/jobs/{}/explain", made[0]["id"])).await;
+        let at = execution["scheduledAt"].as_str().unwrap();
+        let explain = format!("/api/v1/jobs/{}/explain?at={at}", made[0]["id"]);
+        let explain = cluster.get(1, &explain).await;
         let shown = format!("{execution} {explain}");
         assert_eq!(shown.contains(SECRET), is_shown, "{shown}");
     }
@@ -129,7 +131,7 @@ async fn a_project_calls_only_where_its_list_says() {
     let cluster = TestCluster::start(1).await;
     let attacker = Attacker::new(&cluster, 1, "bounded").await;
     let (other, path) = (receiver.at("/single"), format!("/api/v1/projects/{}", attacker.project));
-    let job = |target: Value| json!([once(attacker.project, target)]);
+    let job = |target: Value| json!([once(attacker.project, &target)]);
     // A job from before the list, and an executor, which no list is for.
     let spec = json!([{"projectId": attacker.project, "spec": "0 0 1 1 *", "timezone": "UTC",
         "retryMax": 0, "http": {"url": other}}]);
@@ -149,7 +151,10 @@ async fn a_project_calls_only_where_its_list_says() {
         (json!({"callbackUrl": "https://evila.example:444/"}), "callbackUrl"),
         (json!({"http": {"url": "https://a.example.evil.org:80/"}}), "http.url"),
         (json!({"executorId": executor["data"]["id"]}), "executorId"),
-        (json!({"amqp": {"url": "amqp://u:p@x.a.example/", "routingKey": "a"}}), "amqp.url"),
+        (
+            json!({"amqp": {"url": "amqp://u:p@x.a.example/", "exchange": "e", "routingKey": "a"}}),
+            "amqp.url",
+        ),
     ] {
         let (status, answer) = attacker.post("/api/v1/jobs", &job(target)).await;
         let (code, named) = (&answer["error"]["code"], &answer["error"]["field"]);

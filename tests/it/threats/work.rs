@@ -32,7 +32,7 @@ async fn the_worst_schedules_have_bounded_previews() {
             assert!(answer.status.as_u16() < 500, "{spec}: {}", answer.json);
             assert!(answer.body.len() < LONGEST, "{spec}: {} bytes", answer.body.len());
             if count > 1_000 {
-                assert_eq!(answer.status.as_u16(), 400, "{spec}: {}", answer.json);
+                assert_eq!(answer.status.as_u16(), 422, "{spec}: {}", answer.json);
             }
         }
     }

@@ -189,7 +189,7 @@ mod tests {
 
     fn cron(spec: &str) -> JobDefinition {
         let (timing, spec, timezone) = (Timing::Spec, spec.to_owned(), "UTC".to_owned());
-        JobDefinition { timing, spec, timezone, ..JobDefinition::default() }
+        JobDefinition { spec, timezone, timing, ..JobDefinition::default() }
     }
 
     #[test]

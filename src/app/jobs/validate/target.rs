@@ -86,11 +86,12 @@ impl SeenValues {
     }
 
     fn url(&mut self, rules: &Rules, url: &str) -> Result<(), Error> {
+        const FIELD: &str = "callbackUrl";
+        const MESSAGE: &str = "job callback_url is not valid";
+
         if self.urls.contains(url) {
             return Ok(());
         }
-        const FIELD: &str = "callbackUrl";
-        const MESSAGE: &str = "job callback_url is not valid";
         let bad = || Error::invalid(FIELD, MESSAGE);
         if url.contains("{{") {
             let why = "it takes many jobs at once: placeholders are for http.url";

@@ -163,8 +163,12 @@ async fn a_reconnect_while_a_shard_is_handed_over_publishes_nothing_of_it_again(
     let (bus, address) = (proxied.node.bus.clone(), proxied.node.address("n"));
     let barred = bus.offer(&address, ticket(&run(4)), Box::new(|| false));
     proxied.reconnect().await;
+    // On a slow machine the connection is cut before the run leaves.
     let offer = offer.await.unwrap();
-    assert!(matches!(&offer, HandOut::Failed { for_good: false, .. }), "{offer:?}");
+    assert!(
+        matches!(&offer, HandOut::Failed { for_good: false, .. } | HandOut::Refused { .. }),
+        "{offer:?}"
+    );
     let again = bus.offer(&address, ticket(&run(2)), Box::new(|| false));
     for offer in [barred.await, again.await] {
         // Where it is asked before the broker is there again, it does not leave either.

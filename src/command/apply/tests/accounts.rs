@@ -1,5 +1,8 @@
 //! Accounts: the first one, unique names, changes as a whole, and deletion when nothing is left.
 
+use serde_json::json;
+
+use super::audit_cases::Case;
 use super::*;
 use crate::model::FIRST_ACCOUNT;
 use crate::model::account::{Account, AccountEdit, Limits, NewAccount};
@@ -67,8 +70,8 @@ fn a_name_is_taken_once_and_an_edit_is_for_the_version_that_it_names() {
         Command::UpdateAccount { id: 2, expect, edit }
     };
     assert_eq!(state.refused(&update(&state, None, |edit| edit.name = "default".into())), taken);
-    let stale = update(&state, Some(2), |edit| edit.name = "b".into());
-    assert_eq!(state.refused(&stale).0, RejectionKind::Stale);
+    let outdated = update(&state, Some(2), |edit| edit.name = "b".into());
+    assert_eq!(state.refused(&outdated).0, RejectionKind::Stale);
     state.now += 5;
     state.done(update(&state, Some(1), |edit| {
         edit.name = "b".into();
@@ -120,4 +123,45 @@ fn an_account_goes_when_nothing_is_left() {
     assert_eq!(state.count("accounts"), 1);
     assert_eq!(state.refused(&delete(2, None)).0, RejectionKind::NotFound);
     assert_eq!(state.done(new_account("shop")), Outcome::Created(3), "a number is given once");
+}
+
+/// The commands of accounts, with their rows of the audit.
+pub(super) fn audited() -> [Case; 4] {
+    let new = NewAccount { name: "shop".into(), ..NewAccount::default() };
+    let limits = Limits { jobs: Some(5), ..Limits::default() };
+    let edit = AccountEdit { name: "shop".into(), limits, ..AccountEdit::default() };
+    [
+        (
+            Command::CreateAccount(Box::new(new)),
+            "create",
+            "account",
+            Some("2"),
+            None,
+            json!({"changes": {"name": {"new": "shop"}}}),
+        ),
+        (
+            Command::UpdateAccount { id: 2, expect: None, edit: Box::new(edit) },
+            "update",
+            "account",
+            Some("2"),
+            None,
+            json!({"changes": {"limits.jobs": {"new": 5}}}),
+        ),
+        (
+            Command::GrantExecutions { id: 2, count: 7 },
+            "grant",
+            "account",
+            Some("2"),
+            None,
+            json!({"granted": 7}),
+        ),
+        (
+            Command::DeleteAccount { id: 2, expect: None },
+            "delete",
+            "account",
+            Some("2"),
+            None,
+            json!({"name": "shop"}),
+        ),
+    ]
 }

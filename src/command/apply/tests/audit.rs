@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::accounts::audited;
 use super::audit_cases::{CANARY, cases, credential, once};
 use super::record::JournalFixture;
 use super::runs::{accepted, planned};
@@ -40,7 +41,7 @@ const WITHOUT_ROW: [&str; 17] = [
     "report_run",
 ];
 /// The commands that wrap others.
-const WRAPPERS: [&str; 3] = ["once", "for_version", "by_client"];
+const WRAPPERS: [&str; 4] = ["once", "for_version", "by_client", "within"];
 
 pub(super) const KEY: ActorRef = ActorRef::Client { credential: 1 };
 
@@ -96,7 +97,7 @@ fn state() -> ApplyFixture {
 fn each_command_of_a_client_has_one_row_that_says_what_it_did() {
     let mut state = state();
     let mut named = BTreeSet::new();
-    for (command, action, noun, object, project, detail) in cases() {
+    for (command, action, noun, object, project, detail) in cases().into_iter().chain(audited()) {
         named.insert(command.name());
         let rows = state.audited(&KEY, &command);
         let [row] = &rows[..] else { panic!("{command:?}: {rows:?}") };

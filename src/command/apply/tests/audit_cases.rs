@@ -308,6 +308,14 @@ pub(super) fn cases() -> Vec<Case> {
             json!({}),
         ),
         (
+            Command::EndSession { session: 9, expires: START + 60_000 },
+            "end",
+            "session",
+            None,
+            None,
+            json!({}),
+        ),
+        (
             Command::ArchiveCredential { id: 2, archived: true, by: None },
             "archive",
             "credential",

@@ -69,7 +69,8 @@ fn an_export_is_right_and_a_row_that_was_changed_in_the_file_is_named() {
 fn what_is_left_after_the_oldest_rows_were_dropped_is_a_chain() {
     let mut state = days(10);
     let rows = state.audit();
-    let bytes = |rows: &[AuditRow]| rows.iter().map(|row| row.line().len() as u64 + 64).sum();
+    let bytes =
+        |rows: &[AuditRow]| rows.iter().map(|row| row.line().len() as u64 + 64).sum::<u64>();
     assert_eq!(state.read(audit::bytes), bytes(&rows));
     let head = check(&state.export(None)).unwrap().head;
     let old = START + 3 * DAY;

@@ -8,16 +8,18 @@ use crate::model::actor::{ActorRef, RequestOrigin};
 use crate::store::{accounts, meta};
 
 /// The party that asks for an entry of a log: an operator for every other one.
-fn asked(index: u64) -> (Option<&'static ActorRef>, Option<&'static RequestOrigin>) {
+pub(super) fn asked(index: u64) -> (Option<&'static ActorRef>, Option<&'static RequestOrigin>) {
     const ORIGIN: RequestOrigin = RequestOrigin { node: 2, address: None };
     if index.is_multiple_of(2) { (None, None) } else { (Some(&ActorRef::Operator), Some(&ORIGIN)) }
 }
 
-/// Applies a part of a log in transactions of the given lengths, over and over.
+/// Applies a part of a log in transactions of the given lengths, over and over. `asked` says who
+/// asks for an entry.
 pub(super) fn replay(
     state: &mut ApplyFixture,
     log: &[(Millis, Command)],
     chunks: &[usize],
+    asked: impl Fn(u64) -> (Option<&'static ActorRef>, Option<&'static RequestOrigin>),
 ) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     let mut rest = log;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 
-use super::consistency::{account_counts, definition_references, replay};
+use super::consistency::{account_counts, asked, definition_references, replay};
 use super::random::{
     random_account_step, random_begin, random_occurrence, random_record, random_report,
     random_reshape, random_run_report, random_worker_entries,
@@ -246,18 +246,18 @@ proptest! {
     ) {
         let log = log(&steps);
         let mut one_by_one = ApplyFixture::unborn();
-        let outcomes = replay(&mut one_by_one, &log, &[1]);
+        let outcomes = replay(&mut one_by_one, &log, &[1], asked);
 
         let mut cut = ApplyFixture::unborn();
         let (before, after) = log.split_at(log.len() * at / 100);
-        let mut others = replay(&mut cut, before, &chunks);
+        let mut others = replay(&mut cut, before, &chunks, asked);
         // Half-way the rest is applied by a third node, which begins with a snapshot of the second.
         let mut third = ApplyFixture::unborn();
         let snapshot = third.dir.path().join("snapshot");
         cut.store.snapshot_to(&snapshot).unwrap();
         third.store.replace_with(&mut third.writer, &snapshot).unwrap();
         third.index = cut.index;
-        others.extend(replay(&mut third, after, &chunks));
+        others.extend(replay(&mut third, after, &chunks, asked));
 
         prop_assert_eq!(outcomes, others);
         prop_assert_eq!(one_by_one.hash(), third.hash());

@@ -163,7 +163,7 @@ proptest! {
             chains.check()?;
         }
         let mut other = ApplyFixture::new();
-        let outcomes = replay(&mut other, &chains.log, &chunks);
+        let outcomes = replay(&mut other, &chains.log, &chunks, |_| (None, None));
         prop_assert_eq!(outcomes, chains.outcomes);
         prop_assert_eq!(other.hash(), chains.state.hash());
         prop_assert_eq!(definition_references(&other), vec![]);

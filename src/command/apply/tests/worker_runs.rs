@@ -377,7 +377,7 @@ proptest! {
             prop_assert_eq!(world.wrong(), Vec::<String>::new(), "after {:?}", last);
         }
         let mut other = born();
-        let outcomes = replay(&mut other, &world.log, &chunks);
+        let outcomes = replay(&mut other, &world.log, &chunks, |_| (None, None));
         prop_assert_eq!(&world.outcomes, &outcomes);
         prop_assert_eq!(world.state.hash(), other.hash());
     }

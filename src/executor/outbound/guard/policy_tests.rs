@@ -124,10 +124,17 @@ fn what_a_list_names_is_the_address_that_is_reached() {
     }
     // The other way round: the network of the address that is reached counts.
     let ten = guard(TargetPolicy::Public, &["10.0.0.0/8:443"]);
-    for url in ["https://[2002:a00:1::]/", "https://[::ffff:10.0.0.1]/"] {
+    for url in ["https://[64:ff9b::a00:1]/", "https://[::ffff:10.0.0.1]/"] {
         assert_eq!(ten.check_url(url), Ok(()), "{url}");
     }
     assert!(ten.check_url("https://[fd00::1]/").is_err());
+    // Anybody may have a prefix below which an address looks like one of the list.
+    let list = guard(TargetPolicy::List, &["10.0.0.0/8:443", "8.8.8.8:443"]);
+    for ip in ["2606:4700::5efe:a00:1", "2606:4700::5efe:808:808", "2002:808:808::"] {
+        assert_eq!(list.check_url(&format!("https://[{ip}]/")), Err(Error::NotListed), "{ip}");
+        let named = found(&list, "https://name.example/", ip);
+        assert_eq!(named, Err(Error::NotListed), "{ip}");
+    }
 }
 
 #[test]
