@@ -35,7 +35,9 @@
 //!    the caller, checks every field, and makes one [`command::Command`].
 //! 2. **Commit.** [`cluster::Cluster::propose`] carries the command to the leader, which stamps it.
 //!    A quorum writes it to its log and syncs. The state machine of [`raft`] applies it on every
-//!    node, in one SQLite transaction with the log position. Only now is the client answered.
+//!    node, in one SQLite transaction with the log position. There it judges what the caller may
+//!    reach and the limits of the account, and adds the row of the audit. Only now is the client
+//!    answered.
 //! 3. **Queue.** The change feed publishes the change. The node that owns the job's shard puts the
 //!    job into its due queue, in a group with all jobs that fall due with it ([`worker`]).
 //! 4. **Send.** When the group is due, the worker reads data and target as they are now and has the

@@ -51,7 +51,7 @@ struct LimitsView {
     jobs_per_request: Option<u64>,
 }
 
-/// What the account has.
+/// The numbers of the records that an account has.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct UsageView {

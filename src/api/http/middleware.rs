@@ -116,7 +116,7 @@ pub(crate) async fn authenticate(
 /// there are several.
 async fn admit(state: &AppState, request: &mut Request, caller: &Caller) -> Result<(), Error> {
     let header = request.headers().get(ACCOUNT);
-    // What an operator asks needs no look at the store.
+    // An operator who names no account is of none: the accounts need not be read.
     if header.is_none() && caller.account().is_none() {
         return Ok(());
     }

@@ -8,7 +8,8 @@ use crate::model::feature::Features;
 /// The longest name of a caller, in bytes.
 pub const LONGEST_BY: usize = 256;
 
-/// What a request says of an account. What it does not name stays, or is not there in a new one.
+/// The fields of an account that a request gives. A field that it does not name stays as it is, or
+/// is not there in a new account.
 #[derive(Clone, Debug, Default)]
 pub struct AccountInput {
     /// Its name.

@@ -1,5 +1,6 @@
-//! Which accounts an actor sees, and whether it administers accounts. The scopes that it needs for
-//! that are in the table of `app::authz`; `command::apply` judges changes once more.
+//! The rights of actors over accounts: the accounts that an actor sees, and whether it administers
+//! them. The scopes that it needs for that are in the table of `app::authz`; `command::apply`
+//! judges changes once more.
 
 use crate::app::actor::{Actor, ActorKind};
 use crate::app::error::Error;

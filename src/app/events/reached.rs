@@ -2,9 +2,9 @@
 //! everybody; what is beyond the reach of the stream's actor is taken out here, before the filter
 //! of the stream looks at it.
 //!
-//! What an entry tells of many records together, without their projects, is told to nobody who is
-//! limited, because it may be of others: runs and dead letters beyond those that are named, results
-//! of more projects than are told apart, and jobs of several projects that are gone.
+//! A fact about many records together, without their projects, is told to nobody who is limited,
+//! because it may be of others: runs and dead letters beyond those that are named, results of more
+//! projects than are told apart, and jobs of several projects that are gone.
 
 use std::collections::HashSet;
 use std::sync::Arc;

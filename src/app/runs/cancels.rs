@@ -1,6 +1,6 @@
 //! The way of reports into the log: what workers and receivers say of runs is gathered with what
 //! others say, and a cancel is proposed by itself. A cancel is somebody's decision, so the audit
-//! has a row of it, with the address that it came from. `report` hands reports over.
+//! has a row of it, with the address that it came from. `report` calls it.
 
 use super::gather::ReportAnswer;
 use crate::app::actor::Actor;
